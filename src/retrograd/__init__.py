@@ -1,0 +1,195 @@
+"""retrograd: backpropagation you can see, at compiler speed, under PyTorch's names.
+
+>>> import retrograd as torch
+>>> x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+>>> (x**2).sum().backward()
+>>> x.grad
+tensor([2., 4., 6.])
+"""
+
+from __future__ import annotations
+
+import importlib
+import math as _math
+from typing import Any
+
+from . import random as random
+from . import tensor as _tensor
+from .core import device as device
+from .core import dtype as dtype
+from .core import dtypes as _dtypes
+from .core import (
+    enable_grad,
+    finfo,
+    get_default_dtype,
+    iinfo,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_default_dtype,
+    set_grad_enabled,
+)
+from .settings import (
+    are_deterministic_algorithms_enabled,
+    channels_last,
+    channels_last_3d,
+    compile,
+    contiguous_format,
+    get_default_device,
+    get_float32_matmul_precision,
+    get_num_interop_threads,
+    get_num_threads,
+    is_deterministic_algorithms_warn_only_enabled,
+    is_storage,
+    memory_format,
+    overrides_is_tensor_like,
+    preserve_format,
+    set_default_device,
+    set_default_tensor_type,
+    set_deterministic_debug_mode,
+    set_float32_matmul_precision,
+    set_flush_denormal,
+    set_num_interop_threads,
+    set_num_threads,
+    use_deterministic_algorithms,
+)
+from .tensor import Size, Tensor, as_tensor, from_dlpack, from_numpy, frombuffer, tensor
+from .tensor.printing import set_printoptions
+from .tensor.random_functions import Generator, default_generator, fork_rng, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from .tensor.tensor import Layout as layout
+from .tensor.tensor import sparse_coo, strided
+from .version import __version__
+
+asarray = as_tensor
+
+float32, float64, float16, bfloat16 = _dtypes.float32, _dtypes.float64, _dtypes.float16, _dtypes.bfloat16
+complex32, complex64, complex128 = _dtypes.complex32, _dtypes.complex64, _dtypes.complex128
+uint8, int8, int16, int32, int64 = _dtypes.uint8, _dtypes.int8, _dtypes.int16, _dtypes.int32, _dtypes.int64
+uint16, uint32, uint64 = _dtypes.uint16, _dtypes.uint32, _dtypes.uint64
+globals().update({**_dtypes.ALIASES, "bool": _dtypes.bool_})
+
+inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
+
+globals().update(_tensor.FUNCTIONS)
+for _name in ("manual_seed", "seed", "initial_seed", "get_rng_state", "set_rng_state", "fork_rng"):
+    setattr(random, _name, globals()[_name])
+
+_SUBMODULES = (
+    "accelerator",
+    "amp",
+    "autograd",
+    "backends",
+    "cuda",
+    "data",
+    "distributions",
+    "fft",
+    "func",
+    "glass",
+    "hub",
+    "jit",
+    "linalg",
+    "memory",
+    "mps",
+    "nn",
+    "optim",
+    "overrides",
+    "serialization",
+    "settings",
+    "special",
+    "testing",
+    "types",
+    "utils",
+    "version",
+    "xpu",
+)
+_FROM = {"save": "serialization", "load": "serialization", "autocast": "amp", "vmap": "func", "Stream": "cuda", "Event": "cuda"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        try:
+            return importlib.import_module(f"{__name__}.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{name}":
+                raise
+    elif name in _FROM:
+        try:
+            found = getattr(importlib.import_module(f"{__name__}.{_FROM[name]}"), name)
+        except ModuleNotFoundError as error:
+            if not (error.name or "").startswith(__name__):
+                raise
+        else:
+            globals()[name] = found
+            return found
+    elif name.endswith("Tensor"):
+        from .tensor.legacy import LEGACY
+
+        if name in LEGACY:
+            return LEGACY[name]
+    from .utils._names import missing
+
+    raise missing("torch", name, __dir__())
+
+
+def __dir__() -> list[str]:
+    return sorted({n for n in globals() if not n.startswith("_")} | set(_SUBMODULES) | set(_FROM) | {"FloatTensor", "LongTensor"})
+
+
+from . import autograd, nn, optim  # noqa: E402  the faces below need the names above
+
+__all__ = [
+    "Generator",
+    "Size",
+    "Tensor",
+    "__version__",
+    "are_deterministic_algorithms_enabled",
+    "asarray",
+    "autograd",
+    "channels_last",
+    "channels_last_3d",
+    "compile",
+    "contiguous_format",
+    "default_generator",
+    "device",
+    "dtype",
+    "enable_grad",
+    "finfo",
+    "from_dlpack",
+    "from_numpy",
+    "frombuffer",
+    "get_default_device",
+    "get_default_dtype",
+    "get_float32_matmul_precision",
+    "get_num_interop_threads",
+    "get_num_threads",
+    "iinfo",
+    "inference_mode",
+    "is_deterministic_algorithms_warn_only_enabled",
+    "is_grad_enabled",
+    "is_inference_mode_enabled",
+    "is_storage",
+    "layout",
+    "manual_seed",
+    "memory_format",
+    "nn",
+    "no_grad",
+    "optim",
+    "overrides_is_tensor_like",
+    "preserve_format",
+    "random",
+    "set_default_device",
+    "set_default_dtype",
+    "set_default_tensor_type",
+    "set_deterministic_debug_mode",
+    "set_float32_matmul_precision",
+    "set_flush_denormal",
+    "set_grad_enabled",
+    "set_num_interop_threads",
+    "set_num_threads",
+    "set_printoptions",
+    "sparse_coo",
+    "strided",
+    "tensor",
+    "use_deterministic_algorithms",
+]

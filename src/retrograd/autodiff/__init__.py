@@ -1,0 +1,8 @@
+"""Floor 3: the chain rule walked both ways, traces, and an interpreter of graphs."""
+
+from __future__ import annotations
+
+from .trace import Trace, interpret, trace
+from .walk import on_the_way, pullback, pushforward
+
+__all__ = ["Trace", "interpret", "trace", "on_the_way", "pullback", "pushforward"]

@@ -1,0 +1,415 @@
+"""The chain rule walked both ways over the nodes: pullback from results to leaves, pushforward from inputs to results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import heappop, heappush
+from typing import Any
+
+import numpy as np
+
+from ..core import FREED, MODE, PICK, BaseTensor, Node, describe, modified, quiet_off, quiet_on, reachable, tensor_class, wrap
+from ..core.door import _quiet
+from ..ops.elementwise import add, cast, conj, real_part
+from ..ops.shape import expand, sum_to
+
+_ndarray = np.ndarray
+
+
+class Arrays:
+    """The walk on raw arrays: fast, and adding in place into arrays that it made itself."""
+
+    as_tensors = False
+
+    @staticmethod
+    def values(node: Node) -> tuple[Any, Any]:
+        """Give what a node saved, checked to be as it was."""
+        saved = node.saved
+        if saved is FREED:
+            raise _freed(node)
+        xs: Any = ()
+        if saved:
+            xs = []
+            for i, entry in enumerate(saved):
+                if entry.__class__ is tuple:
+                    if entry[1].version != entry[2]:
+                        raise modified(node, entry, f"input {i}")
+                    xs.append(entry[0])
+                else:
+                    xs.append(entry)
+        out = node.out
+        if out is not None:
+            if out[1].version != out[2]:
+                raise modified(node, out, "output 0")
+            out = out[0]
+        return xs, out
+
+    @staticmethod
+    def fit(r: Any, want: Node, node: Node) -> Any:
+        """Give a rule's result the array form, shape and dtype of the variable."""
+        if r.__class__ is not _ndarray:
+            r = np.asarray(r)
+        if r.dtype is not want.dtype and r.dtype != want.dtype:
+            r = r.real.astype(want.dtype) if r.dtype.kind == "c" and want.dtype.kind != "c" else r.astype(want.dtype)
+        if r.shape != want.shape:
+            if node.op is None or not node.op.broadcasts:
+                raise _misfit(node, r, want)
+            r = sum_to.numpy(r, shape=want.shape)
+        return r
+
+    @staticmethod
+    def conjugate(v: Any) -> Any:
+        """Give the complex conjugate."""
+        return np.conjugate(v) if isinstance(v, (_ndarray, complex)) else v
+
+    zeros = staticmethod(lambda want: np.zeros(want.shape, want.dtype))
+
+
+class Tensors:
+    """The walk on Tensors: every step is recorded, for derivatives of derivatives and for traces."""
+
+    as_tensors = True
+
+    @staticmethod
+    def values(node: Node) -> tuple[Any, Any]:
+        """Give what a node saved as Tensors with their history."""
+        saved = node.saved
+        if saved is FREED:
+            raise _freed(node)
+        xs = []
+        for i, entry in enumerate(saved):
+            if entry.__class__ is tuple:
+                a, storage, version = entry
+                if storage.version != version:
+                    raise modified(node, entry, f"input {i}")
+                n = node.inputs[i]
+                xs.append(wrap(a, storage, n))
+            else:
+                xs.append(entry)
+        out = node.out
+        if out is not None:
+            a, storage, version = out
+            if storage.version != version:
+                raise modified(node, out, "output 0")
+            out = wrap(a, storage, node)
+        return xs, out
+
+    @staticmethod
+    def fit(r: Any, want: Node, node: Node) -> Any:
+        """Give a rule's result the shape and dtype of the variable."""
+        if not isinstance(r, BaseTensor):
+            r = wrap(np.asarray(r))
+        a = r._a
+        if a.dtype != want.dtype:
+            r = cast(real_part(r) if a.dtype.kind == "c" and want.dtype.kind != "c" else r, dtype=want.dtype)
+        if r._a.shape != want.shape:
+            if node.op is None or not node.op.broadcasts:
+                raise _misfit(node, r._a, want)
+            r = sum_to(r, shape=want.shape)
+        return r
+
+    @staticmethod
+    def conjugate(v: Any) -> Any:
+        """Give the complex conjugate."""
+        return conj(v) if isinstance(v, BaseTensor) else v.conjugate() if isinstance(v, complex) else v
+
+    zeros = staticmethod(lambda want: wrap(np.zeros(want.shape, want.dtype)))
+
+
+def _freed(node: Node) -> RuntimeError:
+    return RuntimeError(
+        "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
+        "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you "
+        f"need to backward through the graph a second time or if you need to access saved tensors after calling backward. "
+        f"({node.name()}, called at {describe(node.place)})"
+    )
+
+
+def _misfit(node: Node, r: Any, want: Node) -> RuntimeError:
+    return RuntimeError(
+        f"{node.name()} returned an invalid gradient: got shape {list(r.shape)} but expected shape compatible with {list(want.shape)} "
+        f"(the operation was called at {describe(node.place)})"
+    )
+
+
+def on_the_way(roots: Sequence[Node], wanted: Sequence[Node]) -> set[Node]:
+    """Give the nodes through which the roots depend on the wanted nodes."""
+    targets = set(wanted)
+    found: set[Node] = set()
+    for node in reachable(roots):
+        if node in targets or any(i is not None and i in found for i in node.inputs):
+            found.add(node)
+    return found
+
+
+def pullback(
+    roots: Sequence[Node],
+    seeds: Sequence[Any],
+    *,
+    retain: bool,
+    as_tensors: bool,
+    wanted: Sequence[Node] | None = None,
+    leaf: Any = None,
+) -> list[Any]:
+    """Walk from the roots back, multiplying upstream gradients with local derivatives.
+
+    Parameters
+    ----------
+    roots, seeds
+        Nodes and their gradients (arrays, or Tensors when ``as_tensors``).
+    retain
+        Keep what the nodes saved, for another walk.
+    as_tensors
+        Run the rules on Tensors, so that the walk is itself recorded.
+    wanted
+        Nodes whose gradients are returned; only what leads to them is walked. None: walk to every leaf.
+    leaf
+        Called with (node, gradient, owned) at each leaf when ``wanted`` is None, and at wanted leaves otherwise.
+    """
+    mode: Any = Tensors if as_tensors else Arrays
+    path = None if wanted is None else on_the_way(roots, wanted)
+    captured: dict[Node, Any] = {}
+    targets = frozenset() if wanted is None else frozenset(wanted)
+    pending: dict[int, Any] = {}
+    heap: list[int] = []
+    anomaly = MODE.anomaly
+    token = quiet_on(_quiet)
+    MODE.backward += 1
+    try:
+        for root, seed in zip(roots, seeds, strict=True):
+            if path is None or root in path:
+                _arrive(pending, heap, root, seed, False, as_tensors)
+        while heap:
+            node, g, owned = pending.pop(-heappop(heap))
+            hooks = node.hooks
+            if hooks is not None:
+                g, owned = _run_hooks(hooks, node, g, owned, as_tensors)
+            op = node.op
+            if node in targets:
+                if not as_tensors and g.__class__ is _ndarray and not g.flags.writeable:
+                    g = g.copy()
+                captured[node] = g
+                owned = False
+            if op is None:
+                if leaf is not None:
+                    leaf(node, g, owned)
+                continue
+            if op is PICK:
+                _arrive_picked(pending, heap, node, g, as_tensors)
+                continue
+            inputs = node.inputs
+            if op.reverse is not None:
+                needs = [n is not None and n.requires_grad and (path is None or n in path) for n in inputs]
+                results = op.reverse(node, g, needs, as_tensors)
+                if hooks is not None and hooks.post:
+                    results = _post(hooks, results, g, as_tensors)
+                for i, (n, need, r) in enumerate(zip(inputs, needs, results, strict=True)):
+                    if need and r is not None:
+                        if anomaly is not None:
+                            anomaly.walked(node, i, r)
+                        _arrive(pending, heap, n, mode.fit(r, n, node), False, as_tensors)
+            else:
+                if g.__class__ is list:
+                    raise RuntimeError(f"{op.name} has one result")
+                xs, out = mode.values(node)
+                if node.dtype.kind == "c" and op.conjugates:
+                    xs, out = [mode.conjugate(x) for x in xs], mode.conjugate(out)
+                rules = op.vjp
+                many = rules.__class__ is not list
+                slow = anomaly is not None or (hooks is not None and bool(hooks.post))
+                for i, n in enumerate(inputs):
+                    if n is None or not n.requires_grad or (path is not None and n not in path):
+                        continue
+                    if op.add_into is not None and i == 0 and not as_tensors and not slow:
+                        if n.op is not PICK:
+                            _add_into(pending, heap, n, node, g, xs)
+                        else:
+                            buffer = np.zeros(n.shape, n.dtype)
+                            op.add_into(buffer, g, xs, node.attrs)
+                            _arrive(pending, heap, n, buffer, True, False)
+                        continue
+                    rule = rules if many else rules[i]
+                    if rule is None:
+                        continue
+                    r = rule.call(g, node, xs, out, i)
+                    if r is None:
+                        continue
+                    fresh = r is not g and r.__class__ is _ndarray
+                    r = mode.fit(r, n, node)
+                    if slow:
+                        if anomaly is not None:
+                            anomaly.walked(node, i, r)
+                        if hooks is not None and hooks.post:
+                            shown = [None] * len(inputs)
+                            shown[i] = r
+                            r, fresh = mode.fit(_post(hooks, shown, g, as_tensors)[i], n, node), False
+                    _arrive(pending, heap, n, r, fresh and r.base is None and r is not out, as_tensors)
+                    r = None
+            g = None
+            if not retain:
+                node.saved = FREED
+                node.out = None
+        return [] if wanted is None else [captured.get(n) for n in wanted]
+    finally:
+        MODE.backward -= 1
+        quiet_off(token)
+
+
+def _post(hooks: Any, results: Any, g: Any, as_tensors: bool) -> Any:
+    """Run a node's own hooks on the gradients of its inputs."""
+    tensors = lambda v: None if v is None else v if isinstance(v, BaseTensor) else wrap(v)  # noqa: E731
+    given = tuple(tensors(r) for r in results)
+    upstream = tuple(tensors(v) for v in (g if g.__class__ is list else [g]))
+    for hook in list(hooks.post.values()):
+        new = hook(given, upstream)
+        if new is not None:
+            given = tuple(new) if isinstance(new, (tuple, list)) else (new,)
+    return [None if r is None else (r if as_tensors else r._a) for r in given]
+
+
+def _arrive(pending: dict[int, Any], heap: list[int], node: Node, g: Any, owned: bool, as_tensors: bool) -> None:
+    """Add a gradient to what a node has received; in place only into arrays that the walk made."""
+    seq = node.seq
+    found = pending.get(seq)
+    if found is None:
+        pending[seq] = [node, g, owned]
+        heappush(heap, -seq)
+    elif as_tensors:
+        found[1] = add(found[1], g)
+    elif found[2]:
+        np.add(found[1], g, out=found[1])
+    else:
+        r = np.add(found[1], g)
+        found[1] = r if r.__class__ is _ndarray else np.asarray(r)
+        found[2] = True
+
+
+def _arrive_picked(pending: dict[int, Any], heap: list[int], node: Node, g: Any, as_tensors: bool) -> None:
+    """Put the gradient of one of several results in its place among them."""
+    parent = node.inputs[0]
+    found = pending.get(parent.seq)
+    if found is None:
+        found = pending[parent.seq] = [parent, [None] * node.attrs["count"], False]
+        heappush(heap, -parent.seq)
+    i = node.attrs["index"]
+    slots = found[1]
+    slots[i] = g if slots[i] is None else (add(slots[i], g) if as_tensors else np.asarray(slots[i] + g))
+
+
+def _add_into(pending: dict[int, Any], heap: list[int], target: Node, node: Node, g: Any, xs: Any) -> None:
+    """Add a part's gradient into the whole's, without making an array of zeros for each part."""
+    seq = target.seq
+    found = pending.get(seq)
+    op = node.op
+    assert op is not None
+    if found is None:
+        buffer = np.zeros(target.shape, target.dtype)
+        pending[seq] = [target, buffer, True]
+        heappush(heap, -seq)
+    elif found[2] and found[1].flags.writeable:
+        buffer = found[1]
+    else:
+        buffer = found[1].copy()
+        found[1], found[2] = buffer, True
+    op.add_into(buffer, g, xs, node.attrs)
+
+
+def _run_hooks(hooks: Any, node: Node, g: Any, owned: bool, as_tensors: bool) -> tuple[Any, bool]:
+    """Show a gradient to the hooks of its tensor, in the order they were registered, then keep it if it is to be retained."""
+    if hooks.pre:
+        upstream = tuple(None if v is None else v if as_tensors else wrap(v) for v in (g if g.__class__ is list else [g]))
+        for hook in list(hooks.pre.values()):
+            new = hook(upstream)
+            if new is not None:
+                upstream = tuple(new) if isinstance(new, (tuple, list)) else (new,)
+        back = [None if v is None else v if as_tensors else v._a for v in upstream]
+        g, owned = (back if g.__class__ is list else back[0]), False
+    if hooks.tensor:
+        for hook in list(hooks.tensor.values()):
+            if not as_tensors and not g.flags.writeable:
+                g = g.copy()
+            shown = g if as_tensors else wrap(g)
+            token = quiet_on(_quiet)
+            try:
+                r = hook(shown)
+            finally:
+                quiet_off(token)
+            owned = False
+            if r is not None:
+                if not isinstance(r, BaseTensor):
+                    raise TypeError(f"hook returned a {type(r).__name__}: a tensor hook returns None or the new gradient, a Tensor")
+                if r._a.shape != node.shape:
+                    raise RuntimeError(f"hook '{getattr(hook, '__name__', hook)}' has changed the size of value: {list(node.shape)} to {list(r._a.shape)}")
+                g = r if as_tensors else r._a
+    if hooks.retain is not None:
+        tensor = hooks.retain()
+        if tensor is not None:
+            tensor._grad = g if as_tensors else wrap(g if g.flags.writeable else g.copy())
+            owned = False
+    return g, owned
+
+
+def pushforward(roots: Sequence[Node], inputs: Sequence[Node], tangents: Sequence[Any]) -> list[Any]:
+    """Walk forward from the inputs, multiplying tangents with local derivatives; everything is recorded on Tensors.
+
+    Gives the tangent of each root, or None where it does not depend on the inputs.
+    """
+    known: dict[Node, Any] = dict(zip(inputs, tangents, strict=True))
+    sources = set(inputs)
+    order = reachable(roots)
+    left = {}
+    for node in order:
+        for i in node.inputs:
+            if i is not None:
+                left[i] = left.get(i, 0) + 1
+    keep = set(roots)
+    for node in order:
+        if node in sources or node.op is None:
+            continue
+        ts = [known.get(i) if i is not None else None for i in node.inputs]
+        if any(t is not None for t in ts):
+            known[node] = _push(node, ts)
+        for i in node.inputs:
+            if i is not None:
+                left[i] -= 1
+                if not left[i] and i not in keep:
+                    known.pop(i, None)
+    return [known.get(r) for r in roots]
+
+
+def _push(node: Node, ts: list[Any]) -> Any:
+    op = node.op
+    assert op is not None
+    if op is PICK:
+        many = ts[0]
+        return None if many is None else many[node.attrs["index"]]
+    if op.forward is not None and op.vjp is not None and op.jvp is None:
+        full = [t if t is not None else _zero_tangent(node, i) for i, t in enumerate(ts)]
+        return op.forward(node, full, (), None)
+    if op.forward is not None:
+        return op.forward(node, ts, *Tensors.values(node))
+    xs, out = Tensors.values(node)
+    total = None
+    for i, t in enumerate(ts):
+        if t is None:
+            continue
+        rule = op.tangent_for(i)
+        if rule is None:
+            continue
+        r = rule.call(t, node, xs, out, i)
+        if r is None:
+            continue
+        if r._a.dtype != node.dtype:
+            r = cast(real_part(r) if r._a.dtype.kind == "c" and node.dtype.kind != "c" else r, dtype=node.dtype)
+        if r._a.shape != node.shape:
+            r = expand(r, shape=node.shape)
+        total = r if total is None else add(total, r)
+    return total
+
+
+def _zero_tangent(node: Node, i: int) -> Any:
+    kind = node.types[i]
+    return wrap(np.zeros(kind.shape, kind.dtype))
+
+
+__all__ = ["on_the_way", "pullback", "pushforward", "tensor_class"]

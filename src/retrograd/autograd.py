@@ -1,0 +1,81 @@
+"""torch.autograd: backward, grad, Function, grad modes, checks and anomaly detection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .core import BaseTensor, enable_grad, inference_mode, no_grad, set_grad_enabled
+from .tensor import Tensor as Variable
+from .tensor import functional as functional
+from .tensor.anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
+from .tensor.backward import backward_many, grad
+from .tensor.function import Function, FunctionCtx, once_differentiable
+from .testing.gradcheck import GradcheckError, gradcheck, gradgradcheck
+
+
+def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False, grad_variables: Any = None, inputs: Any = None) -> None:
+    """Walk back from one or several tensors and add each leaf's gradient to its ``.grad``.
+
+    Parameters
+    ----------
+    tensors : Tensor or sequence of them
+    grad_tensors : Tensor or sequence, optional
+        The upstream gradients; left out for single elements.
+    retain_graph, create_graph, inputs
+        As for ``Tensor.backward``.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> x = torch.tensor(2.0, requires_grad=True)
+    >>> torch.autograd.backward([x * 3, x * 4])
+    >>> x.grad
+    tensor(7.)
+    """
+    outputs: Sequence[Any] = [tensors] if isinstance(tensors, BaseTensor) else list(tensors)
+    given = grad_tensors if grad_tensors is not None else grad_variables
+    gradients = [None] * len(outputs) if given is None else [given] if isinstance(given, BaseTensor) else list(given)
+    if len(gradients) != len(outputs):
+        raise RuntimeError(f"got {len(outputs)} tensors and {len(gradients)} gradients")
+    backward_many(outputs, gradients, retain_graph, create_graph, inputs)
+
+
+class function:
+    """The module torch.autograd.function, as a namespace."""
+
+    Function = Function
+    FunctionCtx = FunctionCtx
+    once_differentiable = staticmethod(once_differentiable)
+
+
+class grad_mode:
+    """The module torch.autograd.grad_mode, as a namespace."""
+
+    no_grad = no_grad
+    enable_grad = enable_grad
+    set_grad_enabled = set_grad_enabled
+    inference_mode = inference_mode
+
+
+__all__ = [
+    "Function",
+    "FunctionCtx",
+    "GradcheckError",
+    "Variable",
+    "backward",
+    "detect_anomaly",
+    "enable_grad",
+    "function",
+    "functional",
+    "grad",
+    "grad_mode",
+    "gradcheck",
+    "gradgradcheck",
+    "inference_mode",
+    "is_anomaly_enabled",
+    "no_grad",
+    "once_differentiable",
+    "set_detect_anomaly",
+    "set_grad_enabled",
+]

@@ -1,0 +1,72 @@
+"""Floor 1: the words every other room uses."""
+
+from __future__ import annotations
+
+from .device import CPU, check_device, device
+from .door import FREED, PICK, STRAIGHT, VIEW_WRITE, apply, assign, attach_outputs, check_writable, modified, quiet_off, quiet_on, refresh
+from .dtypes import dtype, finfo, from_numpy, get_default_dtype, iinfo, promote_types, set_default_dtype, to_numpy
+from .errors import at, shapes_error, show_call, show_type
+from .graph import Graph, reachable
+from .mode import MODE, enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, mode, no_grad, set_grad_enabled
+from .node import BaseTensor, Handle, Hooks, Node, Storage, leaf_node, register_tensor, tensor_class, wrap
+from .op import REGISTRY, Op, Rule
+from .place import Place, describe, here, line_of
+from .types import TensorType, typeof
+
+__all__ = [
+    "CPU",
+    "FREED",
+    "MODE",
+    "PICK",
+    "REGISTRY",
+    "STRAIGHT",
+    "VIEW_WRITE",
+    "BaseTensor",
+    "Graph",
+    "Handle",
+    "Hooks",
+    "Node",
+    "Op",
+    "Place",
+    "Rule",
+    "Storage",
+    "TensorType",
+    "apply",
+    "assign",
+    "at",
+    "attach_outputs",
+    "check_device",
+    "check_writable",
+    "describe",
+    "device",
+    "dtype",
+    "enable_grad",
+    "finfo",
+    "from_numpy",
+    "get_default_dtype",
+    "here",
+    "iinfo",
+    "inference_mode",
+    "is_grad_enabled",
+    "is_inference_mode_enabled",
+    "leaf_node",
+    "line_of",
+    "mode",
+    "modified",
+    "no_grad",
+    "promote_types",
+    "quiet_off",
+    "quiet_on",
+    "reachable",
+    "refresh",
+    "register_tensor",
+    "set_default_dtype",
+    "set_grad_enabled",
+    "shapes_error",
+    "show_call",
+    "show_type",
+    "tensor_class",
+    "to_numpy",
+    "typeof",
+    "wrap",
+]

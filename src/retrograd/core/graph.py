@@ -1,0 +1,83 @@
+"""Graph: inputs, outputs and the nodes between, with a text form, a type check and an interpreter's order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .node import Node
+
+
+def reachable(roots: Iterable[Node | None]) -> list[Node]:
+    """Give every node that the roots depend on, inputs before users, without recursion."""
+    seen: set[Node] = set()
+    stack = [r for r in roots if r is not None]
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            stack.extend(i for i in node.inputs if i is not None and i not in seen)
+    return sorted(seen, key=lambda n: n.seq)
+
+
+@dataclass
+class Graph:
+    """A program: what goes in, what comes out, and which inputs are written back.
+
+    Attributes
+    ----------
+    inputs
+        Nodes without an op that the caller gives values for.
+    outputs
+        Nodes whose values are the results.
+    constants
+        Values of nodes without an op that are not inputs.
+    """
+
+    inputs: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+    constants: dict[Node, Any] = field(default_factory=dict)
+
+    @property
+    def nodes(self) -> list[Node]:
+        """Every node, inputs before users."""
+        return reachable((*self.inputs, *self.outputs))
+
+    def rewrite(self, rule: Callable[[Node, tuple[Node, ...]], Node]) -> Graph:
+        """Rebuild the graph from its inputs on; ``rule(node, inputs)`` gives the node that takes a node's place."""
+        new: dict[Node, Node] = {}
+        for node in self.nodes:
+            new[node] = node if node.op is None else rule(node, tuple(new[i] for i in node.inputs))
+        return Graph(self.inputs, tuple(new[o] for o in self.outputs), self.constants)
+
+    def check(self) -> None:
+        """Raise TypeError unless each node's type is what its op's type rule gives for its inputs."""
+        for node in self.nodes:
+            if node.op is None:
+                continue
+            found = node.op.type(*(i.type if i.op is not None or i not in self.constants else _typed(i, self.constants[i]) for i in node.inputs), **node.attrs)
+            if found is not None and tuple(found) != (node.shape, node.dtype):
+                raise TypeError(f"{node.op.name} in this graph is marked {node.type}, its inputs and attributes give {found}")
+
+    def __str__(self) -> str:
+        names: dict[Node, str] = {}
+        for n in self.inputs:
+            names[n] = f"%{len(names)}"
+        lines = []
+        for n in self.nodes:
+            if n in names:
+                continue
+            names[n] = f"%{len(names)}"
+            if n.op is None:
+                shown = repr(self.constants.get(n)) if not n.shape else "..."
+                lines.append(f"  {names[n]}: {n.type} = constant {shown}")
+            else:
+                attrs = "".join(f", {k}={v!r}" for k, v in n.attrs.items())
+                lines.append(f"  {names[n]}: {n.type} = {n.op.name}({', '.join(names[i] for i in n.inputs)}{attrs})")
+        head = ", ".join(f"{names[n]}: {n.type}" for n in self.inputs)
+        return "\n".join([f"graph({head}) {{", *lines, f"  return {', '.join(names[o] for o in self.outputs)}", "}"])
+
+
+def _typed(node: Node, value: Any) -> Any:
+    return node.type if hasattr(value, "shape") else None

@@ -1,0 +1,195 @@
+"""The thread's modes: is history recorded, is a trace running, who watches."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from typing import Any
+
+
+class Mode(threading.local):
+    """One thread's switches; a class attribute is the value a new thread starts with."""
+
+    grad = True
+    inference = False
+    trace: Any = None  # the running trace, which wants a Node for every operation
+    keep_inputs = False  # forward mode will want what jvp rules read
+    special = False  # any of the above or below is on: the door takes its slower path (see `settle`)
+    anomaly: Any = None  # settings of detect_anomaly while it is on
+    observers: tuple[Any, ...] = ()  # called with (op, inputs, attrs, result) after each operation
+    backward: int = 0  # how many backward walks are running
+
+    def settle(self) -> None:
+        """Work out ``special`` after one of the switches changed."""
+        self.special = bool(self.inference or self.trace is not None or self.keep_inputs or self.anomaly is not None or self.observers)
+
+
+MODE = Mode()
+
+
+def mode() -> Mode:
+    """Give the calling thread's modes."""
+    return MODE
+
+
+class _Switch:
+    """A context manager that is also a decorator for functions and generators."""
+
+    def __call__(self, fn: Any) -> Any:
+        if inspect.isclass(fn):
+            raise TypeError(f"{type(self).__name__} decorates functions, not the class {fn.__name__}")
+        if inspect.isgeneratorfunction(fn):
+
+            @functools.wraps(fn)
+            def generator(*args: Any, **kwargs: Any) -> Any:
+                steps = fn(*args, **kwargs)
+                sent: Any = None
+                while True:
+                    try:
+                        with self._clone():
+                            item = steps.send(sent)
+                    except StopIteration as stop:
+                        return stop.value
+                    sent = yield item
+
+            return generator
+
+        @functools.wraps(fn)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with self._clone():
+                return fn(*args, **kwargs)
+
+        return wrapped
+
+    def _clone(self) -> Any:
+        return type(self)()
+
+    def __enter__(self) -> Any:
+        raise NotImplementedError
+
+    def __exit__(self, *exc: Any) -> None:
+        raise NotImplementedError
+
+
+class no_grad(_Switch):
+    """Record no history inside: results need no gradient.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> with torch.no_grad():
+    ...     (x * 2).requires_grad
+    False
+    """
+
+    def __new__(cls, fn: Any = None) -> Any:
+        made = super().__new__(cls)
+        return made if fn is None else made(fn)
+
+    def __enter__(self) -> None:
+        self.before = MODE.grad
+        MODE.grad = False
+
+    def __exit__(self, *exc: Any) -> None:
+        MODE.grad = self.before
+
+
+class enable_grad(_Switch):
+    """Record history inside, also within ``no_grad``.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> with torch.no_grad(), torch.enable_grad():
+    ...     (x * 2).requires_grad
+    True
+    """
+
+    def __new__(cls, fn: Any = None) -> Any:
+        made = super().__new__(cls)
+        return made if fn is None else made(fn)
+
+    def __enter__(self) -> None:
+        self.before = MODE.grad
+        MODE.grad = not MODE.inference
+
+    def __exit__(self, *exc: Any) -> None:
+        MODE.grad = self.before
+
+
+class set_grad_enabled(_Switch):
+    """Switch the recording of history on or off: at once, for a ``with`` block, or for a function.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> with torch.set_grad_enabled(False):
+    ...     torch.is_grad_enabled()
+    False
+    """
+
+    def __init__(self, mode: bool) -> None:
+        self.before = MODE.grad
+        self.wanted = bool(mode)
+        MODE.grad = self.wanted and not MODE.inference
+
+    def __call__(self, fn: Any) -> Any:
+        MODE.grad = self.before
+        return super().__call__(fn)
+
+    def _clone(self) -> Any:
+        return set_grad_enabled(self.wanted)
+
+    def __enter__(self) -> None:
+        MODE.grad = self.wanted and not MODE.inference
+
+    def __exit__(self, *exc: Any) -> None:
+        MODE.grad = self.before
+
+
+class inference_mode(_Switch):
+    """Record no history inside, and mark results as unfit for later use with gradients.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> with torch.inference_mode():
+    ...     torch.ones(2).is_inference()
+    True
+    """
+
+    def __new__(cls, mode: Any = True) -> Any:
+        made = super().__new__(cls)
+        if callable(mode):
+            made.wanted = True
+            return made(mode)
+        return made
+
+    def __init__(self, mode: bool = True) -> None:
+        self.wanted = bool(mode)
+
+    def _clone(self) -> Any:
+        return inference_mode(self.wanted)
+
+    def __enter__(self) -> None:
+        self.before = MODE.grad, MODE.inference
+        MODE.inference = self.wanted
+        MODE.grad = not self.wanted
+        MODE.settle()
+
+    def __exit__(self, *exc: Any) -> None:
+        MODE.grad, MODE.inference = self.before
+        MODE.settle()
+
+
+def is_grad_enabled() -> bool:
+    """Tell whether history is being recorded in this thread."""
+    return MODE.grad
+
+
+def is_inference_mode_enabled() -> bool:
+    """Tell whether inference mode is on in this thread."""
+    return MODE.inference

@@ -1,0 +1,227 @@
+"""Storage, Node and BaseTensor: the bytes, the history, and what a user holds."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .place import Place, describe
+from .types import TensorType
+
+if TYPE_CHECKING:
+    from .op import Op
+
+next_seq = count(1).__next__
+
+
+class Storage:
+    """The bytes that views share, and how often they were written in place."""
+
+    __slots__ = ("__weakref__", "notes", "root", "version")
+
+    def __init__(self, root: np.ndarray[Any, Any]) -> None:
+        self.root = root
+        self.version = 0
+        self.notes: dict[str, Any] | None = None  # seldom needed: who wrote last, and whether inference mode made it
+
+    @property
+    def written(self) -> tuple[str, Place | None] | None:
+        """The operation that wrote in place last, and where."""
+        return self.notes.get("written") if self.notes else None
+
+    @written.setter
+    def written(self, by: tuple[str, Place | None]) -> None:
+        self.notes = {**(self.notes or {}), "written": by}
+
+    @property
+    def inference(self) -> bool:
+        """Whether inference mode made it."""
+        return bool(self.notes) and bool(self.notes.get("inference"))  # type: ignore[union-attr]
+
+    @inference.setter
+    def inference(self, flag: bool) -> None:
+        self.notes = {**(self.notes or {}), "inference": flag}
+
+
+class Freed:
+    """Stands where a node's saved values were, once a backward walk has used them."""
+
+    __slots__ = ()
+
+
+FREED: Any = Freed()
+
+
+class Node:
+    """One application of an Op: what it was given, what it saved, and where in the user's code it was.
+
+    A Node without an Op is a leaf or a trace's input. Nodes are numbered in the order they are made, so an input's
+    number is always below its user's: sorting by ``seq`` is a topological order.
+    """
+
+    __slots__ = ("__weakref__", "attrs", "dtype", "hooks", "inputs", "op", "out", "place", "requires_grad", "saved", "seq", "shape", "types")
+
+    def __init__(
+        self,
+        op: Op | None,
+        inputs: tuple[Any, ...],
+        attrs: dict[str, Any],
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        requires_grad: bool,
+        place: Place | None,
+        saved: Any,
+        types: Any,
+        out: Any,
+    ) -> None:
+        self.op = op
+        self.inputs = inputs
+        self.attrs = attrs
+        self.shape = shape
+        self.dtype = dtype
+        self.requires_grad = requires_grad
+        self.place = place
+        self.saved = saved
+        self.types = types
+        self.out = out
+        self.hooks: Any = None
+        self.seq = next_seq()
+
+    @property
+    def type(self) -> TensorType:
+        """Shape and dtype of the value."""
+        return TensorType(self.shape, self.dtype)
+
+    # -- the face torch gives to grad_fn -------------------------------------------------------------------------
+    def name(self) -> str:
+        """Give torch's name for this kind of node, such as ``AddBackward0``."""
+        return backward_name(self)
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """The nodes that this one's gradients go to, with output numbers."""
+        return tuple((n if n is not None and n.requires_grad else None, 0) for n in self.inputs)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """A dictionary for the user's own notes."""
+        return self.hook_table().metadata
+
+    def hook_table(self) -> Any:
+        """Give this node's hooks, made on first use."""
+        if self.hooks is None:
+            self.hooks = Hooks()
+        return self.hooks
+
+    def register_hook(self, hook: Any) -> Any:
+        """Call ``hook(grad_inputs, grad_outputs)`` after this node's backward; it may return new grad_inputs."""
+        return self.hook_table().add("post", hook)
+
+    def register_prehook(self, hook: Any) -> Any:
+        """Call ``hook(grad_outputs)`` before this node's backward; it may return new grad_outputs."""
+        return self.hook_table().add("pre", hook)
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} at {describe(self.place)}>" if self.place else f"<{self.name()} object at {id(self):#x}>"
+
+
+class Hooks:
+    """The hooks of one node, in the order they run: tensor hooks, retained gradients, pre and post hooks."""
+
+    __slots__ = ("accumulated", "metadata", "owner", "post", "pre", "retain", "tensor")
+
+    def __init__(self) -> None:
+        self.tensor: dict[int, Any] = {}
+        self.pre: dict[int, Any] = {}
+        self.post: dict[int, Any] = {}
+        self.accumulated: dict[int, Any] = {}  # run with the leaf once its .grad is up to date
+        self.retain: Any = None  # weak reference to the tensor whose .grad keeps what passes here
+        self.owner: Any = None  # weak reference to the leaf tensor
+        self.metadata: dict[str, Any] = {}
+
+    def add(self, kind: str, hook: Any) -> Handle:
+        """Register a hook and give the handle that removes it."""
+        table = getattr(self, kind)
+        handle = Handle(table)
+        table[handle.id] = hook
+        return handle
+
+
+class Handle:
+    """Removes a hook, by ``remove()`` or at the end of a ``with`` block."""
+
+    _ids = count()
+
+    def __init__(self, table: dict[int, Any]) -> None:
+        self.table = table
+        self.id = next(Handle._ids)
+
+    def remove(self) -> None:
+        """Take the hook away; a second call does nothing."""
+        self.table.pop(self.id, None)
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self.remove()
+
+
+def backward_name(node: Node) -> str:
+    """Give the name torch would print for a node's grad_fn."""
+    if node.op is None:
+        return "AccumulateGrad"
+    shown = node.op.shown or "".join(part.capitalize() for part in node.op.name.strip("_").split("_"))
+    return shown if shown.endswith("Backward") else f"{shown}Backward0"
+
+
+class BaseTensor:
+    """Storage, a view of it, and the Node that made it. The methods are added one floor up, by ``Tensor``."""
+
+    __slots__ = ("__dict__", "__weakref__", "_a", "_base", "_grad", "_node", "_s", "_seen", "_steps")
+
+    _a: Any
+    _s: Storage
+    _node: Node | None
+    _base: Any  # the tensor this one is a differentiable view of
+    _steps: tuple[Any, ...]  # the view operations that lead here from the base
+    _seen: Node | None  # the base's node when this view's node was derived from it
+    _grad: Any
+
+
+_TENSOR: Any = BaseTensor
+_new = object.__new__
+
+
+def register_tensor(cls: type) -> None:
+    """Tell this floor which class results are made of."""
+    global _TENSOR
+    _TENSOR = cls
+
+
+def tensor_class() -> Any:
+    """Give the class that results are made of."""
+    return _TENSOR
+
+
+def wrap(a: np.ndarray[Any, Any], storage: Storage | None = None, node: Node | None = None) -> Any:
+    """Make a tensor of an array, sharing its memory."""
+    t = _new(_TENSOR)
+    t._a = a
+    t._s = Storage(a) if storage is None else storage
+    t._node = node
+    t._base = None
+    t._grad = None
+    return t
+
+
+def leaf_node(tensor: Any) -> Node:
+    """Make the Node of a leaf that requires grad."""
+    import weakref
+
+    a = tensor._a
+    node = Node(None, (), {}, a.shape, a.dtype, True, None, (), None, None)
+    node.hook_table().owner = weakref.ref(tensor)
+    return node

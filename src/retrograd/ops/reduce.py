@@ -1,0 +1,218 @@
+"""Reductions: what is named as their accumulator, and how their gradients spread."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..core import TensorType
+from .derive import general, linear, plain
+from .elementwise import like, mul, where
+from .shape import expand, flip, reshape
+
+NARROW = {"f2", "bfloat16"}
+BLOCK = 1024
+
+
+def is_narrow(d: Any) -> bool:
+    """Tell whether sums of this dtype need a float32 accumulator."""
+    return bool(d.itemsize == 2 and d.kind in "fV")
+
+
+def sum_array(x: Any, *, axis: Any, keepdims: bool = False) -> Any:
+    """Sum an array; half precisions accumulate in float32, long strided sums in blocks, so that 2^25 ones are 2^25."""
+    if axis == ():
+        return x
+    if is_narrow(x.dtype):
+        return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=np.float32).astype(x.dtype)
+    first = axis[0] if isinstance(axis, tuple) else axis
+    if x.ndim > 1 and first == 0 and x.shape[0] > 4 * BLOCK and x.dtype.kind in "fc":
+        return _blocked(x, axis, keepdims)
+    return np.add.reduce(x, axis=axis, keepdims=keepdims)
+
+
+def _blocked(x: Any, axis: Any, keepdims: bool) -> Any:
+    # NumPy adds rows one after another along a leading axis: after 2^24 ones a float32 stands still
+    n = x.shape[0]
+    whole = n - n % BLOCK
+    blocks = np.add.reduce(x[:whole].reshape(-1, BLOCK, *x.shape[1:]), axis=1)
+    if whole < n:
+        blocks = np.concatenate([blocks, np.add.reduce(x[whole:], axis=0, keepdims=True)])
+    return sum_array(blocks, axis=axis, keepdims=keepdims)
+
+
+def _reduced(x: TensorType, axis: Any, keepdims: bool) -> tuple[int, ...]:
+    axes = {a % max(x.shape.__len__(), 1) for a in (axis if isinstance(axis, tuple) else (axis,))}
+    if keepdims:
+        return tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+    return tuple(n for i, n in enumerate(x.shape) if i not in axes)
+
+
+def reduced_type(x: TensorType, *, axis: Any, keepdims: bool = False) -> TensorType:
+    """Type rule of a reduction that keeps the dtype."""
+    return TensorType(_reduced(x, axis, keepdims), x.dtype)
+
+
+def spread(g: Any, x_type: TensorType, axis: Any, keepdims: bool) -> Any:
+    """Give a reduction's cotangent the shape of what was reduced."""
+    if not keepdims:
+        axes = {a % max(len(x_type.shape), 1) for a in axis}
+        g = reshape(g, shape=tuple(1 if i in axes else n for i, n in enumerate(x_type.shape)))
+    return expand(g, shape=x_type.shape)
+
+
+REDUCTIONS = (
+    {"shapes": ((3, 4),), "attrs": {"axis": (0, 1), "keepdims": False}},
+    {"shapes": ((3, 4),), "attrs": {"axis": (1,), "keepdims": True}},
+    {"shapes": ((2, 3, 4),), "attrs": {"axis": (0, 2), "keepdims": False}},
+)
+
+def _sum(x: Any, *, axis: Any, keepdims: bool = False) -> Any:
+    return x.copy() if axis == () else sum_array(x, axis=axis, keepdims=keepdims)
+
+
+sum_ = linear(
+    "sum",
+    _sum,
+    type=reduced_type,
+    transpose=lambda g, *, x_type, axis, keepdims: spread(g, x_type, axis, keepdims),
+    samples=REDUCTIONS,
+)
+
+
+def _count(x_type: TensorType, axis: tuple[int, ...]) -> int:
+    return math.prod(x_type.shape[a] for a in axis)
+
+
+def _mean(x: Any, *, axis: tuple[int, ...], keepdims: bool = False) -> Any:
+    n = math.prod([x.shape[a] for a in axis])
+    if is_narrow(x.dtype):
+        return (np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=np.float32) / np.float32(n)).astype(x.dtype)
+    return sum_array(x, axis=axis, keepdims=keepdims) / x.dtype.type(n)
+
+
+mean = linear(
+    "mean",
+    _mean,
+    type=reduced_type,
+    transpose=lambda g, *, x_type, axis, keepdims: spread(g / _count(x_type, axis), x_type, axis, keepdims),
+    samples=REDUCTIONS,
+)
+
+
+def _extreme_back(g: Any, *, out: Any, x: Any, x_type: TensorType, axis: Any, keepdims: bool) -> Any:
+    # equal winners share the gradient evenly, as torch's amax does
+    won = like((x == spread(out, x_type, axis, keepdims)), x)
+    return spread(g, x_type, axis, keepdims) * (won / sum_(won, axis=axis, keepdims=True))
+
+
+def _extreme_push(t: Any, *, out: Any, x: Any, x_type: TensorType, axis: Any, keepdims: bool) -> Any:
+    won = like((x == spread(out, x_type, axis, keepdims)), x)
+    return sum_(t * (won / sum_(won, axis=axis, keepdims=True)), axis=axis, keepdims=keepdims)
+
+
+amax = general(
+    "amax",
+    lambda x, *, axis, keepdims: np.maximum.reduce(x, axis=axis, keepdims=keepdims) if axis != () else x.copy(),
+    type=reduced_type,
+    vjp=[_extreme_back],
+    jvp=[_extreme_push],
+    samples=REDUCTIONS,
+)
+amin = general(
+    "amin",
+    lambda x, *, axis, keepdims: np.minimum.reduce(x, axis=axis, keepdims=keepdims) if axis != () else x.copy(),
+    type=reduced_type,
+    vjp=[_extreme_back],
+    jvp=[_extreme_push],
+    samples=REDUCTIONS,
+)
+INT64 = np.dtype(np.int64)
+BOOL = np.dtype(np.bool_)
+
+
+def _index_type(x: TensorType, *, axis: Any, keepdims: bool = False) -> TensorType:
+    if axis is None:
+        return TensorType((1,) * len(x.shape) if keepdims else (), INT64)
+    return TensorType(_reduced(x, axis, keepdims), INT64)
+
+
+_ARG = ({"shapes": ((3, 4),), "attrs": {"axis": 1, "keepdims": False}}, {"shapes": ((3, 4),), "attrs": {"axis": None, "keepdims": False}})
+
+
+def _sum_integers(x: Any, *, axis: Any, keepdims: bool, dtype: Any = INT64) -> Any:
+    if x.dtype.kind == "b" and len(axis) == x.ndim and not keepdims and dtype.kind != "b":
+        return np.asarray(np.count_nonzero(x), dtype)
+    return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=dtype)
+
+
+sum_integers = plain(
+    "sum_integers",
+    _sum_integers,
+    type=lambda x, *, axis, keepdims, dtype=INT64: TensorType(_reduced(x, axis, keepdims), np.dtype(dtype)),
+    samples=tuple({**c, "dtype": "int64"} for c in REDUCTIONS),
+)
+argmax = plain("argmax", lambda x, *, axis, keepdims: np.argmax(x, axis=axis, keepdims=keepdims), type=_index_type, samples=_ARG)
+argmin = plain("argmin", lambda x, *, axis, keepdims: np.argmin(x, axis=axis, keepdims=keepdims), type=_index_type, samples=_ARG)
+any_ = plain(
+    "any",
+    lambda x, *, axis, keepdims: np.any(x if x.dtype.kind != "V" else x != 0, axis=axis, keepdims=keepdims),
+    type=lambda x, *, axis, keepdims: TensorType(_reduced(x, axis, keepdims), BOOL),
+    samples=REDUCTIONS,
+)
+all_ = plain(
+    "all",
+    lambda x, *, axis, keepdims: np.all(x if x.dtype.kind != "V" else x != 0, axis=axis, keepdims=keepdims),
+    type=lambda x, *, axis, keepdims: TensorType(_reduced(x, axis, keepdims), BOOL),
+    samples=REDUCTIONS,
+)
+prod = plain(
+    "prod_value",
+    lambda x, *, axis, keepdims: np.multiply.reduce(x, axis=axis, keepdims=keepdims, dtype=np.float32 if is_narrow(x.dtype) else x.dtype).astype(x.dtype),
+    type=reduced_type,
+    samples=REDUCTIONS,
+)
+
+# -- scans -------------------------------------------------------------------------------------------------------------
+_SCAN = ({"shapes": ((3, 4),), "attrs": {"axis": 1}}, {"shapes": ((3, 4),), "attrs": {"axis": 0}})
+
+
+def _scan(ufunc: Any) -> Any:
+    def run(x: Any, *, axis: int) -> Any:
+        return ufunc.accumulate(x, axis=axis, dtype=np.float32).astype(x.dtype) if is_narrow(x.dtype) else ufunc.accumulate(x, axis=axis, dtype=x.dtype)
+
+    return run
+
+
+cumsum = linear(
+    "cumsum",
+    _scan(np.add),
+    type=lambda x, *, axis: x,
+    transpose=lambda g, *, axis: flip(cumsum(flip(g, axes=(axis,)), axis=axis), axes=(axis,)),
+    samples=_SCAN,
+)
+cumprod_value = plain("cumprod_value", _scan(np.multiply), type=lambda x, *, axis: x, samples=_SCAN)
+logcumsumexp_value = plain("logcumsumexp_value", lambda x, *, axis: np.logaddexp.accumulate(x, axis=axis), type=lambda x, *, axis: x, samples=_SCAN)
+
+
+def _last_extreme(ufunc: Any, at_least: Any) -> Any:
+    def run(x: Any, *, axis: int) -> Any:
+        if not x.ndim:
+            return np.zeros((), INT64)
+        reached = at_least(x, ufunc.accumulate(x, axis=axis)) | (x != x)
+        places = np.arange(x.shape[axis]).reshape((-1,) + (1,) * (x.ndim - 1 - axis))
+        return np.maximum.accumulate(np.where(reached, places, 0), axis=axis)
+
+    return run
+
+
+def _scan_index_type(x: TensorType, *, axis: int) -> TensorType:
+    return TensorType(x.shape, INT64)
+
+
+cummax_index = plain("cummax_index", _last_extreme(np.maximum, np.greater_equal), type=_scan_index_type, samples=_SCAN)
+cummin_index = plain("cummin_index", _last_extreme(np.minimum, np.less_equal), type=_scan_index_type, samples=_SCAN)
+
+__all__ = ["all_", "amax", "amin", "any_", "argmax", "argmin", "cumsum", "mean", "mul", "prod", "sum_", "where"]

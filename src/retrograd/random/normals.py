@@ -1,0 +1,197 @@
+"""Normal draws by the Box-Muller transform: a few, many, and many at the speed of vectors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from retrograd.random import cephes, libm
+from retrograd.random.generator import Generator, default_generator
+from retrograd.random.uniforms import (
+    BLOCK,
+    Array,
+    Shape,
+    blocks,
+    count,
+    doubles,
+    is_floating,
+    narrow,
+    require_floating,
+    singles,
+)
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+GROUP = 16
+"""Normals are made in groups of 16, from 8 radii and 8 angles; fewer than 16 are made in pairs."""
+
+
+def normal(
+    shape: Shape,
+    dtype: DTypeLike,
+    mean: float = 0.0,
+    std: float = 1.0,
+    generator: Generator | None = None,
+    contiguous: bool = True,
+) -> Array:
+    """
+    Draw x ~ N(mean, std**2), by the Box-Muller transform.
+
+    sqrt(-2 log(1 - u1)) (cos, sin)(2 pi u2) from uniform u1, u2 in [0, 1). Sixteen elements and more are drawn in
+    groups of 16, whose last overlaps the one before where 16 does not divide the number of elements; float64 in its own
+    precision, every other dtype in float32's. Fewer than 16, and elements that do not lie contiguously in memory, are
+    drawn in pairs in float64, and the generator keeps the second of the last pair. Complex dtypes draw real and
+    imaginary part in turn, each with std / sqrt(2).
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+    dtype : numpy dtype
+        Floating or complex.
+    mean, std : float
+    generator : Generator, optional
+        The default generator where none is given.
+    contiguous : bool, optional
+        Whether the elements lie contiguously in the memory of the tensor that they are drawn for.
+
+    Raises
+    ------
+    NotImplementedError
+        If the dtype is neither floating nor complex.
+    RuntimeError
+        If std < 0.
+
+    References
+    ----------
+    Box and Muller, "A note on the generation of random normal deviates", Ann. Math. Stat. 29, 1958.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from retrograd.random import Generator, normal
+    >>> normal(2, np.float64, generator=Generator().manual_seed(0))
+    array([ 1.54099607, -0.2934289 ])
+    """
+    generator = generator or default_generator
+    dtype = np.dtype(dtype)
+    n = count(shape)
+    if not std >= 0.0:
+        raise RuntimeError(f"normal expects std >= 0, but found std={std}")
+    if dtype.kind == "c":
+        real = np.dtype(f"f{dtype.itemsize // 2}")
+        parts = normal(2 * n, real, mean, std / math.sqrt(2.0), generator, contiguous)
+        return parts.view(dtype).reshape(shape)
+    if not is_floating(dtype):
+        raise NotImplementedError(f"normal is not defined for {dtype}; draw in a floating or complex dtype")
+    if n < GROUP or not contiguous:
+        return narrow(libm.fma(pairs(n, generator), std, mean), dtype).reshape(shape)
+    if dtype == np.float64:
+        return _grouped64(n, mean, std, generator).reshape(shape)
+    return _grouped32(n, mean, std, generator, dtype).reshape(shape)
+
+
+def pairs(n: int, generator: Generator) -> Float64:
+    """Return `n` standard normals drawn in pairs, the generator's kept one first; the last pair's second is kept."""
+    with generator.lock:
+        kept = generator.sample
+        missing = n if kept is None else n - 1
+        if missing < 0:
+            return np.empty(0)
+        drawn = 2 * ((missing + 1) // 2)
+        result = np.empty(n - missing + drawn)
+        if kept is not None and n:
+            result[0] = kept
+            generator.sample = None
+        u = doubles(generator, drawn)
+        if drawn <= GROUP:
+            result[n - missing :] = _few_pairs(u.tolist())
+        else:
+            radius = np.sqrt(-2.0 * libm.log1p(-u[1::2]))
+            angle = 2.0 * math.pi * u[::2]
+            result[n - missing :: 2] = radius * libm.cos(angle)
+            result[n - missing + 1 :: 2] = radius * libm.sin(angle)
+        if drawn > missing:
+            generator.sample = float(result[-1])
+    return result[:n]
+
+
+def _few_pairs(u: list[float]) -> list[float]:
+    result = []
+    for u1, u2 in zip(u[::2], u[1::2], strict=True):
+        radius = math.sqrt(-2.0 * math.log1p(-u2))
+        angle = 2.0 * math.pi * u1
+        result += [radius * math.cos(angle), radius * math.sin(angle)]
+    return result
+
+
+def _grouped64(n: int, mean: float, std: float, generator: Generator) -> Float64:
+    result = np.empty(n)
+    whole = n - n % GROUP
+    for start, stop in blocks(whole):
+        result[start:stop] = _groups64(doubles(generator, stop - start), mean, std)
+    if whole < n:
+        generator.words(2 * (n - whole))
+        result[n - GROUP :] = _groups64(doubles(generator, GROUP), mean, std)
+    return result
+
+
+def _groups64(u: Float64, mean: float, std: float) -> Float64:
+    halves = np.ascontiguousarray(u.reshape(-1, 2, GROUP // 2).transpose(1, 0, 2))
+    radius = np.sqrt(-2.0 * libm.log(1.0 - halves[0]))
+    angle = 2.0 * math.pi * halves[1]
+    halves[0] = libm.fma(radius * libm.cos(angle), std, mean)
+    halves[1] = libm.fma(radius * libm.sin(angle), std, mean)
+    return halves.transpose(1, 0, 2).reshape(-1)
+
+
+def _grouped32(n: int, mean: float, std: float, generator: Generator, dtype: np.dtype[Any]) -> Array:
+    result = np.empty(n, dtype)
+    whole = n - n % GROUP
+    kernel = cephes.Kernel(min(whole, BLOCK) // 2)
+    for start, stop in blocks(whole):
+        if stop - start < BLOCK:
+            kernel = cephes.Kernel((stop - start) // 2)
+        result[start:stop] = _groups32(singles(generator, stop - start), mean, std, kernel)
+    if whole < n:
+        if dtype == np.float32:
+            generator.words(n - whole)  # float32 draws for every element before it makes a group; 16 bits do not
+        result[n - GROUP :] = _groups32(singles(generator, GROUP), mean, std, cephes.Kernel(GROUP // 2))
+    return result
+
+
+def _groups32(u: Float32, mean: float, std: float, kernel: cephes.Kernel) -> Float32:
+    halves = np.ascontiguousarray(u.reshape(-1, 2, GROUP // 2).transpose(1, 0, 2))
+    kernel(halves[0].reshape(-1), halves[1].reshape(-1), mean, std)
+    return halves.transpose(1, 0, 2).reshape(-1)
+
+
+def log_normal(
+    shape: Shape, dtype: DTypeLike, mean: float = 1.0, std: float = 2.0, generator: Generator | None = None
+) -> Array:
+    """
+    Draw exp(x), x ~ N(mean, std**2) drawn in pairs of float64 for any number of elements.
+
+    Raises
+    ------
+    NotImplementedError
+        If the dtype is not floating.
+    RuntimeError
+        If std <= 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from retrograd.random import Generator, log_normal
+    >>> bool((log_normal(5, np.float32, generator=Generator()) > 0).all())
+    True
+    """
+    generator = generator or default_generator
+    dtype = np.dtype(dtype)
+    if not std > 0.0:
+        raise RuntimeError(f"log_normal expects std > 0, but found std={std}")
+    require_floating("log_normal", dtype)
+    return narrow(libm.exp(libm.fma(pairs(count(shape), generator), std, mean)), dtype).reshape(shape)

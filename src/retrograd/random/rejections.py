@@ -1,0 +1,311 @@
+"""Draws by rejection: Poisson, binomial, gamma, Dirichlet; how much an element takes depends on what it is dealt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from retrograd.random import libm
+from retrograd.random.generator import Generator, default_generator
+from retrograd.random.normals import pairs
+from retrograd.random.uniforms import Array, doubles, is_floating, narrow, require_floating
+
+_log = libm.log.scalar
+
+
+class _Supply:
+    """
+    Uniform numbers one at a time, drawn many at a time but never one too many.
+
+    What elements take is known only when it is taken; but every element still to come takes `least` at least, so that
+    many can be drawn at once without moving the stream past what the last element takes.
+    """
+
+    def __init__(self, generator: Generator, elements: int, least: int) -> None:
+        self._generator = generator
+        self._left: list[float] = []
+        self._least = least
+        self.elements = elements
+        """The elements still to come, the one in hand not counted."""
+
+    def __call__(self) -> float:
+        if not self._left:
+            self._left = doubles(self._generator, 1 + self._least * self.elements)[::-1].tolist()
+        return self._left.pop()
+
+
+def poisson(rate: Array, generator: Generator | None = None) -> Array:
+    """
+    Draw counts: P(k) = exp(-rate) rate^k / k!, one to each element of `rate`, in its dtype.
+
+    Below 10, uniforms are multiplied until the product falls to exp(-rate); from 10 on, transformed rejection.
+
+    Raises
+    ------
+    NotImplementedError
+        If `rate` is not floating.
+    RuntimeError
+        If a rate is negative, infinite or not a number.
+
+    References
+    ----------
+    Hoermann, "The transformed rejection method for generating Poisson random variables", Insurance: Mathematics and
+    Economics 12, 1993.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from retrograd.random import Generator, poisson
+    >>> poisson(np.zeros(3), Generator())
+    array([0., 0., 0.])
+    """
+    generator = generator or default_generator
+    require_floating("poisson", rate.dtype)
+    if not bool(np.all((rate >= 0) & np.isfinite(rate))):
+        raise RuntimeError(
+            "poisson expects finite rates >= 0, but found one that is negative, infinite or not a number"
+        )
+    values = rate.reshape(-1).astype(np.float64).tolist()
+    elements = sum(value > 0.0 for value in values)
+    draw = _Supply(generator, elements, 1)
+    counts = []
+    for value in values:
+        draw.elements -= value > 0.0
+        counts.append(_poisson_large(value, draw) if value >= 10.0 else _poisson_small(value, draw))
+    return narrow(np.array(counts, np.float64), rate.dtype).reshape(rate.shape)
+
+
+def _poisson_small(rate: float, draw: Callable[[], float]) -> int:
+    if rate == 0.0:
+        return 0
+    floor = math.exp(-rate)
+    product, k = draw(), 0
+    while product > floor:
+        product *= draw()
+        k += 1
+    return k
+
+
+def _poisson_large(rate: float, draw: Callable[[], float]) -> float:
+    root, log_rate = math.sqrt(rate), math.log(rate)
+    b = 0.931 + 2.53 * root
+    a = -0.059 + 0.02483 * b
+    inverse_alpha = 1.1239 + 1.1328 / (b - 3.4)
+    v_r = 0.9277 - 3.6224 / (b - 2.0)
+    while True:
+        u, v = draw() - 0.5, draw()
+        us = 0.5 - abs(u)
+        if us == 0.0:
+            continue
+        k = math.floor((2.0 * a / us + b) * u + rate + 0.43)
+        if us >= 0.07 and v <= v_r:
+            return k
+        if k < 0 or (us < 0.013 and v > us):
+            continue
+        ratio = _log(v) + math.log(inverse_alpha) - math.log(a / (us * us) + b)
+        if ratio <= -rate + k * log_rate - math.lgamma(k + 1):
+            return k
+
+
+def binomial(trials: Array, p: Array, generator: Generator | None = None) -> Array:
+    """
+    Draw the number of successes in `trials` trials of probability `p`, one to each element, in their dtype.
+
+    Below 10 expected successes (or failures, the rarer), geometric waiting times are summed; from 10 on, transformed
+    rejection.
+
+    Parameters
+    ----------
+    trials, p : array
+        Of one floating dtype and one shape.
+
+    Raises
+    ------
+    ValueError
+        If the dtypes are not floating, or differ.
+    NotImplementedError
+        If the dtype has 16 bits.
+
+    References
+    ----------
+    Hoermann, "The generation of binomial random variates", J. Statist. Comput. Simul. 46, 1993.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from retrograd.random import Generator, binomial
+    >>> binomial(np.array([5.0, 5.0]), np.array([0.0, 1.0]), Generator())
+    array([0., 5.])
+    """
+    generator = generator or default_generator
+    if not is_floating(trials.dtype) or trials.dtype != p.dtype:
+        raise ValueError(f"binomial expects trials and p of one floating dtype, but got {trials.dtype} and {p.dtype}")
+    if trials.dtype.itemsize == 2:
+        raise NotImplementedError(f"binomial is not defined for {trials.dtype}; draw in float32 or float64")
+    one = trials.dtype.type(1)
+    draw = _Supply(generator, 0, 0)
+    result = [_binomial(n, q, one, draw) for n, q in zip(trials.ravel(), p.ravel(), strict=True)]
+    return np.array(result, trials.dtype).reshape(trials.shape)
+
+
+def _binomial(n: Any, p: Any, one: Any, draw: Callable[[], float]) -> Any:
+    if not (n > 0 and p > 0):
+        return math.nan if n != n or p != p else 0.0
+    if p >= 1:
+        return n
+    if p <= 0.5:
+        return _binomial_large(n, p, one, draw) if n * p >= 10.0 else _binomial_small(n, p, draw)
+    q = one - p
+    return n - (_binomial_large(n, q, one, draw) if n * q >= 10.0 else _binomial_small(n, q, draw))
+
+
+def _binomial_small(n: Any, p: Any, draw: Callable[[], float]) -> int:
+    log_failure = math.log1p(-float(p))
+    trials, successes = 0.0, 0
+    while True:
+        trials += math.ceil(_log(draw()) / log_failure)
+        if trials > n:
+            return successes
+        successes += 1
+
+
+_STIRLING_TAILS = (
+    0.0810614667953272,
+    0.0413406959554092,
+    0.0276779256849983,
+    0.02079067210376509,
+    0.0166446911898211,
+    0.0138761288230707,
+    0.0118967099458917,
+    0.0104112652619720,
+    0.00925546218271273,
+    0.00833056343336287,
+)
+
+
+def _stirling_tail(k: float) -> float:
+    """Return what Stirling's formula for log k! leaves out."""
+    if k <= 9:
+        return _STIRLING_TAILS[int(k)]
+    square = (k + 1.0) * (k + 1.0)
+    return (1.0 / 12 - (1.0 / 360 - 1.0 / 1260 / square) / square) / (k + 1.0)
+
+
+def _binomial_large(n: Any, p: Any, one: Any, draw: Callable[[], float]) -> float:
+    # What PyTorch computes in the tensor's own dtype stays in it (`one`), the rest is float64.
+    deviation = float(np.sqrt(n * p * (one - p)))
+    b = 1.15 + 2.53 * deviation
+    a = -0.0873 + 0.0248 * b + 0.01 * float(p)
+    c = float(n * p) + 0.5
+    v_r = 0.92 - 4.2 / b
+    r = float(p / (one - p))
+    alpha = (2.83 + 5.1 / b) * deviation
+    m = float(np.floor((n + one) * p))
+    trials = float(n)
+    while True:
+        u, v = draw() - 0.5, draw()
+        us = 0.5 - abs(u)
+        if us == 0.0:
+            continue
+        k = float(math.floor((2.0 * a / us + b) * u + c))
+        if k < 0 or k > trials:
+            continue
+        if us >= 0.07 and v <= v_r:
+            return k
+        bound = (
+            (m + 0.5) * math.log((m + 1.0) / (r * (trials - m + 1.0)))
+            + (trials + 1.0) * math.log((trials - m + 1.0) / (trials - k + 1.0))
+            + (k + 0.5) * math.log(r * (trials - k + 1.0) / (k + 1.0))
+            + _stirling_tail(m)
+            + _stirling_tail(trials - m)
+            - _stirling_tail(k)
+            - _stirling_tail(trials - k)
+        )
+        if _log(v * alpha / (a / (us * us) + b)) <= bound:
+            return k
+
+
+def standard_gamma(alpha: Array, generator: Generator | None = None) -> Array:
+    """
+    Draw x > 0 with density x^(alpha - 1) exp(-x) / Gamma(alpha), one to each element of `alpha`, in its dtype.
+
+    Raises
+    ------
+    NotImplementedError
+        If `alpha` is neither float32 nor float64.
+
+    References
+    ----------
+    Marsaglia and Tsang, "A simple method for generating gamma variables", ACM Trans. Math. Softw. 26, 2000.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from retrograd.random import Generator, standard_gamma
+    >>> bool((standard_gamma(np.ones(3), Generator()) > 0).all())
+    True
+    """
+    generator = generator or default_generator
+    if alpha.dtype not in (np.float32, np.float64):
+        raise NotImplementedError(f"standard_gamma is not defined for {alpha.dtype}; draw in float32 or float64")
+    tiny = float(np.finfo(alpha.dtype).tiny)
+    values = [max(tiny, float(alpha.dtype.type(_gamma(a, generator)))) for a in alpha.ravel()]
+    return np.array(values, alpha.dtype).reshape(alpha.shape)
+
+
+_THIRD, _SQUEEZE = float(np.float32(1) / np.float32(3)), float(np.float32(0.0331))
+"""PyTorch's constants are float32 whatever the dtype."""
+
+
+def _gamma(alpha: Any, generator: Generator) -> float:
+    # `alpha` is a NumPy scalar: PyTorch computes with it in the tensor's own dtype, and in float64 from d on.
+    one = type(alpha)(1)
+    scale = 1.0
+    if alpha < 1:
+        if alpha == 0:
+            return 0.0
+        scale = math.pow(1.0 - _double(generator), float(one / alpha))
+        alpha = alpha + one
+    d = float(alpha - type(alpha)(_THIRD))
+    c = 1.0 / math.sqrt(9.0 * d)
+    while True:
+        y = 0.0
+        while y <= 0.0:
+            x = float(pairs(1, generator)[0])
+            y = 1.0 + c * x
+        v = y * y * y
+        u = 1.0 - _double(generator)
+        square = x * x
+        if u < 1.0 - _SQUEEZE * square * square or math.log(u) < 0.5 * square + d * (1.0 - v + math.log(v)):
+            return scale * d * v
+
+
+def _double(generator: Generator) -> float:
+    return float(doubles(generator, 1)[0])
+
+
+def dirichlet(alpha: Array, generator: Generator | None = None) -> Array:
+    """
+    Draw points of the simplex: gamma variables of shapes `alpha`, over their sum along the last axis.
+
+    Raises
+    ------
+    NotImplementedError
+        If `alpha` is neither float32 nor float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from retrograd.random import Generator, dirichlet
+    >>> bool(abs(dirichlet(np.ones((2, 3)), Generator()).sum(-1) - 1 < 1e-12).all())
+    True
+    """
+    if alpha.dtype not in (np.float32, np.float64):
+        raise NotImplementedError(f"dirichlet is not defined for {alpha.dtype}; draw in float32 or float64")
+    gamma = standard_gamma(alpha.astype(np.float64), generator)
+    point: Array = (gamma / gamma.sum(axis=-1, keepdims=True)).astype(alpha.dtype)
+    one = alpha.dtype.type(1)
+    return np.clip(point, np.finfo(alpha.dtype).tiny, np.nextafter(one, one - one))

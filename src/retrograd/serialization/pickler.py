@@ -1,0 +1,159 @@
+"""The pickler behind ``save``: tensors become torch's calls on storages, which are kept beside the pickle data."""
+
+from __future__ import annotations
+
+import pickle
+from collections import OrderedDict
+from types import FunctionType
+from typing import IO, Any
+
+import numpy as np
+
+from ..core.device import device
+from ..core.dtypes import dtype, from_numpy
+from ..core.node import BaseTensor
+from . import names, rebuild
+from .names import STORAGE_OF, UNTYPED, StorageType
+
+UNTYPED_DTYPES = ("uint16", "uint32", "uint64")  # younger than the storage classes: torch saves these as bytes
+
+
+class SavedStorage:
+    """The bytes behind some tensors, and the dtype they are seen as."""
+
+    __slots__ = ("data", "element", "key", "owner", "start")
+
+    def __init__(self, key: str, owner: Any, data: np.ndarray[Any, Any], element: dtype, start: int) -> None:
+        self.key = key
+        self.owner = owner  # keeps the identity that the key stands for alive
+        self.data = data
+        self.element = element
+        self.start = start
+
+
+class StoragePickler(pickle._Pickler):
+    """Pickle under torch's names, with storages set aside in ``storages`` (in the order they are first met).
+
+    This is the pickler written in Python, since the one in C refuses names that it cannot import.
+    """
+
+    def __init__(self, file: IO[bytes], protocol: int, legacy: bool = False) -> None:
+        super().__init__(file, protocol)
+        self.storages: dict[Any, SavedStorage] = {}
+        self.legacy = legacy
+        self.names = global_names()
+
+    def persistent_id(self, obj: Any) -> Any:
+        """Give the identifier under which a storage is found in the file."""
+        if type(obj) is not SavedStorage:
+            return None
+        kind = UNTYPED if obj.element.name in UNTYPED_DTYPES else STORAGE_OF[obj.element]
+        count = obj.data.nbytes // (kind.dtype.itemsize if kind.dtype else 1)
+        identifier = ("storage", kind, obj.key, "cpu", count)
+        if not self.legacy:
+            return identifier
+        if kind is UNTYPED:
+            raise RuntimeError(f"the old format cannot hold {obj.element}; save without _use_new_zipfile_serialization")
+        return (*identifier, None)
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Say how an object of this library is rebuilt under torch's names."""
+        if isinstance(obj, BaseTensor):
+            return self.reduce_tensor(obj)
+        if isinstance(obj, (dtype, StorageType)):
+            return obj.name
+        if isinstance(obj, device):
+            return device, ((obj.type,) if obj.index is None else (obj.type, obj.index))
+        if type(obj) is names.size_class():
+            return names.size_class(), (tuple(obj),)
+        if isinstance(obj, (type, FunctionType)) and obj in self.names:
+            return self.names[obj][1]
+        return NotImplemented
+
+    def save_global(self, obj: Any, name: str | None = None) -> None:
+        """Write the name of a class, function or constant: torch's, where torch has it."""
+        if isinstance(obj, (dtype, StorageType)):
+            found: Any = ("torch.storage" if obj is UNTYPED else "torch", obj.name)
+        else:
+            found = self.names.get(obj)
+        if found is None:
+            super().save_global(obj, name)  # type: ignore[misc]
+            return
+        if self.proto >= 4:  # type: ignore[attr-defined]
+            self.save(found[0])  # type: ignore[attr-defined]
+            self.save(found[1])  # type: ignore[attr-defined]
+            self.write(pickle.STACK_GLOBAL)  # type: ignore[attr-defined]
+        else:
+            self.write(pickle.GLOBAL + f"{found[0]}\n{found[1]}\n".encode())  # type: ignore[attr-defined]
+        self.memoize(obj)  # type: ignore[attr-defined]
+
+    def reduce_tensor(self, tensor: Any) -> Any:
+        """Say how a tensor is rebuilt: torch's function, and its storage, offset, size and stride."""
+        state = dict(tensor.__dict__)
+        if isinstance(tensor, names.parameter_class()) and type(tensor) is names.parameter_class():
+            args: tuple[Any, ...] = (tensor.detach(), tensor.requires_grad, OrderedDict())
+            if state:
+                return rebuild.rebuild_parameter_with_state, (*args, state)
+            return rebuild.rebuild_parameter, args
+        storage, offset, stride = self.place(tensor)
+        view: tuple[Any, ...] = (storage, offset, tuple(tensor._a.shape), stride, tensor.requires_grad, OrderedDict())
+        function: Any = rebuild.rebuild_tensor_v2
+        if storage.element.name in UNTYPED_DTYPES:
+            function, view = rebuild.rebuild_tensor_v3, (*view, storage.element)
+        if type(tensor) is names.tensor_class() and not state:
+            return function, view
+        return rebuild.rebuild_from_type_v2, (function, type(tensor), view, state)
+
+    def place(self, tensor: Any) -> tuple[SavedStorage, int, tuple[int, ...]]:
+        """Find a tensor's storage, made on first use, and where in it the tensor lies."""
+        array = tensor._a
+        if not array.dtype.isnative:
+            array = array.astype(array.dtype.newbyteorder("="))
+        element, itemsize = from_numpy(array.dtype), array.dtype.itemsize
+        root = tensor._s.root
+        low, high = np.lib.array_utils.byte_bounds(root)
+        first, last = np.lib.array_utils.byte_bounds(array)
+        offset, left = divmod(first - low, itemsize)
+        regular = all(step >= 0 and step % itemsize == 0 for step in array.strides) and not left
+        owner: Any = root  # tensors made by .data have a Storage of their own, on the same root
+        if array.size == 0:
+            owner, array, low, high, offset = object(), np.empty(array.shape, array.dtype), 0, 0, 0
+        elif not (regular and low <= first and last <= high):
+            owner, array = object(), np.array(array, order="C")
+            low, high = np.lib.array_utils.byte_bounds(array)
+            root, offset = array, 0
+        storage = self.storages.get(id(owner))
+        if storage is None:
+            data = _bytes_of(root, high - low)
+            storage = SavedStorage(str(len(self.storages)), owner, data, element, low)
+            self.storages[id(owner)] = storage
+        elif storage.element is not element:
+            raise RuntimeError(
+                "Cannot save multiple tensors or storages that view the same data as different types "
+                f"({storage.element} and {element}). Save a clone() of one of them."
+            )
+        return storage, offset, tuple(step // itemsize for step in array.strides)
+
+
+def _bytes_of(root: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
+    """Give all bytes between the first and the last of an array, gaps included, without a copy where possible."""
+    if root.flags.c_contiguous:
+        return root.reshape(-1).view(np.uint8)
+    if any(step < 0 for step in root.strides):
+        root = root[tuple(slice(None, None, -1 if step < 0 else 1) for step in root.strides)]
+    items = np.lib.stride_tricks.as_strided(root, (count // root.itemsize,), (root.itemsize,), writeable=False)
+    return items.view(np.uint8)
+
+
+def global_names() -> dict[Any, tuple[str, str]]:
+    """Give torch's module and name for the classes and functions that it knows by another name than we do."""
+    found: dict[Any, tuple[str, str]] = {
+        function: ("torch._utils", name) for name, function in rebuild.FUNCTIONS.items()
+    }
+    return found | {
+        rebuild.rebuild_from_type_v2: ("torch._tensor", "_rebuild_from_type_v2"),
+        device: ("torch", "device"),
+        names.size_class(): ("torch", "Size"),
+        names.tensor_class(): ("torch", "Tensor"),
+        names.parameter_class(): ("torch.nn.parameter", "Parameter"),
+    }

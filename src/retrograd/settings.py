@@ -1,0 +1,152 @@
+"""Process-wide settings under torch's names: threads, determinism, precision, memory formats, and `compile`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from .core import BaseTensor, check_device, device, set_default_dtype
+from .core import dtypes as _d
+
+
+class memory_format:
+    """The order of dimensions in memory; tensors here keep the order that NumPy gives them."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+
+contiguous_format = memory_format("contiguous_format")
+preserve_format = memory_format("preserve_format")
+channels_last = memory_format("channels_last")
+channels_last_3d = memory_format("channels_last_3d")
+
+_state: dict[str, Any] = {"threads": None, "interop": 1, "deterministic": False, "warn_only": False, "precision": "highest"}
+
+
+def _checked(n: Any, name: str) -> int:
+    if not isinstance(n, int) or isinstance(n, bool):
+        raise TypeError(f"{name} expects an int, but got {type(n).__name__}")
+    if n <= 0:
+        raise RuntimeError(f"{name} expects a positive integer, got {n}")
+    return n
+
+
+def set_num_threads(n: int) -> None:
+    """Set how many threads generated kernels use; NumPy's BLAS keeps its own number.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.set_num_threads(1)
+    >>> torch.get_num_threads()
+    1
+    """
+    _state["threads"] = _checked(n, "set_num_threads")
+
+
+def get_num_threads() -> int:
+    """Give how many threads kernels use."""
+    return int(_state["threads"] or os.cpu_count() or 1)
+
+
+def set_num_interop_threads(n: int) -> None:
+    """Accept a number of threads between operations; they run one after another."""
+    _state["interop"] = _checked(n, "set_num_interop_threads")
+
+
+def get_num_interop_threads() -> int:
+    """Give the number set by ``set_num_interop_threads``."""
+    return int(_state["interop"])
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Ask for deterministic algorithms; all of this library's are."""
+    _state["deterministic"], _state["warn_only"] = bool(mode), bool(warn_only)
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """Tell whether deterministic algorithms were asked for."""
+    return bool(_state["deterministic"])
+
+
+def is_deterministic_algorithms_warn_only_enabled() -> bool:
+    """Tell whether they were asked for with warnings only."""
+    return bool(_state["warn_only"])
+
+
+def set_deterministic_debug_mode(debug_mode: Any) -> None:
+    """Accept a debug mode ("default", "warn", "error"); nothing here is nondeterministic."""
+    _state["deterministic"] = debug_mode not in (0, "default")
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Accept "highest", "high" or "medium"; products are always computed in full precision."""
+    if precision not in ("highest", "high", "medium"):
+        raise RuntimeError(f"float32_matmul_precision must be one of 'highest', 'high', 'medium', got {precision!r}")
+    _state["precision"] = precision
+
+
+def get_float32_matmul_precision() -> str:
+    """Give what ``set_float32_matmul_precision`` was given."""
+    return str(_state["precision"])
+
+
+def set_flush_denormal(mode: bool) -> bool:
+    """Tell that denormal numbers cannot be switched off (False): NumPy keeps them, and vanishing gradients show in them."""
+    return False
+
+
+def set_default_device(wanted: Any) -> None:
+    """Set the default device: only the CPU can be one."""
+    check_device(wanted)
+
+
+def get_default_device() -> Any:
+    """Give the default device: the CPU."""
+    return device("cpu")
+
+
+def set_default_tensor_type(t: Any) -> None:
+    """Set the default floating dtype by a tensor type or its name, such as "torch.DoubleTensor"."""
+    names = {"FloatTensor": _d.float32, "DoubleTensor": _d.float64, "HalfTensor": _d.float16, "BFloat16Tensor": _d.bfloat16}
+    name = (t if isinstance(t, str) else t.__name__).split(".")[-1]
+    if name not in names:
+        raise TypeError(f"only floating-point types are supported as the default type, got {t!r}")
+    set_default_dtype(names[name])
+
+
+def is_storage(obj: Any) -> bool:
+    """Tell whether an object is a storage."""
+    from .core import Storage
+
+    return isinstance(obj, Storage)
+
+
+def overrides_is_tensor_like(obj: Any) -> bool:
+    """Tell whether an object is a Tensor."""
+    return isinstance(obj, BaseTensor)
+
+
+def compile(model: Any = None, **options: Any) -> Any:
+    """Give the function or module unchanged: it runs eagerly until the compiler is there.
+
+    Takes and ignores PyTorch's options; without a function it gives a decorator.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> @torch.compile
+    ... def double(x):
+    ...     return 2 * x
+    >>> double(torch.tensor(2.0))
+    tensor(4.)
+    """
+    if model is None:
+        return lambda fn: fn
+    if not callable(model):
+        raise RuntimeError(f"compile expects a function or a module, got {type(model).__name__}")
+    return model

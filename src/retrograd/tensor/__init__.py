@@ -1,0 +1,13 @@
+"""Floor 4: Tensor, Parameter, torch's functions of them, and gradients of plain functions."""
+
+from __future__ import annotations
+
+from . import creation, functions, operators, random_functions
+from .backward import grad
+from .creation import as_tensor, from_dlpack, from_numpy, frombuffer, tensor
+from .dispatch import FUNCTIONS, METHODS
+from .tensor import Parameter, Size, Tensor
+
+operators.attach(Tensor)
+
+__all__ = ["FUNCTIONS", "METHODS", "Parameter", "Size", "Tensor", "as_tensor", "creation", "from_dlpack", "from_numpy", "frombuffer", "functions", "grad", "random_functions", "tensor"]

@@ -1,0 +1,203 @@
+"""What the user asks of the walk: `backward`, and gradients of chosen inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autodiff import pullback
+from ..core import MODE, BaseTensor, Node, TensorType, at, describe, here, leaf_node, no_grad, show_type, wrap
+from ..ops.elementwise import add
+
+_getattr = object.__getattribute__
+
+
+def _seed(output: Any, gradient: Any) -> Any:
+    """Check the upstream gradient of a root, or make it."""
+    a = output._a
+    if gradient is None:
+        if a.size != 1:
+            raise RuntimeError(
+                f"grad can be implicitly created only for scalar outputs, not for {show_type(output)} "
+                f"(made by {describe(output._node.place) if output._node is not None else 'the user'}): "
+                f"reduce it first, such as by .sum() or .mean(), or pass gradient=..."
+            )
+        if a.dtype.kind not in "fcV":
+            raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {show_type(output)}")
+        return wrap(np.ones(a.shape, a.dtype))
+    if not isinstance(gradient, BaseTensor):
+        raise TypeError(f"gradients can be either Tensors or None, but got {type(gradient).__name__}")
+    if gradient._a.shape != a.shape:
+        raise RuntimeError(f"Mismatch in shape: grad_output[0] has a shape of {_size(gradient)} and output[0] has a shape of {_size(output)}.")
+    if gradient._a.dtype != a.dtype:
+        from ..ops.elementwise import cast
+
+        gradient = cast(gradient, dtype=a.dtype)
+    return gradient
+
+
+def _size(t: Any) -> str:
+    return f"torch.Size({list(t._a.shape)})"
+
+
+def _root(output: Any, i: int = 0) -> Node:
+    if not output.requires_grad:
+        raise RuntimeError(
+            f"element {i} of tensors does not require grad and does not have a grad_fn: {show_type(output)} has no history. "
+            f"Was it made from tensors that require grad, outside torch.no_grad(), without detach() or .data?{at(here())}"
+        )
+    node: Node = output._node
+    return node
+
+
+def _accumulate(node: Node, g: Any, owned: bool) -> None:
+    """Add a gradient to the .grad of a leaf (raw arrays)."""
+    owner = node.hooks.owner()
+    if owner is None:
+        return
+    old = owner._grad
+    if old is None:
+        owner._grad = wrap(g if owned else g.copy())
+    elif old._node is not None:
+        owner._grad = add(old, wrap(g))
+    else:
+        np.add(old._a, g, out=old._a)
+        old._s.version += 1
+    if node.hooks.accumulated:
+        for hook in list(node.hooks.accumulated.values()):
+            hook(owner)
+
+
+def _accumulate_tensors(node: Node, g: Any, owned: bool) -> None:
+    """Add a gradient to the .grad of a leaf, recorded."""
+    owner = node.hooks.owner()
+    if owner is None:
+        return
+    old = owner._grad
+    owner._grad = g if old is None else add(old, g)
+    if node.hooks.accumulated:
+        for hook in list(node.hooks.accumulated.values()):
+            hook(owner)
+
+
+def backward(output: Any, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
+    """Walk back from one output and accumulate into leaves."""
+    backward_many([output], [gradient], retain_graph, create_graph, inputs)
+
+
+def backward_many(outputs: Sequence[Any], gradients: Sequence[Any], retain_graph: bool | None, create_graph: bool, inputs: Any) -> None:
+    """Walk back from several outputs together."""
+    roots = [_root(o, i) for i, o in enumerate(outputs)]
+    seeds = [_seed(o, g) for o, g in zip(outputs, gradients, strict=True)]
+    retain = create_graph if retain_graph is None else retain_graph
+    wanted: list[Node] | None = None
+    if inputs is not None:
+        chosen = [inputs] if isinstance(inputs, BaseTensor) else list(inputs)
+        if not chosen:
+            raise RuntimeError("'inputs' argument to backward() cannot be empty.")
+        wanted = []
+        for t in chosen:
+            if not t.requires_grad:
+                raise RuntimeError("One of the differentiated Tensors does not require grad")
+            wanted.append(t._node)
+    as_tensors = create_graph or MODE.trace is not None
+    before = MODE.grad
+    try:
+        if as_tensors:
+            MODE.grad = create_graph
+            found = pullback(roots, seeds, retain=retain, as_tensors=True, wanted=wanted, leaf=_accumulate_tensors)
+        else:
+            MODE.grad = False
+            found = pullback(roots, [s._a for s in seeds], retain=retain, as_tensors=False, wanted=wanted, leaf=_accumulate)
+    finally:
+        MODE.grad = before
+    if wanted is not None:
+        for t, node, g in zip(chosen, wanted, found, strict=True):
+            if node.op is not None and g is not None:
+                g = g if as_tensors else wrap(g)
+                t._grad = g if t._grad is None else add(t._grad, g)
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """Give the gradients of the sum of ``outputs`` with respect to ``inputs``, touching no ``.grad``.
+
+    Parameters
+    ----------
+    outputs, inputs
+        A Tensor or a sequence of them.
+    grad_outputs
+        The upstream gradients, one per output; None for single elements.
+    retain_graph, create_graph
+        As for ``Tensor.backward``.
+    allow_unused
+        Give None for an input that the outputs do not depend on, instead of raising RuntimeError.
+    materialize_grads
+        Give zeros instead of None.
+
+    Returns
+    -------
+    tuple of Tensor
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> x = torch.tensor(3.0, requires_grad=True)
+    >>> torch.autograd.grad(x**2, x)
+    (tensor(6.),)
+    """
+    outs = [outputs] if isinstance(outputs, BaseTensor) else list(outputs)
+    ins = [inputs] if isinstance(inputs, BaseTensor) else list(inputs)
+    given = [None] * len(outs) if grad_outputs is None else [grad_outputs] if isinstance(grad_outputs, BaseTensor) else list(grad_outputs)
+    if len(given) != len(outs):
+        raise RuntimeError(f"got {len(outs)} tensors and {len(given)} gradients")
+    if not ins:
+        raise ValueError("grad requires non-empty inputs.")
+    if materialize_grads and allow_unused is False:
+        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+    if is_grads_batched:
+        rows = [grad(outs, ins, [None if g is None else g[k] for g in given], True, create_graph, allow_unused) for k in range(len(given[0]))]
+        from .functions.shaping import stack
+
+        return tuple(None if parts[0] is None else stack(list(parts)) for parts in zip(*rows, strict=True))
+    for t in ins:
+        if not isinstance(t, BaseTensor):
+            raise TypeError(f"grad: inputs must be Tensors, got {type(t).__name__}")
+        if not t.requires_grad:
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
+    roots = [_root(o, i) for i, o in enumerate(outs)]
+    seeds = [_seed(o, g) for o, g in zip(outs, given, strict=True)]
+    retain = create_graph if retain_graph is None else retain_graph
+    as_tensors = create_graph or MODE.trace is not None
+    before = MODE.grad
+    MODE.grad = create_graph
+    try:
+        if as_tensors:
+            found = pullback(roots, seeds, retain=retain, as_tensors=True, wanted=[t._node for t in ins])
+        else:
+            found = [None if g is None else wrap(g) for g in pullback(roots, [s._a for s in seeds], retain=retain, as_tensors=False, wanted=[t._node for t in ins])]
+    finally:
+        MODE.grad = before
+    for i, g in enumerate(found):
+        if g is None:
+            if materialize_grads:
+                found[i] = wrap(np.zeros(ins[i]._a.shape, ins[i]._a.dtype))
+            elif not allow_unused:
+                raise RuntimeError(
+                    "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior. "
+                    f"(input {i}, {show_type(ins[i])})"
+                )
+    return tuple(found)
+
+
+__all__ = ["TensorType", "backward", "backward_many", "grad", "leaf_node", "no_grad"]

@@ -1,0 +1,333 @@
+"""How torch's functions reach the ops: registration as functions and methods, promotion of dtypes, in-place and out= forms."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..core import MODE, BaseTensor, Op, apply, assign, at, check_writable, here, promote_types, show_call, wrap
+from ..core import dtypes as _d
+from ..ops.elementwise import cast
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {}  # torch.<name>
+METHODS: dict[str, Callable[..., Any]] = {}  # Tensor.<name>
+
+BOOL, INT64 = np.dtype(np.bool_), np.dtype(np.int64)
+
+
+def function(*names: str, method: bool = True, inplace: bool = False, torch: bool = True, out: bool = True) -> Callable[[F], F]:
+    """Register a function as ``torch.<name>`` (with ``out=``), as a Tensor method, and, if asked, as ``<name>_``.
+
+    Parameters
+    ----------
+    *names
+        Its names; its own name (without a trailing underscore) if none is given.
+    method, torch
+        Whether it is a Tensor method; whether it is a function of the module.
+    inplace
+        Whether there is a form that writes the result into the first argument.
+    out
+        Whether the module's function takes ``out=``.
+    """
+
+    def register(fn: F) -> F:
+        for name in names or (fn.__name__.rstrip("_"),):
+            if torch:
+                FUNCTIONS[name] = with_out(fn, name) if out else fn
+            if method:
+                METHODS[name] = fn
+            if inplace:
+                METHODS[f"{name}_"] = in_place(fn, name)
+                if torch:
+                    FUNCTIONS[f"{name}_"] = METHODS[f"{name}_"]
+        return fn
+
+    return register
+
+
+def with_out(fn: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """Give the form with ``out=``, which writes the result into a given tensor, resizing it if need be."""
+
+    @functools.wraps(fn)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if not kwargs or "out" not in kwargs:
+            return fn(*args, **kwargs)
+        out = kwargs.pop("out")
+        if out is None:
+            return fn(*args, **kwargs)
+        return write_out(out, fn(*args, **kwargs), name)
+
+    return call
+
+
+def write_out(out: Any, result: Any, name: str) -> Any:
+    """Write results into the tensors given as ``out=``."""
+    if isinstance(result, tuple):
+        done = [write_out(o, r, name) for o, r in zip(out, result, strict=True)]
+        return type(result)(*done) if hasattr(result, "_fields") else type(result)(done)
+    if not isinstance(out, BaseTensor):
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if MODE.grad and ((out._node is not None and out._node.requires_grad) or (result._node is not None and result._node.requires_grad)):
+        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
+    if not castable(result._a.dtype, out._a.dtype):
+        raise RuntimeError(
+            f"result type {type_name(result._a.dtype)} can't be cast to the desired output type {type_name(out._a.dtype)} ({name} with out=){at(here())}"
+        )
+    if out._a.shape != result._a.shape:
+        out._a = np.empty(result._a.shape, out._a.dtype)
+        out._s.root = out._a
+        out._base = None
+    np.copyto(out._a, result._a, casting="unsafe")
+    out._s.version += 1
+    return out
+
+
+def in_place(fn: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """Give the in-place form: compute, then write the result into the first argument with its history."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        check_writable(self, f"{name}_")
+        return finish_in_place(self, fn(self, *args, **kwargs), f"{name}_")
+
+    method.__name__ = method.__qualname__ = f"{name}_"
+    method.__doc__ = f"Write the result of ``{name}`` into this tensor; give the tensor."
+    return method
+
+
+def finish_in_place(self: Any, r: Any, name: str, keep_old: bool = False) -> Any:
+    """Check that a result fits the tensor that takes it, and write it."""
+    a, b = self._a, r._a
+    if b.shape != a.shape:
+        raise RuntimeError(f"output with shape {list(a.shape)} doesn't match the broadcast shape {list(b.shape)} ({name}){at(here())}")
+    if b.dtype != a.dtype:
+        if not castable(b.dtype, a.dtype):
+            raise RuntimeError(
+                f"result type {type_name(b.dtype)} can't be cast to the desired output type {type_name(a.dtype)} "
+                f"({name}: use the out-of-place form, or convert the tensor first){at(here())}"
+            )
+        r = cast(r, dtype=a.dtype)
+    return assign(self, r, name, keep_old)
+
+
+def castable(source: Any, target: Any) -> bool:
+    """Tell whether an in-place result of one dtype may be written into another: no fall to a lower kind of number."""
+    s, t = _d.from_numpy(source), _d.from_numpy(target)
+    return not (s.category > t.category or (s.category and not t.category))
+
+
+_SCALAR_NAMES = {
+    "float32": "Float",
+    "float64": "Double",
+    "float16": "Half",
+    "bfloat16": "BFloat16",
+    "int64": "Long",
+    "int32": "Int",
+    "int16": "Short",
+    "int8": "Char",
+    "uint8": "Byte",
+    "bool": "Bool",
+    "complex64": "ComplexFloat",
+    "complex128": "ComplexDouble",
+}
+
+
+def type_name(array_dtype: Any) -> str:
+    """Give torch's old name of a scalar type: Float, Long, ..."""
+    name = _d.from_numpy(array_dtype).name
+    return _SCALAR_NAMES.get(name, name)
+
+
+# -- operands ------------------------------------------------------------------------------------------------------------
+def scalar(x: Any) -> Any:
+    """Give a plain Python number for a number of any kind (NumPy's scalars among them), or None."""
+    c = x.__class__
+    if c is float or c is int or c is bool or c is complex:
+        return x
+    if isinstance(x, (bool, np.bool_)):
+        return bool(x)
+    if isinstance(x, (int, np.integer)):
+        return int(x)
+    if isinstance(x, (float, np.floating)):
+        return float(x)
+    if isinstance(x, (complex, np.complexfloating)):
+        return complex(x)
+    return None
+
+
+def operand(x: Any, name: str, argument: str = "other") -> Any:
+    """Give a Tensor or a Python scalar; TypeError for anything else."""
+    if isinstance(x, BaseTensor):
+        return x
+    s = scalar(x)
+    if s is not None:
+        return s
+    if isinstance(x, np.ndarray):
+        return wrap(x)
+    raise TypeError(f"{name}(): argument '{argument}' must be Tensor or Number, not {type(x).__name__}")
+
+
+def tensor_operand(x: Any, name: str, argument: str = "input") -> Any:
+    """Give a Tensor; TypeError for anything else."""
+    if isinstance(x, BaseTensor):
+        return x
+    raise TypeError(f"{name}(): argument '{argument}' (position 1) must be Tensor, not {type(x).__name__}")
+
+
+def scalar_dtype(x: Any) -> _d.dtype:
+    """Give the dtype a Python scalar has when it stands alone."""
+    if isinstance(x, bool):
+        return _d.bool_
+    if isinstance(x, int):
+        return _d.int64
+    if isinstance(x, float):
+        return _d.get_default_dtype()
+    return _d.get_default_dtype().to_complex()
+
+
+def result_type(*operands: Any) -> _d.dtype:
+    """Give the dtype in which these are computed together.
+
+    Tensors with dimensions decide; zero-dimensional tensors count only where they are of a higher kind (bool, integer, floating,
+    complex), and Python scalars only above those.
+    """
+    best: list[_d.dtype | None] = [None, None, None]
+    for x in operands:
+        if isinstance(x, BaseTensor):
+            d, rank = _d.from_numpy(x._a.dtype), 0 if x._a.ndim else 1
+        else:
+            d, rank = scalar_dtype(x), 2
+        held = best[rank]
+        best[rank] = d if held is None else promote_types(held, d)
+    result = best[0]
+    for d in best[1:]:
+        if d is None:
+            continue
+        if result is None:
+            result = d
+        elif d.category > result.category:
+            if result.category == _d.FLOATING and d.category == _d.COMPLEX:
+                result = result.to_complex()
+            else:
+                result = promote_types(result, d) if d is not _d.get_default_dtype() else d
+    return result if result is not None else _d.get_default_dtype()
+
+
+def binary(op: Op, x: Any, y: Any, name: str, floating: bool = False) -> Any:
+    """Run an op of two operands in their common dtype; ``floating`` turns integers into the default floating dtype first."""
+    if isinstance(x, BaseTensor):
+        a = x._a.dtype
+        if isinstance(y, BaseTensor):
+            if a == y._a.dtype and (not floating or a.kind in "fcV"):
+                return apply(op, x, y)
+        elif (y.__class__ is float or y.__class__ is int) and (a.kind == "f" or (a.kind == "V")):
+            return apply(op, x, y)
+    x, y = operand(x, name, "input"), operand(y, name)
+    d = result_type(x, y)
+    if floating and d.category < _d.FLOATING:
+        d = _d.get_default_dtype()
+    return apply(op, *meet(d.numpy, x, y))
+
+
+def meet(d: Any, *xs: Any) -> list[Any]:
+    """Cast tensors to one NumPy dtype, and scalars to what NumPy leaves weak in it."""
+    made = []
+    some = any(isinstance(x, BaseTensor) for x in xs)
+    for x in xs:
+        if isinstance(x, BaseTensor):
+            made.append(x if x._a.dtype == d else cast(x, dtype=d))
+        elif not some or not _weak(x, d):
+            made.append(wrap(_scalar_array(x, d)))
+            some = True
+        else:
+            made.append(x)
+    return made
+
+
+def _weak(x: Any, d: Any) -> bool:
+    if d.kind in "fV":
+        return not isinstance(x, complex) and not isinstance(x, bool)
+    if d.kind == "c":
+        return not isinstance(x, bool)
+    if d.kind == "b":
+        return isinstance(x, bool)
+    if isinstance(x, (float, complex)) or isinstance(x, bool):
+        return False
+    info = np.iinfo(d)
+    return bool(info.min <= x <= info.max)
+
+
+def _scalar_array(x: Any, d: Any) -> Any:
+    if d.kind in "iu" and isinstance(x, int):
+        return np.array(x & ((1 << (8 * d.itemsize)) - 1), np.dtype(f"u{d.itemsize}")).astype(d)
+    return np.array(x).astype(d)
+
+
+def unary(op: Op, x: Any, name: str, floating: bool = True, **attrs: Any) -> Any:
+    """Run an op of one operand; ``floating`` turns integers into the default floating dtype first."""
+    if not isinstance(x, BaseTensor):
+        raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(x).__name__}")
+    if floating and x._a.dtype.kind not in "fcV":
+        x = cast(x, dtype=_d.get_default_dtype().numpy)
+    return apply(op, x, **attrs)
+
+
+# -- dimensions ------------------------------------------------------------------------------------------------------------
+def wrap_dim(dim: Any, ndim: int, name: str = "") -> int:
+    """Give a dimension as a number from 0 on; IndexError outside the range."""
+    if dim.__class__ is not int:
+        if isinstance(dim, BaseTensor) or hasattr(dim, "__index__"):
+            dim = dim.__index__()
+        else:
+            raise TypeError(f"{name}(): argument 'dim' must be int, not {type(dim).__name__}")
+    n = ndim or 1
+    if not -n <= dim < n:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})" + (f" in {name}()" if name else ""))
+    return int(dim % n)
+
+
+def wrap_dims(dim: Any, ndim: int, name: str = "") -> tuple[int, ...]:
+    """Give one or several dimensions as a tuple; None or () means all."""
+    if dim is None:
+        return tuple(range(ndim))
+    if isinstance(dim, (tuple, list)):
+        dims = tuple(wrap_dim(d, ndim, name) for d in dim)
+        if len(set(dims)) != len(dims):
+            twice = next(d for d in dims if dims.count(d) > 1)
+            raise RuntimeError(f"dim {twice} appears multiple times in the list of dims" + (f" of {name}()" if name else ""))
+        return dims or tuple(range(ndim))
+    return (wrap_dim(dim, ndim, name),) if ndim else _scalar_dims(dim, name)
+
+
+def _scalar_dims(dim: Any, name: str) -> tuple[int, ...]:
+    wrap_dim(dim, 0, name)
+    return ()
+
+
+def as_dtype(x: Any, dtype: Any) -> Any:
+    """Cast a tensor to a dtype given as torch's; itself if it has it."""
+    d = _d.to_numpy(dtype)
+    return x if x._a.dtype == d else cast(x, dtype=d)
+
+
+def to_default_float(x: Any) -> Any:
+    """Cast integers and bools to the default floating dtype; leave the rest."""
+    return x if x._a.dtype.kind in "fcV" else cast(x, dtype=_d.get_default_dtype().numpy)
+
+
+def sizes(args: tuple[Any, ...], name: str) -> tuple[int, ...]:
+    """Give sizes passed one by one or as one sequence."""
+    if len(args) == 1 and isinstance(args[0], (tuple, list)):
+        args = tuple(args[0])
+    try:
+        return tuple([s if s.__class__ is int else s.__index__() for s in args])
+    except AttributeError:
+        bad = next(s for s in args if not hasattr(s, "__index__"))
+        raise TypeError(f"{name}(): sizes must be ints, not {type(bad).__name__}") from None
+
+
+__all__ = ["show_call"]

@@ -1,0 +1,286 @@
+"""Other dtypes and copies: `to` in all its forms, the named casts, `copy_` and filling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...core import BaseTensor, apply, assign, check_device, check_writable, device, show_type, wrap
+from ...core import dtypes as _d
+from ...ops.elementwise import cast, clone
+from ...ops.shape import expand
+from ..dispatch import FUNCTIONS, METHODS, as_dtype, function, scalar, sizes
+
+
+@function("to", torch=False)
+def to(input: Any, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False, memory_format: Any = None, other: Any = None) -> Any:
+    """Give the tensor in another dtype (or on a device, which must be the CPU); itself if nothing changes."""
+    for a in args:
+        if isinstance(a, _d.dtype):
+            dtype = a
+        elif isinstance(a, BaseTensor):
+            dtype = _d.from_numpy(a._a.dtype)
+        elif isinstance(a, bool):
+            copy = copy or (a and len(args) > 2)
+        elif a is not None:
+            check_device(a)
+    if other is not None:
+        dtype = _d.from_numpy(other._a.dtype)
+    if device is not None:
+        check_device(device)
+    if dtype is None or _d.to_numpy(dtype) == input._a.dtype:
+        return apply(clone, input, order="K") if copy else input
+    return apply(cast, input, dtype=_d.to_numpy(dtype))
+
+
+@function("type_as", torch=False)
+def type_as(input: Any, other: Any) -> Any:
+    """Give the tensor in another tensor's dtype."""
+    return as_dtype(input, _d.from_numpy(other._a.dtype))
+
+
+_TYPE_NAMES = {"Float": "float32", "Double": "float64", "Half": "float16", "BFloat16": "bfloat16", "Byte": "uint8", "Char": "int8", "Short": "int16", "Int": "int32", "Long": "int64", "Bool": "bool"}
+
+
+@function("type", torch=False)
+def type_(input: Any, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """Give the name of the tensor's type, or the tensor in another one."""
+    if dtype is None:
+        name = next((k for k, v in _TYPE_NAMES.items() if _d.by_name(v).numpy == input._a.dtype), input.dtype.name)
+        return f"torch.{name}Tensor"
+    if isinstance(dtype, str):
+        short = dtype.split(".")[-1].removesuffix("Tensor")
+        if short not in _TYPE_NAMES:
+            raise ValueError(f"invalid type: '{dtype}'")
+        dtype = _d.by_name(_TYPE_NAMES[short])
+    dtype = getattr(dtype, "tensor_dtype", dtype)
+    return as_dtype(input, dtype)
+
+
+def _caster(name: str, d: _d.dtype) -> None:
+    target = d.numpy
+
+    def method(self: Any, memory_format: Any = None) -> Any:
+        return self if self._a.dtype == target else apply(cast, self, dtype=target)
+
+    method.__name__ = name
+    method.__doc__ = f"Give the tensor in {d.name}; itself if it has that dtype."
+    METHODS[name] = method
+
+
+for _name, _dtype in {**_d.ALIASES, "byte": _d.uint8, "char": _d.int8, "bool": _d.bool_, "bfloat16": _d.bfloat16}.items():
+    _caster(_name, _dtype)
+
+
+@function("copy_", torch=False)
+def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
+    """Write another tensor's values (cast and broadcast) into this one."""
+    if not isinstance(src, BaseTensor):
+        s = scalar(src)
+        if s is None:
+            raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
+        src = wrap(np.asarray(s))
+    check_writable(self, "copy_")
+    r = src if src._a.dtype == self._a.dtype else apply(cast, src, dtype=self._a.dtype)
+    if r._a.shape != self._a.shape:
+        try:
+            np.broadcast_shapes(r._a.shape, self._a.shape)
+            r = apply(expand, r, shape=self._a.shape)
+        except (ValueError, RuntimeError):
+            raise RuntimeError(f"The size of tensor a ({list(self._a.shape)}) must match the size of tensor b ({list(src._a.shape)}): copy_ of {show_type(src)} into {show_type(self)}") from None
+    if r is src and np.may_share_memory(src._a, self._a):
+        r = apply(clone, src, order="K")
+    elif r is src and r._node is not None:
+        r = apply(clone, src, order="K")
+    return assign(self, r, "copy_", keep_old=True)
+
+
+def _fill(self: Any, value: Any, name: str) -> Any:
+    check_writable(self, name, overlap=not self.requires_grad)
+    if isinstance(value, BaseTensor):
+        if value._a.ndim:
+            raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value._a.ndim} dimensions.")
+        return copy_(self, value)
+    v = np.asarray(value)
+    if v.dtype.kind == "c" and self._a.dtype.kind != "c":
+        raise RuntimeError(f"value cannot be converted to type {self.dtype.name} without overflow")
+    return assign(self, wrap(np.broadcast_to(v.astype(self._a.dtype), self._a.shape)), name, keep_old=True)
+
+
+@function("fill_")
+def fill_(input: Any, value: Any) -> Any:
+    """Write one value everywhere."""
+    return _fill(input, value, "fill_")
+
+
+@function("fill")
+def fill(input: Any, value: Any) -> Any:
+    """Give a tensor of the same shape and dtype with one value everywhere."""
+    return fill_(apply(clone, input, order="K"), value)
+
+
+FUNCTIONS["fill_"] = FUNCTIONS["fill_"]
+
+
+@function("zero_")
+def zero_(input: Any) -> Any:
+    """Write zeros everywhere."""
+    return _fill(input, 0, "zero_")
+
+
+@function("set_", torch=False)
+def set_(self: Any, source: Any = None, *args: Any) -> Any:
+    """Make this tensor refer to another's storage and shape."""
+    if source is None:
+        source = wrap(np.empty((0,), self._a.dtype))
+    self._a, self._s, self._base = source._a, source._s, None
+    return self
+
+
+@function("resize_", torch=False)
+def resize_(self: Any, *shape: Any, memory_format: Any = None) -> Any:
+    """Change the shape in place, keeping the first elements."""
+    want = sizes(shape, "resize_")
+    if self.requires_grad:
+        raise RuntimeError("cannot resize variables that require grad")
+    n = int(np.prod(want))
+    old = self._a.reshape(-1)
+    new = np.empty(n, self._a.dtype) if n > old.size else old[:n]
+    if n > old.size:
+        new[: old.size] = old
+        self._s.root = new
+    self._a = new.reshape(want)
+    self._base = None
+    return self
+
+
+@function("resize_as_", torch=False)
+def resize_as_(self: Any, other: Any) -> Any:
+    """Change the shape in place to another tensor's."""
+    return resize_(self, *other._a.shape)
+
+
+def _new(name: str, doc: str, make: Any) -> None:
+    def method(self: Any, *args: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False, **named: Any) -> Any:
+        check_device(device)
+        t = wrap(np.asarray(make(self, args, named, self._a.dtype if dtype is None else _d.to_numpy(dtype))))
+        return t.requires_grad_() if requires_grad else t
+
+    method.__name__ = name
+    method.__doc__ = doc
+    METHODS[name] = method
+
+
+def _new_tensor(self: Any, args: Any, named: Any, d: Any) -> Any:
+    from ..creation import as_array
+
+    return as_array(args[0] if args else named["data"], _d.from_numpy(d))
+
+
+def _size_of(args: Any, named: Any, name: str) -> tuple[int, ...]:
+    return sizes((named["size"],) if "size" in named else args, name)
+
+
+_new("new_zeros", "Make zeros of the same dtype.", lambda self, args, named, d: np.zeros(_size_of(args, named, "new_zeros"), d))
+_new("new_ones", "Make ones of the same dtype.", lambda self, args, named, d: np.ones(_size_of(args, named, "new_ones"), d))
+_new("new_empty", "Make an unset tensor of the same dtype.", lambda self, args, named, d: np.empty(_size_of(args, named, "new_empty"), d))
+_new(
+    "new_full",
+    "Make a tensor of one value of the same dtype.",
+    lambda self, args, named, d: np.full(sizes((args[0] if args else named["size"],), "new_full"), args[1] if len(args) > 1 else named["fill_value"], d),
+)
+_new("new_tensor", "Copy data into a tensor of the same dtype.", _new_tensor)
+_new("new", "Make an unset tensor of the same dtype, or of data.", lambda self, args, named, d: _new_tensor(self, args, named, d) if args and not isinstance(args[0], int) else np.empty(sizes(args, "new"), d))
+
+
+# -- questions about dtypes and values ---------------------------------------------------------------------------------------
+@function("is_tensor", method=False, out=False)
+def is_tensor(obj: Any) -> bool:
+    """Tell whether an object is a Tensor."""
+    return isinstance(obj, BaseTensor)
+
+
+@function("is_floating_point", method=False, out=False)
+def is_floating_point(input: Any) -> bool:
+    """Tell whether a tensor's elements are floating-point numbers."""
+    return bool(input.is_floating_point())
+
+
+@function("is_complex", method=False, out=False)
+def is_complex(input: Any) -> bool:
+    """Tell whether a tensor's elements are complex."""
+    return bool(input.is_complex())
+
+
+@function("is_nonzero", out=False)
+def is_nonzero(input: Any) -> bool:
+    """Tell whether a single-element tensor is not zero."""
+    if input._a.size != 1:
+        raise RuntimeError(f"Boolean value of Tensor with {'more than one value' if input._a.size else 'no values'} is ambiguous")
+    return bool(input._a.item())
+
+
+@function("numel", method=False, out=False)
+def numel(input: Any) -> int:
+    """Give the number of elements."""
+    return int(input._a.size)
+
+
+@function("is_same_size", out=False)
+def is_same_size(input: Any, other: Any) -> bool:
+    """Tell whether two tensors have one shape."""
+    return bool(input._a.shape == other._a.shape)
+
+
+@function("equal", out=False)
+def equal(input: Any, other: Any) -> bool:
+    """Tell whether two tensors have the same shape and values."""
+    return bool(input._a.shape == other._a.shape and np.array_equal(input._a, other._a))
+
+
+@function("isclose", out=False)
+def isclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+    """Tell where |input - other| <= atol + rtol |other|."""
+    if input._a.dtype != other._a.dtype:
+        raise RuntimeError(f"{input.dtype} did not match {other.dtype}: isclose compares tensors of one dtype")
+    if rtol < 0 or atol < 0:
+        raise RuntimeError(f"rtol and atol must be greater than or equal to zero, but got {rtol} and {atol}")
+    x, y = (t._a.astype(np.float32) if t._a.dtype.kind == "V" else t._a for t in (input, other))
+    with np.errstate(all="ignore"):
+        return wrap(np.asarray(np.isclose(x, y, rtol, atol, equal_nan)))
+
+
+@function("allclose", out=False)
+def allclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Tell whether every pair is close."""
+    return bool(isclose(input, other, rtol, atol, equal_nan)._a.all())
+
+
+@function("can_cast", method=False, out=False)
+def can_cast(from_: _d.dtype, to: _d.dtype) -> bool:
+    """Tell whether a cast keeps the kind of number."""
+    return not (from_.category > to.category)
+
+
+@function("promote_types", method=False, out=False)
+def promote_types(type1: _d.dtype, type2: _d.dtype) -> _d.dtype:
+    """Give the dtype in which two are computed together."""
+    return _d.promote_types(type1, type2)
+
+
+@function("result_type", method=False, out=False)
+def result_type(tensor1: Any, tensor2: Any) -> _d.dtype:
+    """Give the dtype of an arithmetic result of two tensors or numbers."""
+    from ..dispatch import result_type as rule
+
+    return rule(tensor1, tensor2)
+
+
+@function("typename", method=False, out=False)
+def typename(obj: Any) -> str:
+    """Give the name of an object's type; a tensor's as ``torch.FloatTensor``."""
+    return str(obj.type()) if isinstance(obj, BaseTensor) else f"{type(obj).__module__}.{type(obj).__qualname__}"
+
+
+__all__ = ["device"]

@@ -1,0 +1,337 @@
+"""``x[...]`` read and written: ints, slices, None, Ellipsis, masks and index tensors, by torch's rules."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...core import MODE, BaseTensor, apply, assign, at, check_writable, here, quiet_off, quiet_on, wrap
+from ...core import dtypes as _d
+from ...core.door import _quiet
+from ...ops.elementwise import cast
+from ...ops.index import ARRAY, full_index, indexing
+from ...ops.shape import expand, reshape, slice_
+from ..dispatch import METHODS, scalar, type_name
+
+ALL = slice(None)
+_PLAIN = (int, slice, type(None))
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------------
+def getitem(self: Any, index: Any) -> Any:
+    """Give the part that an index names: a view for ints, slices, None and Ellipsis, a copy for masks and index tensors."""
+    c = index.__class__
+    try:
+        if c is int:
+            return apply(slice_, self, index=(index, ...))
+        if c is tuple:
+            for i in index:
+                k = i.__class__
+                if k is not int and (k is not slice or not _simple(i)):
+                    break
+            else:
+                return apply(slice_, self, index=(*index, ...))
+        elif c is slice and _simple(index):
+            return apply(slice_, self, index=(index, ...))
+        basic, spec, arrays = parse(self, index)
+        x = apply(slice_, self, index=(*basic, ...)) if basic is not None else self
+        return x if spec is None else apply(indexing(len(arrays)).read, x, *arrays, spec=spec)
+    except IndexError as error:
+        raise explained(error, self) from None
+
+
+def _simple(s: slice) -> bool:
+    a, b, step = s.start, s.stop, s.step
+    return step is None and (a is None or a.__class__ is int) and (b is None or b.__class__ is int)
+
+
+def explained(error: IndexError, x: Any) -> Exception:
+    """Say in torch's words what NumPy found wrong with an index."""
+    text = str(error)
+    ndim = x._a.ndim
+    if text.startswith("too many indices"):
+        if ndim == 0:
+            return IndexError(
+                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
+            )
+        return IndexError(f"too many indices for tensor of dimension {ndim}{at(here())}")
+    found = re.match(r"index (-?\d+) is out of bounds for axis (\d+) with size (\d+)$", text)
+    if found:
+        return IndexError("index {} is out of bounds for dimension {} with size {}".format(*found.groups()) + at(here()))
+    found = re.match(r"shape mismatch: indexing arrays could not be broadcast together with shapes (.*)$", text)
+    if found:
+        shapes = re.sub(r",?\)", "]", found[1].strip().replace("(", "[")).replace(",", ", ").replace("] [", "], [")
+        return IndexError(f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}{at(here())}")
+    if text.startswith("cannot do a non-empty take from an empty"):
+        return IndexError(f"index is out of bounds for dimension with size 0{at(here())}")
+    return error
+
+
+def parse(x: Any, index: Any) -> tuple[tuple[Any, ...] | None, tuple[Any, ...] | None, list[Any]]:
+    """Split an index into its basic part, and the places and index Tensors of its advanced part.
+
+    Returns (basic, spec, arrays): ``x[basic]`` is a view, None where it would change nothing; ``spec`` is None without arrays.
+    """
+    items = _items(index)
+    shape = x._a.shape
+    taken = sum(_width(i) for i in items)
+    if taken > len(shape):
+        raise IndexError("too many indices")
+    basic: list[Any] = []
+    spec: list[Any] = []
+    arrays: list[Any] = []
+    d = 0
+    for i in items:
+        c = i.__class__
+        if c is int:
+            basic.append(i)
+            d += 1
+        elif c is slice:
+            basic.append(_checked_slice(i))
+            spec.append(ALL)
+            d += 1
+        elif i is None:
+            basic.append(None)
+            spec.append(ALL)
+        elif i is ...:
+            free = len(shape) - taken
+            basic.extend([ALL] * free)
+            spec.extend([ALL] * free)
+            d += free
+            taken = len(shape)
+        elif c is bool:
+            basic.append(None)
+            spec.append(ARRAY)
+            arrays.append(wrap(np.zeros(1 if i else 0, np.int64)))
+        else:
+            width = _width(i)
+            if i._a.dtype.kind == "b" and i._a.shape != shape[d : d + width]:
+                bad = next(k for k in range(width) if i._a.shape[k] != shape[d + k])
+                raise IndexError(
+                    f"The shape of the mask {list(i._a.shape)} at index {bad} does not match the shape of the indexed tensor {list(shape)} at index {d + bad}"
+                )
+            basic.extend([ALL] * width)
+            spec.append(ARRAY)
+            arrays.append(i)
+            d += width
+    trivial = all(b == ALL for b in basic if b is not None) and None not in basic
+    if not arrays:
+        return tuple(basic), None, arrays
+    while spec[-1] is not ARRAY:
+        spec.pop()
+    return None if trivial else tuple(basic), tuple(spec), arrays
+
+
+def _width(i: Any) -> int:
+    """Give how many dimensions an item of an index takes."""
+    if isinstance(i, BaseTensor):
+        return int(i._a.ndim) if i._a.dtype.kind == "b" else 1
+    return 0 if i is None or i is ... or i.__class__ is bool else 1
+
+
+def _checked_slice(s: slice) -> slice:
+    parts = [None if p is None else p if p.__class__ is int else _slice_bound(p) for p in (s.start, s.stop, s.step)]
+    if parts[2] is not None and parts[2] <= 0:
+        raise ValueError("step must be greater than zero: a slice of a tensor cannot run backwards; use torch.flip")
+    return slice(*parts)
+
+
+def _slice_bound(p: Any) -> int:
+    try:
+        return int(p.__index__())
+    except (AttributeError, TypeError):
+        raise TypeError("slice indices must be integers or None or have an __index__ method") from None
+
+
+def _items(index: Any) -> list[Any]:
+    """Give the items of an index, each an int, bool, slice, None, Ellipsis, mask or integer Tensor."""
+    if index.__class__ is tuple or (isinstance(index, tuple) and not hasattr(index, "_a")):
+        return [_item(i) for i in index]
+    if isinstance(index, list) and len(index) < 32 and any(isinstance(i, (BaseTensor, np.ndarray, Sequence, slice)) or i is ... or i is None for i in index):
+        if any(isinstance(i, str) for i in index):
+            raise TypeError("new(): invalid data type 'str'")
+        warnings.warn(
+            "Using a non-tuple sequence for multidimensional indexing is deprecated; use x[tuple(seq)] instead of x[seq].",
+            UserWarning,
+            stacklevel=4,
+        )
+        return [_item(i) for i in index]
+    return [_item(index)]
+
+
+def _item(i: Any) -> Any:
+    c = i.__class__
+    if c in _PLAIN or i is ... or c is bool:
+        return i
+    if not isinstance(i, BaseTensor):
+        if isinstance(i, np.bool_):
+            return bool(i)
+        if isinstance(i, (int, np.integer)):
+            return int(i)
+        if isinstance(i, str):
+            raise TypeError("new(): invalid data type 'str'")
+        if not isinstance(i, (np.ndarray, Sequence)):
+            name = f"numpy.{c.__name__}" if isinstance(i, np.generic) else c.__name__
+            raise IndexError(f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {name})")
+        i = _as_index(i)
+    kind = i._a.dtype
+    if kind.kind == "b" or kind == np.uint8:
+        if kind.kind != "b":
+            warnings.warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.", UserWarning, stacklevel=5)
+            i = cast(i, dtype=np.bool_)
+        return i if i._a.ndim else bool(i._a)
+    if kind not in (np.int64, np.int32):
+        raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+    return i if i._a.ndim or MODE.trace is not None else int(i._a)
+
+
+def _as_index(i: Any) -> Any:
+    from ..creation import as_array
+
+    if isinstance(i, np.ndarray):
+        return wrap(i)
+    a = as_array(list(i))
+    return wrap(a if a.dtype.kind == "b" or a.dtype == np.uint8 else a.astype(np.int64))
+
+
+# -- writing ---------------------------------------------------------------------------------------------------------------
+def setitem(self: Any, index: Any, value: Any) -> None:
+    """Write a number or a Tensor, broadcast, to the part that an index names, with history."""
+    try:
+        c = index.__class__
+        basic: tuple[Any, ...] | None
+        if c is int or (c is slice and _simple(index)):
+            basic, spec, arrays = (index,), None, []
+        else:
+            basic, spec, arrays = parse(self, index)
+        if not isinstance(value, BaseTensor):
+            value = wrap(filled(value, self._a.dtype, f"can't assign a {type(value).__name__} to a torch.{type_name(self._a.dtype)}Tensor"))
+        recorded = MODE.trace is not None or (MODE.grad and (self.requires_grad or value.requires_grad))
+        if spec is None:
+            _write_part(self, basic or (), value, recorded)
+        else:
+            _write_places(self, basic, spec, arrays, value, recorded)
+    except IndexError as error:
+        raise explained(error, self) from None
+
+
+METHODS["__getitem__"], METHODS["__setitem__"] = getitem, setitem
+
+
+def _write_part(self: Any, basic: tuple[Any, ...], value: Any, recorded: bool) -> None:
+    if not recorded:
+        if self._s.inference or 0 in self._a.strides:
+            check_writable(apply(slice_, self, index=(*basic, ...)), "__setitem__")
+        _write_directly(self, (*basic, ...), value)
+        return
+    view = apply(slice_, self, index=(*basic, ...))
+    check_writable(view, "__setitem__")
+    assign(view, fitted(value, view._a.shape, view._a.dtype), "__setitem__")
+
+
+def _write_directly(self: Any, key: Any, value: Any) -> None:
+    """Write without history."""
+    a, v = self._a, value._a
+    token = quiet_on(_quiet)
+    try:
+        a[key] = v if a.dtype.kind == "c" or v.dtype.kind != "c" else v.real
+    except ValueError as error:
+        raise _unfit(error, v.shape, a[key].shape) from None
+    finally:
+        quiet_off(token)
+    self._s.version += 1
+    self._s.written = ("__setitem__", here())
+
+
+def _unfit(error: Exception, given: tuple[int, ...], wanted: tuple[int, ...]) -> Exception:
+    if "read-only" in str(error):
+        return RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            f"Please clone() the tensor before performing the operation. (__setitem__){at(here())}"
+        )
+    return RuntimeError(f"shape mismatch: value tensor of shape {list(given)} cannot be broadcast to indexing result of shape {list(wanted)}{at(here())}")
+
+
+def fitted(value: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Cast and broadcast a value, without its leading dimensions of length 1 that are too many."""
+    if value._a.dtype != dtype:
+        value = cast(value, dtype=dtype)
+    given = value._a.shape
+    if given == shape:
+        return value
+    extra = len(given) - len(shape)
+    if extra > 0 and all(n == 1 for n in given[:extra]):
+        value = apply(reshape, value, shape=given[extra:])
+    try:
+        np.broadcast_shapes(value._a.shape, shape)
+        return apply(expand, value, shape=shape)
+    except (ValueError, RuntimeError) as error:
+        raise _unfit(error, given, shape) from None
+
+
+def _write_places(self: Any, basic: Any, spec: tuple[Any, ...], arrays: list[Any], value: Any, recorded: bool) -> None:
+    d = self._a.dtype
+    if value._a.dtype != d:
+        if value._a.size != 1 or any(i._a.dtype.kind != "b" for i in arrays):
+            raise RuntimeError(
+                f"Index put requires the source and destination dtypes match, got {type_name(d)} for the destination and "
+                f"{type_name(value._a.dtype)} for the source.{at(here())}"
+            )
+        value = cast(value, dtype=d)
+    view = self if basic is None else apply(slice_, self, index=(*basic, ...))
+    check_writable(view, "__setitem__")
+    if not recorded:
+        _write_directly(view, full_index(spec, [i._a for i in arrays]), value)
+        return
+    shape = places_shape(view._a.shape, spec, arrays)
+    assign(view, apply(indexing(len(arrays)).put, view, fitted(value, shape, d), *arrays, spec=spec, accumulate=False), "__setitem__")
+
+
+def places_shape(shape: tuple[int, ...], spec: tuple[Any, ...], arrays: list[Any]) -> tuple[int, ...]:
+    """Give the shape of what an index reads."""
+    blank = np.broadcast_to(np.zeros((), np.bool_), shape)
+    found: tuple[int, ...] = blank[full_index(spec, [i._a for i in arrays])].shape
+    return found
+
+
+# -- numbers as array elements -----------------------------------------------------------------------------------------------
+_C_NAMES = {
+    "float32": "float",
+    "float64": "double",
+    "float16": "at::Half",
+    "bfloat16": "at::BFloat16",
+    "int64": "int64_t",
+    "int32": "int",
+    "int16": "int16_t",
+    "int8": "int8_t",
+    "uint8": "uint8_t",
+}
+
+
+def filled(value: Any, dtype: Any, complaint: str) -> Any:
+    """Give a number as a 0-d array of a dtype; TypeError (the complaint) for what is no number, RuntimeError where it does not fit."""
+    s = scalar(value)
+    if s is None:
+        raise TypeError(complaint)
+    name = _d.from_numpy(dtype).name
+    kind = dtype.kind
+    bad = isinstance(s, complex) and kind != "c" and s.imag != 0
+    if isinstance(s, complex) and kind != "c":
+        s = s.real
+    if kind in "iu" and not bad:
+        info = np.iinfo(dtype)
+        low = -int(info.max) if kind == "u" else int(info.min)
+        bad = not (s == s and low <= s <= int(info.max))
+        if not bad:
+            return np.array(int(s) % (1 << 8 * dtype.itemsize) if kind == "u" else int(s), dtype)
+    elif kind in "fV" and not bad and not isinstance(s, bool):
+        bad = abs(s) != float("inf") and s == s and abs(s) > _d.finfo(_d.from_numpy(dtype)).max
+    if bad:
+        raise RuntimeError(f"value cannot be converted to type {_C_NAMES.get(name, name)} without overflow")
+    return np.array(s).astype(dtype)
+
+

@@ -1,0 +1,455 @@
+"""Products of vectors and matrices, and einsum."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ...core import BaseTensor, apply, at, here, show_type, wrap
+from ...ops import contract as c
+from ...ops import shape as s
+from ...ops.elementwise import add as add_op
+from ...ops.elementwise import mul as mul_op
+from ...ops.reduce import sum_
+from ..dispatch import function, tensor_operand, wrap_dim
+from . import pointwise as p
+from .shaping import reshaped
+
+
+def _pair(x: Any, y: Any, name: str) -> None:
+    tensor_operand(x, name)
+    tensor_operand(y, name, "other")
+    if x._a.dtype != y._a.dtype:
+        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {x.dtype} != {y.dtype} ({name} of {show_type(x)} and {show_type(y)}: cast one of them){at(here())}")
+
+
+def _misfit(x: Any, y: Any, name: str) -> RuntimeError:
+    a, b = x._a.shape, y._a.shape
+    return RuntimeError(
+        f"mat1 and mat2 shapes cannot be multiplied ({_by(a)} and {_by(b)}): {name} of {show_type(x)} and {show_type(y)} needs the last length of the first "
+        f"({a[-1]}) to equal the {'last but one' if len(b) > 1 else 'only'} length of the second ({b[-2] if len(b) > 1 else b[-1]}){at(here())}"
+    )
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    if len(shape) < 2:
+        return f"{shape[0]}"
+    return f"{math.prod(shape[:-1])}x{shape[-1]}" if len(shape) > 2 else "x".join(map(str, shape))
+
+
+@function("matmul")
+def matmul(input: Any, other: Any) -> Any:
+    """Multiply matrices, with vectors and broadcasting batches by torch's rules."""
+    if not isinstance(other, BaseTensor) or not isinstance(input, BaseTensor):
+        raise TypeError(f"matmul(): argument 'other' (position 2) must be Tensor, not {type(other if isinstance(input, BaseTensor) else input).__name__}")
+    x, y = input._a, other._a
+    n, m = x.ndim, y.ndim
+    if x.dtype != y.dtype:
+        _pair(input, other, "matmul")
+    if n >= 2 and m >= 2:
+        if x.shape[-1] != y.shape[-2]:
+            raise _misfit(input, other, "matmul")
+        return apply(c.matmul, input, other)
+    if not n or not m:
+        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {n}D and {m}D")
+    if n == 1 and m == 1:
+        return dot(input, other)
+    if n == 1:
+        if x.shape[0] != y.shape[-2]:
+            raise _misfit(input, other, "matmul")
+        r = apply(c.matmul, apply(s.reshape, input, shape=(1, x.shape[0])), other)
+        return apply(s.reshape, r, shape=(*r._a.shape[:-2], r._a.shape[-1]))
+    if x.shape[-1] != y.shape[0]:
+        raise RuntimeError(f"size mismatch, got input ({x.shape[-2]}), mat ({_by(x.shape)}), vec ({y.shape[0]}): matmul of {show_type(input)} and {show_type(other)}{at(here())}")
+    r = apply(c.matmul, input, apply(s.reshape, other, shape=(y.shape[0], 1)))
+    return apply(s.reshape, r, shape=r._a.shape[:-1])
+
+
+def _need(x: Any, ndim: int, name: str, which: str) -> None:
+    if x._a.ndim != ndim:
+        raise RuntimeError(f"{name}: {which} must be a {['scalar', 'vector', 'matrix', 'batch of matrices (3D)'][ndim]}, got {show_type(x)}{at(here())}")
+
+
+@function("mm")
+def mm(input: Any, mat2: Any) -> Any:
+    """Multiply two matrices."""
+    _pair(input, mat2, "mm")
+    _need(input, 2, "mm", "self")
+    _need(mat2, 2, "mm", "mat2")
+    if input._a.shape[1] != mat2._a.shape[0]:
+        raise _misfit(input, mat2, "mm")
+    return apply(c.matmul, input, mat2)
+
+
+@function("bmm")
+def bmm(input: Any, mat2: Any) -> Any:
+    """Multiply matrices pairwise along the first dimension."""
+    _pair(input, mat2, "bmm")
+    _need(input, 3, "bmm", "batch1")
+    _need(mat2, 3, "bmm", "batch2")
+    a, b = input._a.shape, mat2._a.shape
+    if a[0] != b[0] or a[2] != b[1]:
+        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{a[0]}, {a[2]}] but got: [{b[0]}, {b[1]}].{at(here())}")
+    return apply(c.matmul, input, mat2)
+
+
+@function("mv")
+def mv(input: Any, vec: Any) -> Any:
+    """Multiply a matrix with a vector."""
+    _pair(input, vec, "mv")
+    if input._a.ndim != 2 or vec._a.ndim != 1:
+        raise RuntimeError(f"vector + matrix @ vector expected, got 1, {input._a.ndim}, {vec._a.ndim}")
+    return matmul(input, vec)
+
+
+@function("dot")
+def dot(input: Any, tensor: Any) -> Any:
+    """Give the inner product of two vectors."""
+    if not isinstance(tensor, BaseTensor) or input._a.ndim != 1 or tensor._a.ndim != 1:
+        raise RuntimeError(f"1D tensors expected, but got {getattr(getattr(input, '_a', None), 'ndim', '?')}D and {getattr(getattr(tensor, '_a', None), 'ndim', '?')}D tensors")
+    if input._a.dtype != tensor._a.dtype:
+        raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {input.dtype} and {tensor.dtype}")
+    if input._a.shape != tensor._a.shape:
+        raise RuntimeError(f"inconsistent tensor size, expected tensor [{input._a.size}] and src [{tensor._a.size}] to have the same number of elements, but got {input._a.size} and {tensor._a.size} elements respectively")
+    n = input._a.size
+    r = apply(c.matmul, apply(s.reshape, input, shape=(1, n)), apply(s.reshape, tensor, shape=(n, 1)))
+    return apply(s.reshape, r, shape=())
+
+
+@function("vdot")
+def vdot(input: Any, other: Any) -> Any:
+    """Give the inner product of two vectors, the first conjugated."""
+    return dot(input.conj(), other)
+
+
+@function("inner")
+def inner(input: Any, other: Any) -> Any:
+    """Give the inner products over the last dimensions."""
+    if not input._a.ndim or not other._a.ndim:
+        return p.mul(input, other)
+    return tensordot(input, other, dims=([-1], [-1]))
+
+
+@function("outer", "ger")
+def outer(input: Any, vec2: Any) -> Any:
+    """Give the products of all pairs of two vectors' elements."""
+    if input._a.ndim != 1 or vec2._a.ndim != 1:
+        raise RuntimeError(f"outer: Expected 1-D argument {'self' if input._a.ndim != 1 else 'vec2'}, but got {(input if input._a.ndim != 1 else vec2)._a.ndim}-D")
+    return p.mul(apply(s.reshape, input, shape=(input._a.size, 1)), vec2)
+
+
+def _scaled(x: Any, factor: Any) -> Any:
+    return x if factor == 1 else p.mul(x, factor)
+
+
+def _plus(beta: Any, x: Any, product: Any, alpha: Any) -> Any:
+    r = _scaled(product, alpha)
+    return r if beta == 0 else p.add(_scaled(x, beta), r)
+
+
+@function("addmm", inplace=True)
+def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """Give beta * input + alpha * (mat1 @ mat2)."""
+    return _plus(beta, input, mm(mat1, mat2), alpha)
+
+
+@function("addmv", inplace=True)
+def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """Give beta * input + alpha * (mat @ vec)."""
+    return _plus(beta, input, mv(mat, vec), alpha)
+
+
+@function("addr", inplace=True)
+def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """Give beta * input + alpha * outer(vec1, vec2)."""
+    return _plus(beta, input, outer(vec1, vec2), alpha)
+
+
+@function("baddbmm", inplace=True)
+def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """Give beta * input + alpha * bmm(batch1, batch2)."""
+    return _plus(beta, input, bmm(batch1, batch2), alpha)
+
+
+@function("addbmm", inplace=True)
+def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """Give beta * input + alpha * the sum of bmm(batch1, batch2) over the batch."""
+    return _plus(beta, input, apply(sum_, bmm(batch1, batch2), axis=(0,), keepdims=False), alpha)
+
+
+@function("chain_matmul", method=False)
+def chain_matmul(*matrices: Any) -> Any:
+    """Multiply matrices one after another, in the cheapest order."""
+    return multi_dot(matrices)
+
+
+def multi_dot(tensors: Any) -> Any:
+    """Multiply two or more matrices in the order that takes the fewest operations.
+
+    The first and last may be vectors. RuntimeError for fewer than two.
+    """
+    parts = list(tensors)
+    if len(parts) < 2:
+        raise RuntimeError("multi_dot(): expected at least 2 tensors but got " + str(len(parts)))
+    first, last = parts[0]._a.ndim == 1, parts[-1]._a.ndim == 1
+    if first:
+        parts[0] = reshaped(parts[0], (1, parts[0]._a.size))
+    if last:
+        parts[-1] = reshaped(parts[-1], (parts[-1]._a.size, 1))
+    dims = [m._a.shape[0] for m in parts] + [parts[-1]._a.shape[1]]
+    n = len(parts)
+    cost = [[0.0] * n for _ in range(n)]
+    cut = [[0] * n for _ in range(n)]
+    for width in range(1, n):
+        for i in range(n - width):
+            j = i + width
+            best = min(((cost[i][k] + cost[k + 1][j] + dims[i] * dims[k + 1] * dims[j + 1]), k) for k in range(i, j))
+            cost[i][j], cut[i][j] = best
+
+    def build(i: int, j: int) -> Any:
+        return parts[i] if i == j else mm(build(i, cut[i][j]), build(cut[i][j] + 1, j))
+
+    r = build(0, n - 1)
+    shape = r._a.shape
+    if first or last:
+        r = reshaped(r, shape[1 if first else 0 : 1 if last else 2])
+    return r
+
+
+@function("tensordot", method=False)
+def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
+    """Sum the products over pairs of dimensions."""
+    if isinstance(dims, BaseTensor):
+        dims = dims.tolist()
+    if isinstance(dims, int):
+        if dims < 0:
+            raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+        da, db = list(range(a._a.ndim - dims, a._a.ndim)), list(range(dims))
+    else:
+        da, db = ([d] if isinstance(d, int) else list(d) for d in dims)
+    da, db = [wrap_dim(d, a._a.ndim, "tensordot") for d in da], [wrap_dim(d, b._a.ndim, "tensordot") for d in db]
+    if [a._a.shape[i] for i in da] != [b._a.shape[j] for j in db]:
+        raise RuntimeError(f"contracted dimensions need to match, but first has sizes {[a._a.shape[i] for i in da]} and second {[b._a.shape[j] for j in db]} (tensordot)")
+    fa, fb = [i for i in range(a._a.ndim) if i not in da], [j for j in range(b._a.ndim) if j not in db]
+    k = math.prod(a._a.shape[i] for i in da)
+    left = reshaped(apply(s.permute, a, axes=(*fa, *da)), (math.prod(a._a.shape[i] for i in fa), k))
+    right = reshaped(apply(s.permute, b, axes=(*db, *fb)), (k, math.prod(b._a.shape[j] for j in fb)))
+    return reshaped(apply(c.matmul, left, right), (*(a._a.shape[i] for i in fa), *(b._a.shape[j] for j in fb)))
+
+
+@function("kron")
+def kron(input: Any, other: Any) -> Any:
+    """Give the Kronecker product."""
+    n = max(input._a.ndim, other._a.ndim)
+    a = (1,) * (n - input._a.ndim) + input._a.shape
+    b = (1,) * (n - other._a.ndim) + other._a.shape
+    x = reshaped(input, tuple(v for d in a for v in (d, 1)))
+    y = reshaped(other, tuple(v for d in b for v in (1, d)))
+    return reshaped(p.mul(x, y), tuple(i * j for i, j in zip(a, b, strict=True)))
+
+
+@function("trace")
+def trace(input: Any) -> Any:
+    """Sum a matrix's diagonal."""
+    if input._a.ndim != 2:
+        raise RuntimeError("trace: expected a matrix, but got tensor with dim " + str(input._a.ndim))
+    return input.diagonal().sum()
+
+
+@function("cross")
+def cross(input: Any, other: Any, dim: int | None = None) -> Any:
+    """Give the vector product along a dimension of length 3."""
+    if dim is None:
+        dims = [i for i, n in enumerate(input._a.shape) if n == 3]
+        if not dims:
+            raise RuntimeError("no dimension of size 3 in input")
+        dim = dims[0]
+    d = wrap_dim(dim, input._a.ndim, "cross")
+    if input._a.shape[d] != 3 or other._a.shape[d - input._a.ndim] != 3:
+        raise RuntimeError(f"linalg.cross: inputs dimension {dim} must have length 3. Got {input._a.shape[d]} and {other._a.shape[d - input._a.ndim]}")
+    a, b = input.unbind(d - input._a.ndim), other.unbind(d - input._a.ndim)
+    from .shaping import stack
+
+    return stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]], d - input._a.ndim)
+
+
+# -- einsum ------------------------------------------------------------------------------------------------------------------
+def _parse(equation: str, ranks: list[int]) -> tuple[list[list[str]], list[str]]:
+    """Give each operand's letters and the output's; the dimensions of an ellipsis are named '0', '1', ... from the right."""
+    text = equation.replace(" ", "")
+    left, arrow, right = text.partition("->")
+    terms = left.split(",")
+    if len(terms) != len(ranks):
+        raise RuntimeError(f"einsum(): {'fewer' if len(terms) > len(ranks) else 'more'} operands were provided than specified in the equation: {equation!r} and {len(ranks)} operands")
+    wide = 0
+    subs = []
+    for term, rank in zip(terms, ranks, strict=True):
+        letters = term.replace("...", "")
+        if not all(ch.isalpha() for ch in letters):
+            raise RuntimeError(f"einsum(): invalid subscript given in {term!r}: subscripts must be in [a-zA-Z]")
+        if "..." in term:
+            extra = rank - len(letters)
+            if extra < 0:
+                raise RuntimeError(f"einsum(): the number of subscripts in the equation ({len(letters)}) is more than the number of dimensions ({rank}) for operand {term!r}")
+            wide = max(wide, extra)
+            before, _, after = term.partition("...")
+            subs.append([*before, *(str(i) for i in range(extra - 1, -1, -1)), *after])
+        else:
+            if len(letters) != rank:
+                raise RuntimeError(
+                    f"einsum(): the number of subscripts in the equation ({len(letters)}) does not match the number of dimensions ({rank}) for operand {term!r} and no ellipsis was given"
+                )
+            subs.append(list(letters))
+    dots = [str(i) for i in range(wide - 1, -1, -1)]
+    if arrow:
+        before, found, after = right.partition("...")
+        out = [*before, *(dots if found else []), *after]
+        if len(set(out)) != len(out):
+            raise RuntimeError(f"einsum(): output subscript appears more than once in the output: {right!r}")
+        known = {ch for sub in subs for ch in sub}
+        for ch in out:
+            if ch not in known and ch not in dots:
+                raise RuntimeError(f"einsum(): output subscript {ch} does not appear in the equation for any input operand")
+    else:
+        everything = [ch for sub in subs for ch in sub]
+        out = dots + sorted(ch for ch in set(everything) if ch.isalpha() and everything.count(ch) == 1)
+    return subs, out
+
+
+def _from_sublists(args: tuple[Any, ...]) -> tuple[str, list[Any]]:
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+    def text(sub: Any) -> str:
+        return "".join("..." if k is Ellipsis else letters[k] for k in sub)
+
+    operands = list(args[0 : len(args) - len(args) % 2 : 2])
+    equation = ",".join(text(sub) for sub in args[1 : len(args) - len(args) % 2 : 2])
+    if len(args) % 2:
+        equation += "->" + text(args[-1])
+    return equation, operands
+
+
+def _one(x: Any, sub: list[str]) -> tuple[Any, list[str]]:
+    """Take diagonals where a letter is repeated."""
+    sub = list(sub)
+    for ch in set(sub):
+        while sub.count(ch) > 1:
+            i = sub.index(ch)
+            j = sub.index(ch, i + 1)
+            x = apply(s.diagonal, x, offset=0, a=i, b=j)
+            sub = [v for k, v in enumerate(sub) if k not in (i, j)] + [ch]
+    return x, sub
+
+
+def _sum_out(x: Any, sub: list[str], keep: set[str]) -> tuple[Any, list[str]]:
+    axes = tuple(i for i, ch in enumerate(sub) if ch not in keep)
+    if axes:
+        x = apply(sum_, x, axis=axes, keepdims=False)
+    return x, [ch for ch in sub if ch in keep]
+
+
+def _contract(x: Any, xs: list[str], y: Any, ys: list[str], keep: set[str]) -> tuple[Any, list[str]]:
+    """Contract two operands by one batched matrix product; letters in ``keep`` stay."""
+    size: dict[str, int] = {}
+    for t, sub in ((x, xs), (y, ys)):
+        for ch, n in zip(sub, t._a.shape, strict=True):
+            size[ch] = max(size.get(ch, 1), n) if n != 0 and size.get(ch, 1) != 0 else 0
+    x, xs = _sum_out(x, xs, keep | set(ys))
+    y, ys = _sum_out(y, ys, keep | set(xs))
+    both = [ch for ch in xs if ch in ys]
+    # a length of 1 against n broadcasts: it is summed or kept by the other side
+    batch = [ch for ch in both if ch in keep]
+    inner_ = [ch for ch in both if ch not in keep]
+    left, right = [ch for ch in xs if ch not in both], [ch for ch in ys if ch not in both]
+
+    def arranged(t: Any, sub: list[str], first: list[str], second: list[str], fixed: list[str]) -> Any:
+        t = apply(s.permute, t, axes=tuple(sub.index(ch) for ch in (*batch, *first, *second)))
+        lengths = t._a.shape
+        want = tuple(size[ch] if ch in fixed else n for ch, n in zip((*batch, *first, *second), lengths, strict=True))
+        if want != lengths:
+            t = apply(s.expand, t, shape=want)
+        nb = len(batch)
+        rows, cols = math.prod(want[nb : nb + len(first)]), math.prod(want[nb + len(first) :])
+        return reshaped(t, (*want[:nb], rows, cols))
+
+    fixed = both
+    a = arranged(x, xs, left, inner_, fixed)
+    b = arranged(y, ys, inner_, right, fixed)
+    if not inner_ and (not left or not right):
+        r = apply(mul_op, a, b)
+    else:
+        r = apply(c.matmul, a, b)
+    out = [*batch, *left, *right]
+    return reshaped(r, tuple(size[ch] for ch in out)), out
+
+
+@function("einsum", method=False)
+def einsum(*args: Any) -> Any:
+    """Sum products of elements named by letters: ``einsum("ij,jk->ik", a, b)`` is the matrix product.
+
+    Ellipses, repeated letters, implicit output and the sublist form are torch's. Operands are contracted from the left.
+    """
+    if isinstance(args[0], str):
+        equation, operands = args[0], list(args[1:])
+        if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+            operands = list(operands[0])
+    else:
+        equation, operands = _from_sublists(args)
+    if not operands:
+        raise RuntimeError("einsum(): must provide at least one operand")
+    subs, out = _parse(equation, [x._a.ndim for x in operands])
+    size: dict[str, int] = {}
+    for x, sub in zip(operands, subs, strict=True):
+        for ch, n in zip(sub, x._a.shape, strict=True):
+            if ch in size and size[ch] != n and 1 not in (size[ch], n):
+                raise RuntimeError(f"einsum(): subscript {ch} has size {n} for an operand which does not broadcast with previously seen size {size[ch]}: {equation!r} of {', '.join(map(show_type, operands))}{at(here())}")
+            size[ch] = n if size.get(ch, 1) == 1 else size[ch]
+    pairs = [_one(x, sub) for x, sub in zip(operands, subs, strict=True)]
+    x, xs = pairs[0]
+    for k in range(1, len(pairs)):
+        keep = set(out).union(*(sub for _, sub in pairs[k + 1 :]))
+        x, xs = _contract(x, xs, *pairs[k], keep)
+    x, xs = _sum_out(x, xs, set(out))
+    if xs != out:
+        missing = [ch for ch in out if ch not in xs]
+        x = apply(s.permute, x, axes=tuple(xs.index(ch) for ch in out if ch in xs))
+        if missing:
+            x = reshaped(x, tuple(1 if ch in missing else x._a.shape[[o for o in out if o in xs].index(ch)] for ch in out))
+    return x
+
+
+def linear(input: Any, weight: Any, bias: Any = None) -> Any:
+    """Give ``x W^T + b``.
+
+    Parameters
+    ----------
+    input : Tensor of shape (*, in_features)
+    weight : Tensor of shape (out_features, in_features) or (in_features,)
+    bias : Tensor of shape (out_features,), optional
+    """
+    x, w = input._a, weight._a
+    if w.ndim == 2 and x.ndim and x.dtype is w.dtype and x.shape[-1] == w.shape[1]:
+        if bias is None:
+            return apply(c.linear_layer, input, weight)
+        b = bias._a
+        if b.ndim == 1 and b.shape[0] == w.shape[0] and b.dtype is w.dtype:
+            return apply(c.linear_layer, input, weight, bias)
+    if x.dtype != w.dtype:
+        raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {input.dtype} and {weight.dtype}: linear of {show_type(input)} with weight {show_type(weight)}; cast the input by .to(weight.dtype){at(here())}")
+    if w.ndim == 1:
+        r = matmul(input, weight)
+    else:
+        if not x.ndim:
+            raise RuntimeError("both arguments to linear need to be at least 1D, but they are 0D and 2D")
+        if w.ndim != 2 or x.shape[-1] != w.shape[1]:
+            raise RuntimeError(
+                f"mat1 and mat2 shapes cannot be multiplied ({_by(x.shape)} and {_by(w.T.shape)}): linear of {show_type(input)} with weight {show_type(weight)} needs inputs of "
+                f"{w.shape[-1]} features, got {x.shape[-1]}{at(here())}"
+            )
+        r = apply(c.linear_layer, input, weight)
+    return r if bias is None else apply(add_op, r, bias)
+
+
+__all__ = ["einsum", "linear", "matmul", "multi_dot", "np", "wrap"]

@@ -1,0 +1,409 @@
+"""Functions that reduce dimensions: sums, means, extremes, norms, and softmax, which is made of them."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from ...core import MODE, BaseTensor, apply
+from ...core import dtypes as _d
+from ...ops import elementwise as e
+from ...ops import reduce as r
+from ...ops.index import gather
+from ...ops.shape import reshape, slice_
+from .. import return_types
+from ..dispatch import as_dtype, function, type_name, wrap_dim, wrap_dims
+from . import pointwise as p
+
+EVERY = tuple(tuple(range(n)) for n in range(65))
+_RENAMED = {"axis": "dim", "keepdims": "keepdim", "x": "input"}
+
+
+# -- arguments -------------------------------------------------------------------------------------------------------------
+def renamed(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Give arguments under torch's names where NumPy's were used; TypeError for unknown ones."""
+    out = {}
+    for key, value in given.items():
+        if key not in _RENAMED:
+            raise TypeError(f"{name}() got an unexpected keyword argument '{key}'")
+        out[_RENAMED[key]] = value
+    return out
+
+
+def check_input(input: Any, keepdim: Any, name: str) -> None:
+    """Raise TypeError unless the input is a Tensor and ``keepdim`` a bool."""
+    if not isinstance(input, BaseTensor):
+        raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+    if keepdim.__class__ is not bool:
+        raise TypeError(f"{name}(): argument 'keepdim' must be bool, not {type(keepdim).__name__}")
+
+
+def axes_of(dim: Any, ndim: int, name: str) -> tuple[int, ...]:
+    """Give the dimensions to reduce as a tuple; None and () mean all."""
+    if dim is None:
+        return EVERY[ndim]
+    if dim.__class__ is int and -ndim <= dim < ndim:
+        return (dim + ndim if dim < 0 else dim,)
+    return wrap_dims(dim, ndim, name)
+
+
+def constant(op: Any, *xs: Any, **attrs: Any) -> Any:
+    """Run an op as a constant: its result carries no gradient."""
+    before = MODE.grad
+    MODE.grad = False
+    try:
+        return apply(op, *xs, **attrs)
+    finally:
+        MODE.grad = before
+
+
+def wants_grad(*xs: Any) -> bool:
+    """Tell whether an operation on these would be recorded."""
+    return MODE.trace is not None or (MODE.grad and any(isinstance(x, BaseTensor) and x.requires_grad for x in xs))
+
+
+def widened(x: Any) -> Any:
+    """Cast half precisions to float32, in which longer compositions are computed."""
+    return e.cast(x, dtype=np.float32) if r.is_narrow(x._a.dtype) else x
+
+
+def narrowed(y: Any, x: Any) -> Any:
+    """Cast a result back to the half precision of the input."""
+    return e.cast(y, dtype=x._a.dtype) if r.is_narrow(x._a.dtype) and y._a.dtype != x._a.dtype else y
+
+
+def check_nonempty(a: Any, dim: Any, name: str, kind: type[Exception] = RuntimeError) -> None:
+    """Raise unless there is at least one element along each reduced dimension."""
+    if a.size:
+        return
+    if dim is None or (isinstance(dim, (tuple, list)) and not dim):
+        tail = "" if kind is IndexError else " Specify the reduction dim with the 'dim' argument."
+        raise kind(f"{name}(): Expected reduction dim to be specified for input.numel() == 0.{tail}")
+    for d in wrap_dims(dim, a.ndim, name):
+        if not a.shape[d]:
+            raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
+
+
+# -- sums and products -----------------------------------------------------------------------------------------------------
+@function("sum")
+def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, **named: Any) -> Any:
+    """Add up all elements, or those along some dimensions; integers and bools add up to int64."""
+    if named:
+        return sum(**{"input": input, "dim": dim, "keepdim": keepdim, "dtype": dtype, **renamed("sum", named)})
+    if keepdim.__class__ is not bool or not isinstance(input, BaseTensor):
+        check_input(input, keepdim, "sum")
+    a = input._a
+    if dtype is not None or a.dtype.kind not in "fcV":
+        wanted = _d.to_numpy(dtype) if dtype is not None else r.INT64
+        if wanted.kind not in "fcV":
+            x = input if a.dtype.kind not in "fcV" and wanted.kind != "b" else as_dtype(input, _d.from_numpy(wanted))
+            return apply(r.sum_integers, x, axis=axes_of(dim, a.ndim, "sum"), keepdims=keepdim, dtype=wanted)
+        input = as_dtype(input, _d.from_numpy(wanted))
+    return apply(r.sum_, input, axis=axes_of(dim, a.ndim, "sum"), keepdims=keepdim)
+
+
+@function("nansum")
+def nansum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, **named: Any) -> Any:
+    """Add up elements, NaN counting as zero."""
+    if named:
+        return nansum(**{"input": input, "dim": dim, "keepdim": keepdim, "dtype": dtype, **renamed("nansum", named)})
+    check_input(input, keepdim, "nansum")
+    if input._a.dtype.kind == "c":
+        raise RuntimeError("nansum does not support complex inputs")
+    if input._a.dtype.kind in "fV":
+        input = p.where(p.isnan(input), 0.0, input)
+    return sum(input, dim, keepdim, dtype=dtype)
+
+
+@function("mean")
+def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, **named: Any) -> Any:
+    """Average all elements, or those along some dimensions: sum / count.
+
+    Raises RuntimeError for integers and bools, unless a floating ``dtype`` is given.
+    """
+    if named:
+        return mean(**{"input": input, "dim": dim, "keepdim": keepdim, "dtype": dtype, **renamed("mean", named)})
+    if keepdim.__class__ is not bool or not isinstance(input, BaseTensor):
+        check_input(input, keepdim, "mean")
+    a = input._a
+    if dtype is not None or a.dtype.kind not in "fcV":
+        wanted = _d.to_numpy(dtype) if dtype is not None else a.dtype
+        if wanted.kind not in "fcV":
+            which = "Input" if dtype is None else "Optional"
+            raise RuntimeError(
+                f"mean(): could not infer output dtype. {which} dtype must be either a floating point or complex dtype. Got: {type_name(wanted)}"
+            )
+        input = as_dtype(input, dtype)
+    return apply(r.mean, input, axis=axes_of(dim, a.ndim, "mean"), keepdims=keepdim)
+
+
+@function("nanmean")
+def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, **named: Any) -> Any:
+    """Average elements, leaving NaN out."""
+    if named:
+        return nanmean(**{"input": input, "dim": dim, "keepdim": keepdim, "dtype": dtype, **renamed("nanmean", named)})
+    check_input(input, keepdim, "nanmean")
+    if input._a.dtype.kind not in "fcV":
+        raise RuntimeError(f"nanmean(): expected input to have floating point or complex dtype but got {type_name(input._a.dtype)}")
+    there = sum(p.logical_not(p.isnan(input)), dim, keepdim)
+    total = nansum(input, dim, keepdim, dtype=dtype)
+    return p.div(total, as_dtype(there, total.dtype))
+
+
+def tree(x: Any, axis: int, op: Any) -> Any:
+    """Combine the elements along an axis pairwise, level by level, so that every derivative of ``op`` carries through."""
+    lead = (slice(None),) * axis
+    rest: list[Any] = []
+    n = x._a.shape[axis]
+    while n > 1:
+        half = n // 2
+        if n % 2:
+            rest.append(apply(slice_, x, index=(*lead, slice(n - 1, n))))
+        x = apply(op, apply(slice_, x, index=(*lead, slice(0, half))), apply(slice_, x, index=(*lead, slice(half, 2 * half))))
+        n = half
+    for part in rest:
+        x = apply(op, x, part)
+    return x
+
+
+@function("prod")
+def prod(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, **named: Any) -> Any:
+    """Multiply all elements, or those along a dimension; integers and bools give int64."""
+    if named:
+        return prod(**{"input": input, "dim": dim, "keepdim": keepdim, "dtype": dtype, **renamed("prod", named)})
+    check_input(input, keepdim, "prod")
+    if dtype is not None:
+        input = as_dtype(input, dtype)
+    elif input._a.dtype.kind in "iub":
+        input = as_dtype(input, _d.int64)
+    a = input._a
+    axes = EVERY[a.ndim] if dim is None else (wrap_dim(dim, a.ndim, "prod"),) if a.ndim else ()
+    if not axes or not a.size or not wants_grad(input):
+        return apply(r.prod, input, axis=axes, keepdims=keepdim) if axes or not wants_grad(input) else apply(e.clone, input)
+    x = widened(input)
+    if dim is None:
+        y = tree(apply(reshape, x, shape=(a.size,)), 0, e.mul)
+        y = apply(reshape, y, shape=(1,) * a.ndim if keepdim else ())
+    else:
+        y = tree(x, axes[0], e.mul)
+        if not keepdim:
+            y = apply(slice_, y, index=(*(slice(None),) * axes[0], 0))
+        elif a.shape[axes[0]] == 1:
+            y = apply(e.clone, y)
+    return narrowed(y, input)
+
+
+@function("count_nonzero")
+def count_nonzero(input: Any, dim: Any = None, **named: Any) -> Any:
+    """Count the elements that are not zero."""
+    if named:
+        return count_nonzero(**{"input": input, "dim": dim, **renamed("count_nonzero", named)})
+    check_input(input, False, "count_nonzero")
+    there = input if input._a.dtype.kind == "b" else apply(e.ne, input, 0)
+    return apply(r.sum_integers, there, axis=axes_of(dim, input._a.ndim, "count_nonzero"), keepdims=False)
+
+
+def _quantifier(name: str, op: Any, doc: str) -> Any:
+    def fn(input: Any, dim: Any = None, keepdim: bool = False, **named: Any) -> Any:
+        if named:
+            return fn(**{"input": input, "dim": dim, "keepdim": keepdim, **renamed(name, named)})
+        check_input(input, keepdim, name)
+        found = apply(op, input, axis=axes_of(dim, input._a.ndim, name), keepdims=keepdim)
+        return as_dtype(found, _d.uint8) if input._a.dtype == np.uint8 else found
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = doc
+    return function(name)(fn)
+
+
+any_ = _quantifier("any", r.any_, "Tell whether any element, or any along some dimensions, is not zero.")
+all_ = _quantifier("all", r.all_, "Tell whether all elements, or all along some dimensions, are not zero.")
+
+
+# -- extremes --------------------------------------------------------------------------------------------------------------
+def _no_complex(input: Any, name: str) -> None:
+    if input._a.dtype.kind == "c":
+        raise NotImplementedError(f'"{name}" not implemented for \'{type_name(input._a.dtype)}\': complex numbers have no order')
+
+
+def _extreme(name: str, op: Any, doc: str) -> Any:
+    def fn(input: Any, dim: Any = None, keepdim: bool = False, **named: Any) -> Any:
+        if named:
+            return fn(**{"input": input, "dim": dim, "keepdim": keepdim, **renamed(name, named)})
+        check_input(input, keepdim, name)
+        _no_complex(input, name)
+        check_nonempty(input._a, dim, name)
+        return apply(op, input, axis=axes_of(dim, input._a.ndim, name), keepdims=keepdim)
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = doc
+    return function(name)(fn)
+
+
+amax = _extreme("amax", r.amax, "Give the largest element along some dimensions; equal ones share the gradient.")
+amin = _extreme("amin", r.amin, "Give the smallest element along some dimensions; equal ones share the gradient.")
+
+
+def take_one(input: Any, indices: Any, axis: int, keepdim: bool, result: Any) -> Any:
+    """Give (values, indices) for indices that keep the reduced dimension at length 1."""
+    values = apply(gather, input, indices, axis=axis)
+    if not keepdim:
+        shape = (*input._a.shape[:axis], *input._a.shape[axis + 1 :])
+        values, indices = apply(reshape, values, shape=shape), apply(reshape, indices, shape=shape)
+    return result(values, indices)
+
+
+def share_evenly(input: Any, chosen: Any, value: Any) -> Any:
+    """Give ``value``, which the elements where ``chosen`` holds have, so that they share its gradient evenly."""
+    if not wants_grad(input):
+        return value
+    if value._a.ndim == 0 and p.isnan(value):
+        picked = p.where(p.isnan(input), input, 0.0)
+        return p.div(sum(picked), p.isnan(input).sum().item())
+    return amax(p.where(chosen, input, -math.inf))
+
+
+def _max_or_min(name: str, op: Any, arg: Any, pair: Any, result: Any, doc: str) -> Any:
+    def fn(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None, **named: Any) -> Any:
+        if named:
+            return fn(**{"input": input, "dim": dim, "keepdim": keepdim, "other": other, **renamed(name, named)})
+        if other is not None or isinstance(dim, BaseTensor):
+            return pair(input, dim if other is None else other)
+        check_input(input, keepdim, name)
+        a = input._a
+        _no_complex(input, name)
+        check_nonempty(a, dim, name)
+        if dim is None:
+            found = apply(op, input, axis=EVERY[a.ndim], keepdims=False)
+            return share_evenly(input, None, found) if found._node is not None and MODE.trace is None and found._a != found._a else found
+        axis = wrap_dim(dim, a.ndim, name)
+        if not a.ndim:
+            return result(apply(e.clone, input), apply(arg, input, axis=None, keepdims=False))
+        return take_one(input, apply(arg, input, axis=axis, keepdims=True), axis, keepdim, result)
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = doc
+    return function(name)(fn)
+
+
+max = _max_or_min(
+    "max",
+    r.amax,
+    r.argmax,
+    p.maximum,
+    return_types.max,
+    "Give the largest element; along a dimension, (values, indices) of the first largest; of two Tensors, the larger of each pair.",
+)
+min = _max_or_min(
+    "min",
+    r.amin,
+    r.argmin,
+    p.minimum,
+    return_types.min,
+    "Give the smallest element; along a dimension, (values, indices) of the first smallest; of two Tensors, the smaller of each pair.",
+)
+
+
+def _arg(name: str, op: Any, doc: str) -> Any:
+    def fn(input: Any, dim: Any = None, keepdim: bool = False, **named: Any) -> Any:
+        if named:
+            return fn(**{"input": input, "dim": dim, "keepdim": keepdim, **renamed(name, named)})
+        check_input(input, keepdim, name)
+        a = input._a
+        if a.dtype.kind in "bc":
+            raise RuntimeError(f"{name}(): does not support {'bool' if a.dtype.kind == 'b' else 'complex'} input")
+        check_nonempty(a, dim, name, IndexError)
+        axis = None if dim is None else wrap_dim(dim, a.ndim, name)
+        return apply(op, input, axis=axis if a.ndim else None, keepdims=keepdim)
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = doc
+    return function(name)(fn)
+
+
+argmax = _arg("argmax", r.argmax, "Give the index of the first largest element, of all (flattened) or along a dimension; NaN is largest.")
+argmin = _arg("argmin", r.argmin, "Give the index of the first smallest element, of all (flattened) or along a dimension; NaN is smallest.")
+
+
+@function("aminmax")
+def aminmax(input: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
+    """Give the smallest and the largest element, of all or along a dimension."""
+    check_input(input, keepdim, "aminmax")
+    if not input._a.size and (dim is None or not input._a.shape[wrap_dim(dim, input._a.ndim, "aminmax")]):
+        raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
+    return return_types.aminmax(amin(input, dim, keepdim), amax(input, dim, keepdim))
+
+
+# -- spread ------------------------------------------------------------------------------------------------------------------
+def root(s: Any) -> Any:
+    """Give the square root, with slope 0 where it is 0 (a norm's subgradient)."""
+    if MODE.trace is None and (s._node is None or s._a.all()):
+        return apply(e.sqrt, s)
+    zero = apply(e.eq, s, 0.0)
+    return apply(e.where, zero, 0.0, apply(e.sqrt, apply(e.where, zero, 1.0, s)))
+
+
+def square_size(x: Any) -> Any:
+    """Give |x|^2, real also for complex numbers."""
+    if x._a.dtype.kind != "c":
+        return apply(e.square, x)
+    return apply(e.add, apply(e.square, apply(e.real_part, x)), apply(e.square, apply(e.imag_part, x)))
+
+
+def _spread(name: str, input: Any, dim: Any, unbiased: Any, keepdim: Any, correction: Any, named: dict[str, Any]) -> tuple[Any, Any]:
+    given = renamed(name, named) if named else {}
+    dim, keepdim = given.get("dim", dim), given.get("keepdim", keepdim)
+    if dim.__class__ is bool:
+        dim, unbiased = None, dim
+    if correction is not None and unbiased is not None:
+        raise TypeError(f"{name}() received an invalid combination of arguments: give either unbiased or correction, not both")
+    if correction is None:
+        correction = 1 if unbiased is None or unbiased else 0
+    check_input(input, keepdim, name)
+    if input._a.dtype.kind not in "fcV":
+        raise RuntimeError("std and var only support floating point and complex dtypes" + ("" if name in ("std", "var") else f" ({name})"))
+    x = widened(input)
+    axes = axes_of(dim, x._a.ndim, name)
+    freedom = math.prod([x._a.shape[i] for i in axes]) - correction
+    if freedom <= 0:
+        warnings.warn(
+            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor "
+            "(input numel divided by output numel).",
+            UserWarning,
+            stacklevel=3,
+        )
+    centre = apply(r.mean, x, axis=axes, keepdims=True)
+    total = apply(r.sum_, square_size(apply(e.sub, x, centre)), axis=axes, keepdims=keepdim)
+    variance = apply(e.mul, total, 1 / freedom if freedom > 0 else math.inf)
+    if not keepdim:
+        centre = apply(reshape, centre, shape=variance._a.shape)
+    return variance, centre
+
+
+@function("var")
+def var(input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, **named: Any) -> Any:
+    """Give the variance: sum (x - mean)^2 / max(0, n - correction); the correction is 1 unless said otherwise."""
+    return narrowed(_spread("var", input, dim, unbiased, keepdim, correction, named)[0], input)
+
+
+@function("std")
+def std(input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, **named: Any) -> Any:
+    """Give the standard deviation, the square root of ``var``; its slope is 0 where it is 0."""
+    return narrowed(root(_spread("std", input, dim, unbiased, keepdim, correction, named)[0]), input)
+
+
+@function("var_mean", method=False)
+def var_mean(input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, **named: Any) -> Any:
+    """Give (variance, mean)."""
+    variance, centre = _spread("var_mean", input, dim, unbiased, keepdim, correction, named)
+    return narrowed(variance, input), narrowed(centre, input)
+
+
+@function("std_mean", method=False)
+def std_mean(input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, **named: Any) -> Any:
+    """Give (standard deviation, mean)."""
+    variance, centre = _spread("std_mean", input, dim, unbiased, keepdim, correction, named)
+    return narrowed(root(variance), input), narrowed(centre, input)

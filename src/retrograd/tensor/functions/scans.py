@@ -1,0 +1,150 @@
+"""Running sums, products and extremes along a dimension, and differences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...core import apply
+from ...core import dtypes as _d
+from ...ops import elementwise as e
+from ...ops import reduce as r
+from ...ops.index import gather
+from ...ops.shape import cat, slice_
+from .. import return_types
+from ..dispatch import as_dtype, function, to_default_float, type_name, wrap_dim
+from . import pointwise as p
+from .reductions import check_input, narrowed, renamed, wants_grad, widened
+from .reductions import sum as _sum
+
+
+def _scanned(input: Any, dim: Any, dtype: Any, name: str) -> tuple[Any, int]:
+    check_input(input, False, name)
+    if dtype is not None:
+        input = as_dtype(input, dtype)
+    elif input._a.dtype.kind in "iub":
+        input = as_dtype(input, _d.int64)
+    return input, wrap_dim(dim, input._a.ndim, name)
+
+
+def doubling(x: Any, axis: int, op: Any) -> Any:
+    """Scan along an axis by steps of 1, 2, 4, ... (Hillis and Steele 1986), so that every derivative of ``op`` carries through."""
+    lead = (slice(None),) * axis
+    n, step = x._a.shape[axis], 1
+    while step < n:
+        first = apply(slice_, x, index=(*lead, slice(0, step)))
+        later = apply(op, apply(slice_, x, index=(*lead, slice(step, n))), apply(slice_, x, index=(*lead, slice(0, n - step))))
+        x = apply(cat, first, later, axis=axis)
+        step *= 2
+    return x
+
+
+@function("cumsum", inplace=True)
+def cumsum(input: Any, dim: Any, *, dtype: Any = None, **named: Any) -> Any:
+    """Give the running sums along a dimension; integers and bools give int64."""
+    if named:
+        return cumsum(**{"input": input, "dim": dim, "dtype": dtype, **renamed("cumsum", named)})
+    x, axis = _scanned(input, dim, dtype, "cumsum")
+    return apply(r.cumsum, x, axis=axis) if x._a.ndim else apply(e.clone, x)
+
+
+@function("cumprod", inplace=True)
+def cumprod(input: Any, dim: Any, *, dtype: Any = None, **named: Any) -> Any:
+    """Give the running products along a dimension; integers and bools give int64."""
+    if named:
+        return cumprod(**{"input": input, "dim": dim, "dtype": dtype, **renamed("cumprod", named)})
+    x, axis = _scanned(input, dim, dtype, "cumprod")
+    if not x._a.ndim or x._a.shape[axis] == 1:
+        return apply(e.clone, x)
+    if not wants_grad(x):
+        return apply(r.cumprod_value, x, axis=axis)
+    return narrowed(doubling(widened(x), axis, e.mul), x)
+
+
+@function("logcumsumexp")
+def logcumsumexp(input: Any, dim: Any) -> Any:
+    """Give the logarithms of the running sums of exponentials along a dimension."""
+    check_input(input, False, "logcumsumexp")
+    x = widened(to_default_float(input))
+    axis = wrap_dim(dim, x._a.ndim, "logcumsumexp")
+    if not x._a.ndim or x._a.shape[axis] == 1:
+        return apply(e.clone, input)
+    if not wants_grad(x):
+        return narrowed(apply(r.logcumsumexp_value, x, axis=axis), input)
+    return narrowed(doubling(x, axis, e.logaddexp), input)
+
+
+def _running(name: str, op: Any, result: Any, doc: str) -> Any:
+    def fn(input: Any, dim: Any) -> Any:
+        check_input(input, False, name)
+        axis = wrap_dim(dim, input._a.ndim, name)
+        if input._a.dtype.kind == "c":
+            raise NotImplementedError(f'"{name}" not implemented for \'{type_name(input._a.dtype)}\': complex numbers have no order')
+        indices = apply(op, input, axis=axis)
+        values = apply(gather, input, indices, axis=axis) if input._a.ndim else apply(e.clone, input)
+        return result(values, indices)
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = doc
+    return function(name)(fn)
+
+
+cummax = _running("cummax", r.cummax_index, return_types.cummax, "Give the running maxima along a dimension and where they are; of equal ones the last.")
+cummin = _running("cummin", r.cummin_index, return_types.cummin, "Give the running minima along a dimension and where they are; of equal ones the last.")
+
+
+# -- differences and integrals -------------------------------------------------------------------------------------------------
+@function("diff")
+def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    """Give the differences of neighbours along a dimension, ``n`` times over."""
+    check_input(input, False, "diff")
+    if not input._a.ndim:
+        raise RuntimeError("diff expects input to be at least one-dimensional")
+    if n < 0:
+        raise RuntimeError(f"order must be non-negative but got {n}")
+    axis = wrap_dim(dim, input._a.ndim, "diff")
+    parts = [x for x in (prepend, input, append) if x is not None]
+    x = apply(cat, *parts, axis=axis) if len(parts) > 1 else input
+    lead = (slice(None),) * axis
+    if n == 0:
+        return apply(e.clone, x)
+    op = e.logical_xor if x._a.dtype.kind == "b" else e.sub
+    for _ in range(min(n, x._a.shape[axis])):
+        size = x._a.shape[axis]
+        x = apply(op, apply(slice_, x, index=(*lead, slice(1, size))), apply(slice_, x, index=(*lead, slice(0, max(size - 1, 0)))))
+    return x
+
+
+def _pieces(y: Any, x: Any, dx: Any, dim: int, name: str) -> Any:
+    """Give the areas between neighbours."""
+    check_input(y, False, name)
+    axis = wrap_dim(dim, y._a.ndim, name)
+    lead = (slice(None),) * axis
+    n = y._a.shape[axis]
+    pairs = p.add(apply(slice_, y, index=(*lead, slice(1, n))), apply(slice_, y, index=(*lead, slice(0, max(n - 1, 0)))))
+    if x is None:
+        return p.mul(pairs, p.div(dx, 2) if hasattr(dx, "_a") else dx / 2.0), axis
+    if x._a.ndim == 1:
+        if x._a.shape[0] != n:
+            raise RuntimeError(f"{name}(): There must be one `x` value for each sample point")
+        width = diff(x)
+        width = width.reshape(width._a.shape + (1,) * (y._a.ndim - 1 - axis))
+    else:
+        width = diff(x, dim=axis - y._a.ndim)
+    return p.div(p.mul(pairs, width), 2.0), axis
+
+
+@function("trapezoid", "trapz", method=False)
+def trapezoid(y: Any, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Any:
+    """Integrate along a dimension by the trapezoidal rule, over points ``x`` or steps ``dx``."""
+    areas, axis = _pieces(y, x, dx, dim, "trapezoid")
+    return _sum(areas, axis)
+
+
+@function("cumulative_trapezoid", method=False)
+def cumulative_trapezoid(y: Any, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Any:
+    """Give the running integrals along a dimension by the trapezoidal rule."""
+    areas, axis = _pieces(y, x, dx, dim, "cumulative_trapezoid")
+    return cumsum(areas, axis)
+
+
+__all__ = ["cummax", "cummin", "cumprod", "cumsum", "diff", "logcumsumexp", "trapezoid"]

@@ -1,0 +1,334 @@
+"""Order: sort, topk, quantiles, modes, unique elements, bins and searches."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ...core import BaseTensor, apply, wrap
+from ...ops import elementwise as e
+from ...ops import index as ix
+from ...ops.shape import permute, reshape
+from .. import return_types
+from ..dispatch import function, scalar, type_name, wrap_dim
+from . import pointwise as p
+from .reductions import check_input, check_nonempty, renamed, share_evenly, take_one
+
+
+def _no_complex(x: Any, name: str) -> None:
+    if x._a.dtype.kind == "c":
+        raise RuntimeError(f'"{name}" not implemented for \'{type_name(x._a.dtype)}\': complex numbers have no order')
+
+
+# -- sorting -------------------------------------------------------------------------------------------------------------------
+@function("sort")
+def sort(input: Any, dim: Any = -1, descending: bool = False, stable: bool = False, **named: Any) -> Any:
+    """Give (values, indices) in ascending or descending order along a dimension; equal elements keep theirs. NaN counts as largest."""
+    if named:
+        return sort(**{"input": input, "dim": dim, "descending": descending, "stable": stable, **renamed("sort", named)})
+    check_input(input, False, "sort")
+    _no_complex(input, "sort")
+    axis = wrap_dim(dim, input._a.ndim, "sort")
+    indices = apply(ix.argsort, input, axis=axis, descending=bool(descending))
+    values = apply(ix.gather, input, indices, axis=axis) if input._a.ndim else apply(e.clone, input)
+    return return_types.sort(values, indices)
+
+
+@function("argsort")
+def argsort(input: Any, dim: Any = -1, descending: bool = False, stable: bool = False) -> Any:
+    """Give the indices that sort along a dimension."""
+    check_input(input, False, "argsort")
+    _no_complex(input, "sort")
+    return apply(ix.argsort, input, axis=wrap_dim(dim, input._a.ndim, "argsort"), descending=bool(descending))
+
+
+@function("msort")
+def msort(input: Any) -> Any:
+    """Sort along the first dimension."""
+    return sort(input, 0)[0]
+
+
+@function("topk")
+def topk(input: Any, k: int, dim: Any = -1, largest: bool = True, sorted: bool = True) -> Any:
+    """Give (values, indices) of the ``k`` largest or smallest elements along a dimension, in order."""
+    check_input(input, False, "topk")
+    _no_complex(input, "topk")
+    a = input._a
+    axis = wrap_dim(dim, a.ndim, "topk")
+    k = int(k)
+    if not 0 <= k <= (a.shape[axis] if a.ndim else 1):
+        raise RuntimeError(f"selected index k out of range: topk of {k} among {a.shape[axis] if a.ndim else 1} along dimension {axis}")
+    if not a.ndim:
+        return return_types.topk(apply(e.clone, input), wrap(np.zeros((), np.int64)))
+    indices = apply(ix.topk_index, input, k=k, axis=axis, largest=bool(largest))
+    return return_types.topk(apply(ix.gather, input, indices, axis=axis), indices)
+
+
+@function("kthvalue")
+def kthvalue(input: Any, k: int, dim: Any = -1, keepdim: bool = False) -> Any:
+    """Give (value, index) of the ``k``-th smallest element (from 1) along a dimension."""
+    check_input(input, keepdim, "kthvalue")
+    a = input._a
+    axis = wrap_dim(dim, a.ndim, "kthvalue")
+    if not 1 <= k <= (a.shape[axis] if a.ndim else 1):
+        raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {axis}")
+    if not a.ndim:
+        return return_types.kthvalue(apply(e.clone, input), wrap(np.zeros((), np.int64)))
+    return take_one(input, apply(ix.kth_index, input, k=int(k) - 1, axis=axis), axis, keepdim, return_types.kthvalue)
+
+
+# -- middles and modes -----------------------------------------------------------------------------------------------------------
+def _median(name: str, result: Any, op: Any, doc: str) -> Any:
+    def fn(input: Any, dim: Any = None, keepdim: bool = False, **named: Any) -> Any:
+        if named:
+            return fn(**{"input": input, "dim": dim, "keepdim": keepdim, **renamed(name, named)})
+        check_input(input, keepdim, name)
+        _no_complex(input, name)
+        a = input._a
+        if dim is None:
+            if not a.size:
+                return wrap(np.array(math.nan if a.dtype.kind in "fV" else np.iinfo(a.dtype).min).astype(a.dtype))
+            flat = apply(reshape, input, shape=(a.size,))
+            value = take_one(flat, apply(op, flat, axis=0), 0, False, result)[0]
+            return share_evenly(flat, apply(e.eq, flat, value), value)
+        axis = wrap_dim(dim, a.ndim, name)
+        check_nonempty(a, axis, name)
+        if not a.ndim:
+            return result(apply(e.clone, input), wrap(np.zeros((), np.int64)))
+        return take_one(input, apply(op, input, axis=axis), axis, keepdim, result)
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = doc
+    return function(name)(fn)
+
+
+median = _median(
+    "median",
+    return_types.median,
+    ix.median_index,
+    "Give the middle element (the lower of two), of all or as (values, indices) along a dimension; NaN if there is one.",
+)
+nanmedian = _median("nanmedian", return_types.nanmedian, ix.nanmedian_index, "Give the median of the elements that are not NaN.")
+
+
+@function("mode")
+def mode(input: Any, dim: Any = -1, keepdim: bool = False) -> Any:
+    """Give (values, indices) of the most frequent element along a dimension, the smallest of equally frequent ones."""
+    check_input(input, keepdim, "mode")
+    a = input._a
+    axis = wrap_dim(dim, a.ndim, "mode")
+    check_nonempty(a, axis, "mode")
+    if not a.ndim:
+        return return_types.mode(apply(e.clone, input), wrap(np.zeros((), np.int64)))
+    return take_one(input, apply(ix.mode_index, input, axis=axis), axis, keepdim, return_types.mode)
+
+
+# -- quantiles -------------------------------------------------------------------------------------------------------------------
+_WAYS = ("linear", "lower", "higher", "midpoint", "nearest")
+
+
+def _quantile(input: Any, q: Any, dim: Any, keepdim: bool, interpolation: str, name: str, skip: bool) -> Any:
+    check_input(input, keepdim, name)
+    if input._a.dtype not in (np.float32, np.float64):
+        raise RuntimeError(f"{name}() input tensor must be either float or double dtype")
+    if not isinstance(q, BaseTensor):
+        q = wrap(np.array(float(q), input._a.dtype))
+    if q._a.ndim > 1:
+        raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
+    if q._a.dtype != input._a.dtype:
+        raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
+    if interpolation not in _WAYS:
+        raise RuntimeError(f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}")
+    if not input._a.size:
+        raise RuntimeError(f"{name}() input tensor must be non-empty")
+    if not ((q._a >= 0) & (q._a <= 1)).all():
+        raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
+    ndim = input._a.ndim
+    axis = None if dim is None else wrap_dim(dim, ndim, name)
+    last = _axis_last(input, axis)
+    values = _between(sort(last, -1)[0], q, interpolation, skip)
+    rest = (1,) * ndim if axis is None else (*input._a.shape[:axis], 1, *input._a.shape[axis + 1 :])
+    shape = rest if keepdim else () if axis is None else (*rest[:axis], *rest[axis + 1 :])
+    if not q._a.ndim:
+        return apply(reshape, values, shape=shape)
+    order = (values._a.ndim - 1, *range(values._a.ndim - 1))
+    return apply(reshape, apply(permute, values, axes=order), shape=(q._a.size, *shape))
+
+
+def _axis_last(x: Any, axis: int | None) -> Any:
+    if axis is None:
+        return apply(reshape, x, shape=(x._a.size,))
+    if not x._a.ndim:
+        return apply(reshape, x, shape=(1,))
+    axes = (*(i for i in range(x._a.ndim) if i != axis), axis)
+    return apply(permute, x, axes=axes)
+
+
+def _between(ordered: Any, q: Any, interpolation: str, skip: bool) -> Any:
+    """Interpolate in sorted lines at the ranks q (n - 1); a line with NaN gives NaN, or its NaN are left out if ``skip``."""
+    a = ordered._a
+    missing = np.isnan(a).sum(-1, keepdims=True)
+    n = a.shape[-1] - (missing if skip else np.zeros_like(missing))
+    flat_q = apply(reshape, q, shape=(q._a.size,))
+    top = wrap(np.maximum(n - 1, 0).astype(a.dtype))
+    ranks = apply(e.mul, flat_q, top)
+    if not skip:
+        ranks = apply(e.where, wrap(missing > 0), float(a.shape[-1] - 1), ranks)
+    low_rank = np.floor(ranks._a)
+    if interpolation == "lower":
+        return _at(ordered, low_rank)
+    if interpolation == "higher":
+        return _at(ordered, np.ceil(ranks._a))
+    if interpolation == "nearest":
+        return _at(ordered, np.rint(ranks._a))
+    low, high = _at(ordered, low_rank), _at(ordered, np.ceil(ranks._a))
+    weight = 0.5 if interpolation == "midpoint" else apply(e.sub, ranks, wrap(low_rank))
+    if interpolation == "midpoint":
+        return p.add(low, p.mul(p.sub(high, low), weight))
+    return p.lerp(low, high, weight)
+
+
+def _at(ordered: Any, ranks: Any) -> Any:
+    places = np.broadcast_to(ranks, (*ordered._a.shape[:-1], ranks.shape[-1])).astype(np.int64)
+    return apply(ix.gather, ordered, wrap(places), axis=ordered._a.ndim - 1)
+
+
+@function("quantile")
+def quantile(input: Any, q: Any, dim: Any = None, keepdim: bool = False, *, interpolation: str = "linear") -> Any:
+    """Give the q-quantiles of all elements or along a dimension: the element of rank q (n - 1), interpolated."""
+    return _quantile(input, q, dim, keepdim, interpolation, "quantile", False)
+
+
+@function("nanquantile")
+def nanquantile(input: Any, q: Any, dim: Any = None, keepdim: bool = False, *, interpolation: str = "linear") -> Any:
+    """Give the q-quantiles of the elements that are not NaN."""
+    return _quantile(input, q, dim, keepdim, interpolation, "nanquantile", True)
+
+
+# -- distinct elements -------------------------------------------------------------------------------------------------------------
+def _results(parts: list[Any], return_inverse: bool, return_counts: bool) -> Any:
+    kept = [parts[0], *([parts[1]] if return_inverse else []), *([parts[2]] if return_counts else [])]
+    found = tuple(wrap(np.ascontiguousarray(x)) for x in kept)
+    return found[0] if len(found) == 1 else found
+
+
+def _sortable(a: Any) -> Any:
+    return a.astype(np.float32) if a.dtype.kind == "V" else a
+
+
+@function("unique", out=False)
+def unique(input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: Any = None) -> Any:
+    """Give the distinct elements, or slices along a dimension, in order; on request where each went, and how many there were."""
+    check_input(input, False, "unique")
+    a = _sortable(input._a)
+    axis = None if dim is None else wrap_dim(dim, a.ndim, "unique")
+    values, inverse, counts = np.unique(a if a.ndim or axis is None else a.reshape(1), return_inverse=True, return_counts=True, axis=axis, equal_nan=False)
+    inverse = inverse.reshape(a.shape) if axis is None else inverse.reshape(-1)
+    return _results([values.astype(input._a.dtype), inverse, counts], return_inverse, return_counts)
+
+
+@function("unique_consecutive", out=False)
+def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: bool = False, dim: Any = None) -> Any:
+    """Give the elements, or slices along a dimension, without those equal to the one before."""
+    check_input(input, False, "unique_consecutive")
+    a = _sortable(input._a)
+    axis = 0 if dim is None else wrap_dim(dim, a.ndim, "unique_consecutive")
+    lines = a.reshape(-1) if dim is None else np.atleast_1d(np.moveaxis(a, axis, 0))
+    changed = (lines[1:] != lines[:-1]).reshape(max(len(lines) - 1, 0), -1).any(1)
+    first = np.concatenate([[True], changed]) if len(lines) else np.zeros(0, np.bool_)
+    inverse = np.cumsum(first) - 1
+    starts = np.flatnonzero(first)
+    counts = np.diff(np.append(starts, len(lines)))
+    values = lines[first]
+    values = values if dim is None else np.moveaxis(values, 0, axis)
+    inverse = inverse.reshape(a.shape) if dim is None else inverse
+    return _results([values.astype(input._a.dtype), inverse, counts], return_inverse, return_counts)
+
+
+# -- bins and searches -------------------------------------------------------------------------------------------------------------
+@function("bincount")
+def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
+    """Count how often each non-negative integer occurs, or add up the weights of its occurrences."""
+    check_input(input, False, "bincount")
+    a = input._a
+    if a.dtype.kind not in "iu":
+        raise RuntimeError(f'"bincount_cpu" not implemented for \'{type_name(a.dtype)}\': convert the input to an integer dtype')
+    if a.ndim != 1 or (a.size and a.min() < 0):
+        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+    if minlength < 0:
+        raise RuntimeError("minlength should be >= 0")
+    if weights is None:
+        return wrap(np.bincount(a, minlength=minlength).astype(np.int64))
+    if weights._a.shape != a.shape:
+        raise RuntimeError("weights should be 1-d and have the same length as input")
+    total = np.bincount(a, _sortable(weights._a), minlength)
+    return wrap(total.astype(np.float32 if weights._a.dtype == np.float32 else np.float64))
+
+
+@function("histc")
+def histc(input: Any, bins: int = 100, min: Any = 0, max: Any = 0) -> Any:
+    """Count the elements in ``bins`` equal intervals from ``min`` to ``max``, which are the input's own if both are 0."""
+    check_input(input, False, "histc")
+    if bins <= 0:
+        raise RuntimeError("bins must be > 0")
+    a = _sortable(input._a)
+    if a.dtype.kind not in "f":
+        raise RuntimeError(f'"histogram_cpu" not implemented for \'{type_name(input._a.dtype)}\': convert the input to a floating dtype')
+    low, high = float(min), float(max)
+    if low == high and a.size:
+        low, high = float(a.min()), float(a.max())
+    if low == high:
+        low, high = low - 1, high + 1
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise RuntimeError(f"range of [{low}, {high}] is not finite")
+    if low > high:
+        raise RuntimeError("max must be larger than min")
+    inside = a[(a >= low) & (a <= high)].astype(np.float64)
+    place = np.minimum(((inside - low) * (bins / (high - low))).astype(np.int64), bins - 1)
+    return wrap(np.bincount(place, minlength=bins).astype(input._a.dtype))
+
+
+@function("searchsorted", method=False)
+def searchsorted(
+    sorted_sequence: Any, input: Any, *, out_int32: bool = False, right: bool = False, side: str | None = None, sorter: Any = None
+) -> Any:
+    """Give where in the sorted last dimension each value would be put in: before equal ones, or (``right``) after them."""
+    if side is not None and side not in ("left", "right"):
+        raise RuntimeError(f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
+    if side == "left" and right:
+        raise RuntimeError("torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True")
+    side = side or ("right" if right else "left")
+    s = _sortable(sorted_sequence._a)
+    if sorter is not None:
+        s = np.take_along_axis(s, sorter._a, -1)
+    v = _sortable(input._a) if isinstance(input, BaseTensor) else np.asarray(scalar(input))
+    if s.ndim == 1:
+        found = np.searchsorted(s, v, side)
+    else:
+        if s.shape[:-1] != v.shape[:-1]:
+            raise RuntimeError(
+                "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and input value tensor must match, "
+                f"but we got boundaries tensor {list(s.shape)} and input value tensor {list(v.shape)}"
+            )
+        rows = [np.searchsorted(x, y, side) for x, y in zip(s.reshape(-1, s.shape[-1]), v.reshape(-1, v.shape[-1]), strict=True)]
+        found = np.array(rows).reshape(v.shape)
+    return wrap(np.asarray(found, np.int32 if out_int32 else np.int64))
+
+
+@function("bucketize", method=False)
+def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Any:
+    """Give the number of the interval, between sorted boundaries, that each value is in."""
+    if boundaries._a.ndim != 1:
+        raise RuntimeError(f"boundaries tensor must be 1 dimension, but got dim({boundaries._a.ndim})")
+    return searchsorted(boundaries, input, out_int32=out_int32, right=right)
+
+
+@function("isin", method=False)
+def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Any:
+    """Tell which elements are among ``test_elements``."""
+    a, b = (_sortable(x._a) if isinstance(x, BaseTensor) else np.asarray(scalar(x)) for x in (elements, test_elements))
+    return wrap(np.asarray(np.isin(a, b, assume_unique=assume_unique, invert=invert)))
+
+

@@ -1,0 +1,341 @@
+"""Random tensors, drawn from PyTorch's CPU streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .. import random as streams
+from ..core import MODE, BaseTensor, apply, assign, check_device, check_writable, device, show_type, wrap
+from ..core import dtypes as _d
+from ..ops.draw import KINDS, draw, draw_like
+from .creation import _checked, _finish
+from .dispatch import METHODS, function, sizes, write_out
+
+
+class Generator(streams.Generator):
+    """A stream of random numbers with a seed of its own; it gives PyTorch's CPU draws.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> g = torch.Generator().manual_seed(0)
+    >>> torch.rand(2, generator=g)
+    tensor([0.4963, 0.7682])
+    """
+
+    __slots__ = ()
+
+    @property
+    def device(self) -> Any:  # type: ignore[override]
+        """Where it draws: always the CPU."""
+        return device("cpu")
+
+    def get_state(self) -> Any:
+        """Give the state as a tensor of bytes, in PyTorch's layout."""
+        return wrap(np.asarray(super().get_state()))
+
+    def set_state(self, new_state: Any) -> Any:
+        """Go on from a state that ``get_state`` gave."""
+        super().set_state(_state_array(new_state))
+        return self
+
+    def clone_state(self) -> Any:
+        """Give another generator in the same state."""
+        return type(self)().set_state(self.get_state())
+
+    def __reduce__(self) -> Any:
+        return _restore, (np.asarray(super().get_state()),)
+
+
+def _restore(state: Any) -> Any:
+    return Generator().set_state(wrap(state))
+
+
+def _state_array(state: Any) -> Any:
+    if not isinstance(state, BaseTensor) or state._a.dtype != np.uint8:
+        raise TypeError(f"RNG state must be a torch.ByteTensor, not {show_type(state) if isinstance(state, BaseTensor) else type(state).__name__}")
+    return state._a
+
+
+# the one default generator of the streams gains the tensor-level methods
+streams.default_generator.__class__ = Generator
+default_generator: Any = streams.default_generator
+
+
+def manual_seed(seed: int) -> Any:
+    """Seed the default generator; give it.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> _ = torch.manual_seed(0)
+    >>> torch.randn(2)
+    tensor([ 1.5410, -0.2934])
+    """
+    return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    """Seed the default generator from the system's randomness; give the seed."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """Give the seed that the default generator was last given."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Any:
+    """Give the default generator's state as a tensor of bytes."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Any) -> None:
+    """Set the default generator's state."""
+    default_generator.set_state(new_state)
+
+
+@contextmanager
+def fork_rng(devices: Any = (), enabled: bool = True, **ignored: Any) -> Iterator[None]:
+    """Put the default generator's state back when the block ends."""
+    state = default_generator.get_state() if enabled else None
+    try:
+        yield
+    finally:
+        if state is not None:
+            default_generator.set_state(state)
+
+
+def drawn(kind: str, shape: tuple[int, ...], dtype: Any, generator: Any, **parameters: Any) -> Any:
+    """Give a new tensor of draws (library use)."""
+    generator = default_generator if generator is None else generator
+    if MODE.trace is not None:
+        return apply(draw, kind=kind, shape=shape, dtype=dtype, parameters=parameters, generator=generator)
+    return wrap(np.asarray(KINDS[kind](shape=shape, dtype=dtype, generator=generator, **parameters)))
+
+
+def _floating(dtype: Any, name: str) -> Any:
+    d = _d.get_default_dtype() if dtype is None else dtype
+    if not d.is_floating_point and not d.is_complex:
+        raise NotImplementedError(f'"{name}" not implemented for \'{d.name.capitalize()}\': draw floating-point numbers and convert them')
+    return d
+
+
+def _maker(name: str, kind: str, doc: str, low_level: dict[str, Any]) -> Any:
+    def fn(*size: Any, generator: Any = None, names: Any = None, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False, **named: Any) -> Any:
+        check_device(device)
+        if "size" in named:
+            size = (named.pop("size"),)
+        if named:
+            raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(named))}'")
+        shape = _checked(sizes(size, name))
+        t = _drawn_number(kind, shape, _floating(dtype, name), generator, low_level)
+        if out is not None:
+            return write_out(out, t, name)
+        return t.requires_grad_() if requires_grad else t
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = doc
+    return function(name, method=False, out=False)(fn)
+
+
+def _drawn_number(kind: str, shape: tuple[int, ...], d: _d.dtype, generator: Any, parameters: dict[str, Any]) -> Any:
+    if not d.is_complex:
+        return drawn(kind, shape, d.numpy, generator, **parameters)
+    parts = drawn(kind, (*shape, 2), d.to_real().numpy, generator, **parameters)
+    a = parts._a * (np.sqrt(0.5) if kind == "normal" else 1.0)
+    return wrap(np.ascontiguousarray(a).astype(parts._a.dtype).view(d.numpy).reshape(shape))
+
+
+rand = _maker("rand", "uniform", "Draw from the uniform distribution on [0, 1).", {})
+randn = _maker("randn", "normal", "Draw from the standard normal distribution.", {})
+
+
+@function("randint", method=False, out=False)
+def randint(low: Any, high: Any = None, size: Any = None, *, generator: Any = None, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
+    """Draw integers from low (0) up to, not including, high."""
+    check_device(device)
+    if size is None:
+        low, high, size = 0, low, high
+    if size is None:
+        raise TypeError("randint() needs a size, such as randint(10, (3,))")
+    d = np.dtype(np.int64) if dtype is None else _d.to_numpy(dtype)
+    t = drawn("randint", _checked(sizes((size,), "randint")), d, generator, low=int(low), high=int(high))
+    if out is not None:
+        return write_out(out, t, "randint")
+    return t.requires_grad_() if requires_grad else t
+
+
+@function("randperm", method=False, out=False)
+def randperm(n: int, *, generator: Any = None, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
+    """Draw a permutation of 0 to n - 1."""
+    check_device(device)
+    d = np.dtype(np.int64) if dtype is None else _d.to_numpy(dtype)
+    t = wrap(np.asarray(streams.randperm(int(n), d, default_generator if generator is None else generator)))
+    return t if out is None else write_out(out, t, "randperm")
+
+
+def _like_maker(name: str, kind: str, doc: str) -> Any:
+    def fn(input: Any, *, generator: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None) -> Any:
+        check_device(device)
+        d = _floating(_d.from_numpy(input._a.dtype) if dtype is None else dtype, name)
+        t = _drawn_number(kind, input._a.shape, d, generator, {})
+        return t.requires_grad_() if requires_grad else t
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = doc
+    return function(name, method=False, out=False)(fn)
+
+
+rand_like = _like_maker("rand_like", "uniform", "Draw from [0, 1) in another tensor's shape and dtype.")
+randn_like = _like_maker("randn_like", "normal", "Draw standard normals in another tensor's shape and dtype.")
+
+
+@function("randint_like", method=False, out=False)
+def randint_like(input: Any, low: Any, high: Any = None, *, generator: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None) -> Any:
+    """Draw integers in another tensor's shape and dtype."""
+    if high is None:
+        low, high = 0, low
+    d = input._a.dtype if dtype is None else _d.to_numpy(dtype)
+    return drawn("randint", input._a.shape, d, generator, low=int(low), high=int(high))
+
+
+@function("normal", method=False)
+def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+    """Draw from normal distributions with given means and standard deviations (numbers or tensors)."""
+    if isinstance(mean, BaseTensor) or isinstance(std, BaseTensor):
+        like = mean if isinstance(mean, BaseTensor) else std
+        shape = np.broadcast_shapes(*(v._a.shape for v in (mean, std) if isinstance(v, BaseTensor)))
+        if isinstance(std, BaseTensor) and (std._a < 0).any():
+            raise RuntimeError("normal expects all elements of std >= 0.0")
+        z = drawn("normal", shape, like._a.dtype, generator)
+        return z * std + mean
+    if size is None:
+        raise TypeError("normal() of two numbers needs a size")
+    d = _floating(dtype, "normal")
+    if std < 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+    t = drawn("normal", _checked(sizes((size,), "normal")), d.numpy, generator, mean=float(mean), std=float(std))
+    return t.requires_grad_() if requires_grad else t
+
+
+@function("bernoulli")
+def bernoulli(input: Any, p: Any = None, *, generator: Any = None) -> Any:
+    """Draw ones with the probabilities given by the elements (or by ``p``)."""
+    g = default_generator if generator is None else generator
+    if p is not None:
+        return drawn("bernoulli", input._a.shape, input._a.dtype, generator, p=float(p))
+    if input._a.dtype.kind in "iub":
+        raise NotImplementedError("\"bernoulli_tensor_cpu_p_\" not implemented for 'Long': probabilities are floating-point numbers")
+    if ((input._a < 0) | (input._a > 1)).any():
+        raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
+    return apply(draw_like, input.detach(), kind="bernoulli", generator=g)
+
+
+@function("poisson", method=False)
+def poisson(input: Any, generator: Any = None) -> Any:
+    """Draw Poisson counts with the rates given by the elements."""
+    return apply(draw_like, input.detach(), kind="poisson", generator=default_generator if generator is None else generator)
+
+
+@function("binomial", method=False)
+def binomial(count: Any, prob: Any, generator: Any = None) -> Any:
+    """Draw numbers of successes in ``count`` trials of probability ``prob``."""
+    return wrap(np.asarray(streams.binomial(count._a, prob._a, default_generator if generator is None else generator)))
+
+
+@function("multinomial")
+def multinomial(input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Any:
+    """Draw indices with probabilities in proportion to the elements of a row."""
+    g = default_generator if generator is None else generator
+    return wrap(np.asarray(streams.multinomial(input._a, num_samples, replacement, g)))
+
+
+# -- in place ----------------------------------------------------------------------------------------------------------------
+def _in_place(name: str, doc: str, make: Any) -> None:
+    def method(self: Any, *args: Any, generator: Any = None, **kwargs: Any) -> Any:
+        check_writable(self, name)
+        kind, parameters = make(self, *args, **kwargs)
+        if parameters is None:
+            return self
+        a = self._a
+        if MODE.trace is None and not (MODE.grad and self.requires_grad):
+            g = default_generator if generator is None else generator
+            if a.flags.c_contiguous:
+                a[...] = KINDS[kind](shape=a.shape, dtype=a.dtype, generator=g, **parameters)
+            else:
+                if kind == "normal":
+                    parameters["contiguous"] = False
+                streams.place(np.asarray(KINDS[kind](shape=(a.size,), dtype=a.dtype, generator=g, **parameters)).reshape(-1), a)
+            self._s.version += 1
+            return self
+        return assign(self, drawn(kind, a.shape, a.dtype, generator, **parameters), name, keep_old=True)
+
+    method.__name__ = name
+    method.__doc__ = doc
+    METHODS[name] = method
+
+
+def _needs_float(x: Any, name: str) -> None:
+    if x._a.dtype.kind not in "fcV":
+        raise NotImplementedError(f'"{name}" not implemented for \'{x.dtype.name.capitalize()}\': it draws floating-point numbers; use a floating dtype')
+
+
+def _normal(x: Any, mean: float = 0, std: float = 1) -> Any:
+    _needs_float(x, "normal_kernel_cpu")
+    if std < 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+    return "normal", {"mean": float(mean), "std": float(std)}
+
+
+def _uniform(x: Any, from_: float = 0, to: float = 1, **named: float) -> Any:
+    _needs_float(x, "check_uniform_bounds")
+    low, high = named.get("from", named.get("a", from_)), named.get("b", to)
+    if low > high:
+        raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low} > to={high}")
+    return "uniform", {"low": float(low), "high": float(high)}
+
+
+def _random(x: Any, from_: int | None = None, to: int | None = None, **named: int) -> Any:
+    low = named.get("from", from_)
+    if low is not None and to is None:
+        low, to = 0, low
+    if to is None:
+        return "random", {}
+    if low is None:
+        low = 0
+    if low >= to:
+        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={to}")
+    return "randint", {"low": int(low), "high": int(to)}
+
+
+def _bernoulli(x: Any, p: Any = 0.5) -> Any:
+    if isinstance(p, BaseTensor):
+        a = streams.bernoulli(np.broadcast_to(p._a, x._a.shape), default_generator)
+        x._a[...] = a
+        x._s.version += 1
+        return "", None
+    if not 0 <= p <= 1:
+        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
+    return "bernoulli", {"p": float(p)}
+
+
+def _exponential(x: Any, lambd: float = 1) -> Any:
+    _needs_float(x, "exponential_")
+    if lambd <= 0:
+        raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
+    return "exponential", {"rate": float(lambd)}
+
+
+_in_place("normal_", "Fill with draws from a normal distribution.", _normal)
+_in_place("uniform_", "Fill with draws from the uniform distribution on [from, to).", _uniform)
+_in_place("random_", "Fill with integers drawn from [from, to), or from the dtype's range.", _random)
+_in_place("bernoulli_", "Fill with ones drawn with probability p, and zeros.", _bernoulli)
+_in_place("exponential_", "Fill with draws from an exponential distribution of rate lambd.", _exponential)
+_in_place("geometric_", "Fill with draws from a geometric distribution.", lambda x, p: ("geometric", {"p": float(p)}))
+_in_place("cauchy_", "Fill with draws from a Cauchy distribution.", lambda x, median=0, sigma=1: ("cauchy", {"median": float(median), "sigma": float(sigma)}))
+_in_place("log_normal_", "Fill with exponentials of normal draws.", lambda x, mean=1, std=2: ("log_normal", {"mean": float(mean), "std": float(std)}))

@@ -1,0 +1,356 @@
+"""Derivatives of plain functions: grad, vjp, jvp, linearize, Jacobians and Hessians, nested to any depth."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autodiff import pushforward
+from ..core import MODE, BaseTensor, Node, apply, enable_grad, no_grad, reachable, show_type, wrap
+from ..ops.elementwise import cast
+from ..ops.shape import reshape
+from .backward import grad as _grad
+from .functions.shaping import stack
+from .tree import flatten, tree_map, unflatten
+
+Argnums = int | tuple[int, ...]
+
+
+def _tracked(x: Any) -> Any:
+    """Give an input its own node: a fresh leaf, or, where it has history, a node that stays connected to it."""
+    if not isinstance(x, BaseTensor):
+        return x
+    if x.requires_grad:  # type: ignore[attr-defined]
+        return apply(reshape, x, shape=x._a.shape)
+    if x._a.dtype.kind not in "fcV":
+        return x
+    t = wrap(x._a, x._s)
+    return t.requires_grad_()
+
+
+def _foreign(roots: Sequence[Any], own: Sequence[Any]) -> bool:
+    """Tell whether results depend on leaves outside: then derivatives must stay differentiable."""
+    mine = {t._node for t in own}
+    todo = [r._node for r in roots if r._node is not None and r._node.requires_grad]
+    for node in reachable(todo):
+        if node not in mine and node.op is None and node.requires_grad:
+            return True
+    return False
+
+
+def _choose(args: tuple[Any, ...], argnums: Argnums, name: str) -> tuple[int, ...]:
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    for n in numbers:
+        if not -len(args) <= n < len(args):
+            raise RuntimeError(f"{name}: got argnum={n}, but only {len(args)} positional inputs")
+    return tuple(n % len(args) for n in numbers)
+
+
+class _Recorded:
+    """One run of a function with its chosen arguments tracked."""
+
+    def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], numbers: tuple[int, ...], has_aux: bool, name: str, forward: bool = False) -> None:
+        self.outer = MODE.grad
+        keep = MODE.keep_inputs
+        given = list(args)
+        self.specs = []
+        self.inputs: list[Any] = []
+        with enable_grad():
+            if forward:
+                MODE.keep_inputs = True
+                MODE.settle()
+            try:
+                for n in numbers:
+                    leaves, spec = flatten(args[n])
+                    for v in leaves:
+                        if not isinstance(v, BaseTensor):
+                            raise TypeError(f"{name}: expected tensors in the arguments to differentiate, got {type(v).__name__} in argument {n}")
+                    tracked = [_tracked(v) for v in leaves]
+                    self.specs.append((spec, len(tracked)))
+                    self.inputs += tracked
+                    given[n] = unflatten(tracked, spec)
+                result = fn(*given, **kwargs)
+            finally:
+                MODE.keep_inputs = keep
+                MODE.settle()
+        self.aux = None
+        if has_aux:
+            if not isinstance(result, tuple) or len(result) != 2:
+                raise RuntimeError(f"{name}(f)(*args): output of function f should be a tuple: (output, aux) if has_aux is True")
+            result, self.aux = result
+        self.outputs, self.out_spec = flatten(result)
+        for o in self.outputs:
+            if not isinstance(o, BaseTensor):
+                raise RuntimeError(f"{name}(f)(*args): expected f(*args) to return only tensors, got {type(o).__name__}")
+        self.differentiable = [o for o in self.outputs if o.requires_grad]
+        self.linked = self.outer and _foreign(self.differentiable, self.inputs)
+        if self.aux is not None and not self.linked:
+            self.aux = tree_map(lambda v: v.detach() if isinstance(v, BaseTensor) else v, self.aux)
+
+    def primal(self) -> Any:
+        """The function's value, with history only where it has one outside."""
+        return unflatten([o if self.linked else o.detach() for o in self.outputs], self.out_spec)
+
+    def grouped(self, values: list[Any], argnums: Argnums) -> Any:
+        """Put per-leaf values into the structure of the chosen arguments."""
+        groups, start = [], 0
+        for spec, count in self.specs:
+            groups.append(unflatten(values[start : start + count], spec))
+            start += count
+        return groups[0] if isinstance(argnums, int) else tuple(groups)
+
+    def pull(self, cotangents: list[Any], linked: bool | None = None) -> list[Any]:
+        """Gradients of the inputs for cotangents of the outputs."""
+        pairs = [(o, c) for o, c in zip(self.outputs, cotangents, strict=True) if o.requires_grad]
+        if not pairs:
+            return [wrap(np.zeros(t._a.shape, t._a.dtype)) for t in self.inputs]
+        link = (self.linked if linked is None else linked) or (self.outer and any(c.requires_grad for _, c in pairs))
+        with enable_grad() if link else no_grad():
+            usable = [t for t in self.inputs if t.requires_grad]
+            found = _grad([o for o, _ in pairs], usable, [c for _, c in pairs], retain_graph=True, create_graph=link, materialize_grads=True)
+        rest = iter(found)
+        return [next(rest) if t.requires_grad else wrap(np.zeros(t._a.shape, t._a.dtype)) for t in self.inputs]
+
+    def push(self, tangents: list[Any]) -> list[Any]:
+        """Tangents of the outputs for tangents of the inputs."""
+        link = self.linked or (self.outer and any(t.requires_grad for t in tangents))
+        with enable_grad() if link else no_grad():
+            roots = [o._node for o in self.outputs if o.requires_grad]
+            used = [(x._node, t) for x, t in zip(self.inputs, tangents, strict=True) if x.requires_grad]
+            nodes: list[Node] = [n for n, _ in used if n is not None]
+            found = iter(pushforward(roots, nodes, [t for _, t in used]))
+            made = [next(found) if o.requires_grad else None for o in self.outputs]
+            return [wrap(np.zeros(o._a.shape, o._a.dtype)) if t is None else t for o, t in zip(self.outputs, made, strict=True)]
+
+
+def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """Give a function that computes the gradient of ``func`` and its value: ``(gradient, value)`` or ``(gradient, (value, aux))``.
+
+    Raises RuntimeError unless ``func`` gives a scalar Tensor.
+    """
+
+    @functools.wraps(func)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        run = _Recorded(func, args, kwargs, _choose(args, argnums, "grad"), has_aux, "grad")
+        if len(run.outputs) != 1 or run.out_spec is not None:
+            raise RuntimeError("grad_and_value(f)(*args): Expected f(*args) to return a tensor, got a container of them")
+        out = run.outputs[0]
+        if out._a.ndim:
+            raise RuntimeError(f"grad_and_value(f)(*args): Expected f(*args) to return a scalar tensor, got tensor with {out._a.ndim} dims. Maybe you wanted to use the vjp or jacrev APIs instead?")
+        found = run.grouped(run.pull([wrap(np.ones((), out._a.dtype))]), argnums)
+        value = run.primal()
+        return (found, (value, run.aux)) if has_aux else (found, value)
+
+    return wrapper
+
+
+def grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """Give a function that computes the gradient of a scalar function.
+
+    Parameters
+    ----------
+    func : callable
+        Gives a scalar Tensor (or ``(scalar, aux)`` with ``has_aux``).
+    argnums : int or tuple of int
+        The arguments to differentiate; each may be a Tensor or nested containers of Tensors.
+    has_aux : bool
+        Also give ``aux``.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.func.grad(torch.func.grad(lambda x: x**3))(torch.tensor(2.0))
+    tensor(12.)
+    """
+    both = grad_and_value(func, argnums, has_aux)
+
+    @functools.wraps(func)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        found, value = both(*args, **kwargs)
+        return (found, value[1]) if has_aux else found
+
+    return wrapper
+
+
+def value_and_grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """Give a function that computes the value and the gradient of ``func``, in this order.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.func.value_and_grad(lambda x: x**2)(torch.tensor(3.0))
+    (tensor(9.), tensor(6.))
+    """
+    both = grad_and_value(func, argnums, has_aux)
+
+    @functools.wraps(func)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        found, value = both(*args, **kwargs)
+        return value, found
+
+    return wrapper
+
+
+def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """Give the value of ``func(*primals)`` and the function from cotangents to gradients of the primals.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> value, pull = torch.func.vjp(torch.sin, torch.tensor(0.0))
+    >>> pull(torch.tensor(2.0))
+    (tensor(2.),)
+    """
+    if not primals:
+        raise RuntimeError("vjp(f, *primals): Expected at least one primal")
+    run = _Recorded(func, primals, {}, tuple(range(len(primals))), has_aux, "vjp")
+
+    def pull(*cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None) -> Any:
+        given, spec = flatten(cotangents[0] if len(cotangents) == 1 else cotangents)
+        if len(given) != len(run.outputs):
+            raise RuntimeError(f"Expected pytree structure of cotangents to be the same as pytree structure of outputs to the function. cotangents: {len(given)} leaves, primal output: {len(run.outputs)} leaves")
+        return run.grouped(run.pull(list(given), create_graph), tuple(range(len(primals))))
+
+    return (run.primal(), pull, run.aux) if has_aux else (run.primal(), pull)
+
+
+def _check_tangents(primals: Any, tangents: Any, name: str) -> list[Any]:
+    p, ps = flatten(primals)
+    t, ts = flatten(tangents)
+    if not isinstance(primals, tuple) or not isinstance(tangents, tuple):
+        raise RuntimeError(f"{name}: Expected primals and tangents to be tuples of Tensors. E.g. it should be valid to call f(*primals).")
+    if len(p) != len(t):
+        raise RuntimeError(f"{name}(f, primals, tangents): Expected primals and tangents to have the same python structure, got {len(p)} and {len(t)} leaves")
+    made = []
+    for i, (x, v) in enumerate(zip(p, t, strict=True)):
+        if x._a.shape != v._a.shape:
+            raise RuntimeError(f"{name}: Expected tangent {i} to have the shape of its primal: {show_type(v)} and {show_type(x)}")
+        made.append(v if v._a.dtype == x._a.dtype else cast(v, dtype=x._a.dtype))
+    return made
+
+
+def jvp(func: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...], *, strict: bool = False, has_aux: bool = False) -> Any:
+    """Give the value of ``func(*primals)`` and its directional derivative along ``tangents``, in forward mode.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.func.jvp(torch.sin, (torch.tensor(0.0),), (torch.tensor(1.0),))
+    (tensor(0.), tensor(1.))
+    """
+    given = _check_tangents(primals, tangents, "jvp")
+    run = _Recorded(func, primals, {}, tuple(range(len(primals))), has_aux, "jvp", forward=True)
+    pushed = unflatten(run.push(given), run.out_spec)
+    return (run.primal(), pushed, run.aux) if has_aux else (run.primal(), pushed)
+
+
+def linearize(func: Callable[..., Any], *primals: Any) -> Any:
+    """Give the value of ``func(*primals)`` and the function from tangents to directional derivatives there.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> value, push = torch.func.linearize(torch.exp, torch.tensor(0.0))
+    >>> push(torch.tensor(3.0))
+    tensor(3.)
+    """
+    run = _Recorded(func, primals, {}, tuple(range(len(primals))), False, "linearize", forward=True)
+
+    def push(*tangents: Any) -> Any:
+        return unflatten(run.push(_check_tangents(primals, tangents, "linearize")), run.out_spec)
+
+    return run.primal(), push
+
+
+def _basis(a: Any, k: int) -> Any:
+    e = np.zeros(a.size, a.dtype)
+    e[k] = 1
+    return wrap(e.reshape(a.shape))
+
+
+def jacrev(func: Callable[..., Any], argnums: Argnums = 0, *, has_aux: bool = False, chunk_size: int | None = None, _preallocate_and_copy: bool = False) -> Callable[..., Any]:
+    """Give a function that computes the Jacobian in reverse mode: one backward walk per element of the result.
+
+    The result has the shape (output shape..., input shape...).
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.func.jacrev(lambda x: x**2)(torch.tensor([1.0, 2.0]))
+    tensor([[2., 0.],
+            [0., 4.]])
+    """
+
+    @functools.wraps(func)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        run = _Recorded(func, args, kwargs, _choose(args, argnums, "jacrev"), has_aux, "jacrev")
+        zeros = [wrap(np.zeros(o._a.shape, o._a.dtype)) for o in run.outputs]
+        blocks = []
+        for i, o in enumerate(run.outputs):
+            rows = [run.pull([*zeros[:i], _basis(o._a, k), *zeros[i + 1 :]]) for k in range(o._a.size)]
+            per_input = []
+            for j, x in enumerate(run.inputs):
+                shape = (*o._a.shape, *x._a.shape)
+                per_input.append(stack([r[j] for r in rows], 0).reshape(shape) if rows else wrap(np.zeros(shape, x._a.dtype)))
+            blocks.append(run.grouped(per_input, argnums))
+        found = unflatten(blocks, run.out_spec)
+        return (found, run.aux) if has_aux else found
+
+    return wrapper
+
+
+def jacfwd(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, *, randomness: str = "error", chunk_size: int | None = None) -> Callable[..., Any]:
+    """Give a function that computes the Jacobian in forward mode: one forward walk per element of the input.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.func.jacfwd(torch.sin)(torch.tensor([0.0]))
+    tensor([[1.]])
+    """
+
+    @functools.wraps(func)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        run = _Recorded(func, args, kwargs, _choose(args, argnums, "jacfwd"), has_aux, "jacfwd", forward=True)
+        zeros = [wrap(np.zeros(x._a.shape, x._a.dtype)) for x in run.inputs]
+        columns: list[list[Any]] = [[] for _ in run.outputs]
+        for j, x in enumerate(run.inputs):
+            pushed = [run.push([*zeros[:j], _basis(x._a, k), *zeros[j + 1 :]]) for k in range(x._a.size)]
+            for i, o in enumerate(run.outputs):
+                shape = (*o._a.shape, *x._a.shape)
+                columns[i].append(stack([p[i] for p in pushed], -1).reshape(shape) if pushed else wrap(np.zeros(shape, o._a.dtype)))
+        found = unflatten([run.grouped(c, argnums) for c in columns], run.out_spec)
+        return (found, run.aux) if has_aux else found
+
+    return wrapper
+
+
+def hessian(func: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """Give a function that computes the Hessian, forward over reverse.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.func.hessian(lambda x: (x**3).sum())(torch.tensor([1.0, 2.0]))
+    tensor([[ 6.,  0.],
+            [ 0., 12.]])
+    """
+    return jacfwd(jacrev(func, argnums), argnums)
+
+
+def hvp(func: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+    """Give the value of a scalar function and the product of its Hessian with ``tangents``, without forming the Hessian.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.func.hvp(lambda x: (x**3).sum(), (torch.tensor([1.0, 2.0]),), (torch.ones(2),))
+    (tensor(9.), tensor([ 6., 12.]))
+    """
+    numbers = tuple(range(len(primals)))
+    first = grad_and_value(func, numbers)
+    (_, value), (pushed, _) = jvp(first, primals, tangents)
+    return value, pushed[0] if len(primals) == 1 else pushed

@@ -1,0 +1,18 @@
+"""torch.utils.data.dataloader: the loader, and what it is made of under torch's names."""
+
+from __future__ import annotations
+
+from ...data.collate import default_collate, default_convert
+from ...data.iterators import LoaderIterator as _BaseDataLoaderIter
+from ...data.iterators import SingleProcessIterator as _SingleProcessDataLoaderIter
+from ...data.loader import DataLoader
+from ...data.workers import get_worker_info
+
+__all__ = [
+    "DataLoader",
+    "_BaseDataLoaderIter",
+    "_SingleProcessDataLoaderIter",
+    "default_collate",
+    "default_convert",
+    "get_worker_info",
+]
