@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -33,8 +34,9 @@ def modules():
     return [name for name in names if name not in APART]
 
 
-def python(source, *flags):
-    done = subprocess.run([sys.executable, *flags, "-c", source], capture_output=True, text=True, timeout=120)
+def python(source, *flags, environment=None):
+    argv = [sys.executable, *flags, "-c", source]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -52,13 +54,16 @@ def test_import_is_light_and_quiet():
     assert not set(loaded) & set(HEAVY)
 
 
-def test_import_costs_little_beyond_numpy():
-    source = (
-        "import time; import numpy; began = time.perf_counter(); import retrograd; print(time.perf_counter() - began)"
-    )
-    took = [float(python(source)) for _ in range(7)]
-    # The smallest is what the import costs; the median also measures whatever else runs on the machine.
-    assert min(took) <= BUDGET, f"median {statistics.median(took):.3f} s, least {min(took):.3f} s"
+def test_import_costs_little_beyond_numpy(tmp_path):
+    source = "import time, numpy; began = time.process_time(); import retrograd; print(time.process_time() - began)"
+    # As it is after a first import anywhere: compiled to bytecode, whatever this machine says about writing that.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    python(source, environment=environment)
+    took = []
+    # Processor time, and the least of several: a wall clock would measure what else runs on the machine.
+    while len(took) < 12 and min(took, default=1.0) > BUDGET:
+        took.append(float(python(source, environment=environment)))
+    assert min(took) <= BUDGET, f"it took {min(took):.3f} s at least, {statistics.median(took):.3f} s at the median"
 
 
 @pytest.mark.parametrize(

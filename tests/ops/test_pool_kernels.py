@@ -9,7 +9,7 @@ import pytest
 
 from retrograd.ops import pool_kernels as kernels
 from retrograd.ops.pool import adaptive_windows, strided_windows
-from retrograd.ops.pool_kernels import Window
+from retrograd.ops.windows import Window
 
 CASES = [
     strided_windows((8,), (2,), (2,), (0,), (1,)),

@@ -10,6 +10,7 @@ pytest.importorskip("torch")
 from parity.nn_helpers import drawn, same  # noqa: E402  (below the check for torch)
 
 SHAPES = ((3, 4), (2, 4, 3), (4,))
+ROUNDED = {"hardsigmoid": 1e-7, "Hardsigmoid": 1e-7}  # torch's 1/6 is a float32 whatever the dtype
 # Where the pieces meet, and far out, where exponentials overflow.
 EDGES = np.array([-200.0, -21.0, -6.0, -3.0, -1.0, -0.5, -0.0, 0.0, 0.5, 1.0, 3.0, 6.0, 20.0, 21.0, 200.0])
 
@@ -47,7 +48,19 @@ FUNCTIONS = {
 }
 IN_PLACE = {
     name: lambda T, x, name=name: getattr(T.nn.functional, name)(x * 1, inplace=True)
-    for name in ("relu", "relu6", "leaky_relu", "elu", "celu", "selu", "hardtanh", "hardsigmoid", "hardswish", "silu", "mish")
+    for name in (
+        "relu",
+        "relu6",
+        "leaky_relu",
+        "elu",
+        "celu",
+        "selu",
+        "hardtanh",
+        "hardsigmoid",
+        "hardswish",
+        "silu",
+        "mish",
+    )
 } | {
     f"{name}_": lambda T, x, name=name: getattr(T.nn.functional, f"{name}_")(x * 1)
     for name in ("relu", "leaky_relu", "elu", "celu", "selu", "hardtanh")
@@ -57,7 +70,7 @@ IN_PLACE = {
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions(name, shape):
-    same(FUNCTIONS[name], drawn(shape) * 2)
+    same(FUNCTIONS[name], drawn(shape) * 2, tolerance=ROUNDED.get(name))
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -70,6 +83,8 @@ def test_edges(name, dtype):
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_narrow_dtypes(name, dtype):
+    if name == "rrelu training":
+        pytest.skip("torch has no kernel for float16")
     same(FUNCTIONS[name], drawn((3, 4)), dtype=dtype)
 
 
@@ -83,7 +98,7 @@ def test_integers(name):
 
 @pytest.mark.parametrize("name", IN_PLACE)
 def test_in_place(name):
-    same(IN_PLACE[name], drawn((3, 4)))
+    same(IN_PLACE[name], drawn((3, 4)), tolerance=ROUNDED.get(name))
 
 
 SHAPED = {
@@ -187,4 +202,4 @@ def test_layers(name):
         layer = LAYERS[name](T.nn).double()
         return layer(x * 1), repr(layer), list(layer.state_dict())
 
-    same(call, drawn((3, 4)))
+    same(call, drawn((3, 4)), tolerance=ROUNDED.get(name))

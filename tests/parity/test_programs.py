@@ -15,7 +15,7 @@ NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]\d+)?")
 
 
 def output(folder, *words):
-    smoke = {**os.environ, "RETROGRAD_SMOKE": "1"}
+    smoke = {**os.environ, "RETROGRAD_SMOKE": "1", "OMP_NUM_THREADS": "1"}  # PyTorch's threads wait for busy cores
     done = subprocess.run([sys.executable, *words], cwd=folder, env=smoke, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout

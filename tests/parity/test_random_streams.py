@@ -69,6 +69,10 @@ DRAWS: dict[str, tuple[Any, Any]] = {
         lambda g, n, d, a, b: R.normal(n, numpy_dtype(d), a, b, g, contiguous=n < 2),
         lambda g, n, d, a, b: torch.empty(n, 2, dtype=getattr(torch, d))[:, 0].normal_(a, b, generator=g),
     ),
+    "truncated_normal": (
+        lambda g, n, d, m, s, a, b: R.truncated_normal(n, numpy_dtype(d), m, s, a, b, g),
+        lambda g, n, d, m, s, a, b: torch.nn.init.trunc_normal_(torch.empty(n, dtype=getattr(torch, d)), m, s, a, b, g),
+    ),
     "log_normal": (
         lambda g, n, d, a, b: R.log_normal(n, numpy_dtype(d), a, b, g),
         lambda g, n, d, a, b: torch.empty(n, dtype=getattr(torch, d)).log_normal_(a, b, generator=g),
@@ -137,6 +141,8 @@ TABLE: list[tuple[str, tuple[Any, ...]]] = [
     ),
     *(("normal", (n, d, *ab)) for n in SIZES for d in (*FLOATS, "complex128") for ab in ((0, 1), (3, 0.7))),
     *(("normal_strided", (n, d, 3, 0.7)) for n in SIZES for d in FLOATS),
+    *(("truncated_normal", (n, d, m, s, -2, 2)) for n in SIZES[1:] for d in FLOATS for m, s in ((0, 1), (0, 0.02))),
+    *(("truncated_normal", (n, d, 0, 1, a, b)) for n in SIZES[1:] for d in FLOATS for a, b in ((1, 3), (-0.1, 0.1))),
     *(("log_normal", (n, d, 0.5, 1.3)) for n in SIZES for d in FLOATS),
     *(("exponential", (n, d, 0.7)) for n in SIZES for d in FLOATS),
     *(("geometric", (n, d, 0.01)) for n in SIZES for d in (*FLOATS, "int64")),

@@ -283,3 +283,70 @@ def test_the_wrong_order_is_warned_of() -> None:
             scheduler.step()
         with pytest.warns(UserWarning, match="get_last_lr"):
             scheduler.get_lr()
+
+
+def models(use_batch_norm: bool = True) -> tuple[Any, Any]:
+    """Make the same model in both libraries."""
+    import retrograd
+
+    made = []
+    draw = np.random.default_rng(0)
+    weights = [draw.standard_normal(shape).astype(np.float32) for shape in ((4, 3), (4,), (2, 4), (2,))]
+    for library in (torch, retrograd):
+        norm = library.nn.BatchNorm1d(4) if use_batch_norm else library.nn.ReLU()
+        model = library.nn.Sequential(library.nn.Linear(3, 4), norm, library.nn.Linear(4, 2))
+        with library.no_grad():
+            for layer, (w, b) in zip((model[0], model[2]), (weights[:2], weights[2:]), strict=True):
+                layer.weight.copy_(library.from_numpy(w))
+                layer.bias.copy_(library.from_numpy(b))
+        made.append(model)
+    return tuple(made)  # type: ignore[return-value]
+
+
+AVERAGES: list[dict[str, Any]] = [
+    {},
+    {"use_buffers": True},
+    {"avg_fn": lambda swa: swa.get_ema_avg_fn(0.9)},
+    {"avg_fn": lambda swa: swa.get_swa_avg_fn(), "use_buffers": True},
+    {"multi_avg_fn": lambda swa: swa.get_ema_multi_avg_fn(0.5)},
+    {"multi_avg_fn": lambda swa: swa.get_swa_multi_avg_fn()},
+]
+
+
+@pytest.mark.parametrize("options", AVERAGES, ids=range(len(AVERAGES)))
+def test_averaged_models(options: dict[str, Any]) -> None:
+    import retrograd
+
+    found: list[dict[str, Any]] = []
+    for library, model in zip((torch, retrograd), models(), strict=True):
+        swa = library.optim.swa_utils
+        averaged = swa.AveragedModel(model, **{key: v(swa) if callable(v) else v for key, v in options.items()})
+        draw = np.random.default_rng(1)
+        for _ in range(5):
+            x = library.from_numpy(draw.standard_normal((6, 3)).astype(np.float32))
+            model(x)
+            with library.no_grad():
+                for p in model.parameters():
+                    p.add_(library.from_numpy(draw.standard_normal(tuple(p.shape)).astype(np.float32)))
+            averaged.update_parameters(model)
+        swa.update_bn([library.from_numpy(draw.standard_normal((6, 3)).astype(np.float32)) for _ in range(3)], averaged)
+        assert averaged.training
+        found.append({key: value.detach().numpy() for key, value in averaged.state_dict().items()})
+    assert list(found[1]) == list(found[0])
+    for key, value in found[0].items():
+        assert found[1][key].dtype == value.dtype
+        np.testing.assert_allclose(found[1][key], value, rtol=1e-5, atol=1e-6, err_msg=key)
+
+
+def test_errors_of_averages() -> None:
+    import retrograd
+
+    for library, model in zip((torch, retrograd), models(use_batch_norm=False), strict=True):
+        swa = library.optim.swa_utils
+        with pytest.raises(AssertionError):
+            swa.AveragedModel(model, avg_fn=swa.get_swa_avg_fn(), multi_avg_fn=swa.get_swa_multi_avg_fn())
+        with pytest.raises(ValueError, match="decay"):
+            swa.get_ema_avg_fn(1.5)
+        with pytest.raises(ValueError, match="decay"):
+            swa.get_ema_multi_avg_fn(-0.1)
+        swa.update_bn([], model)

@@ -20,6 +20,7 @@ OURS = {
     "uniform": lambda g, n, d, a, b: R.uniform(n, d, a, b, g),
     "normal": lambda g, n, d, a, b: R.normal(n, d, a, b, g),
     "normal_strided": lambda g, n, d, a, b: R.normal(n, d, a, b, g, contiguous=n < 2),
+    "truncated_normal": lambda g, n, d, m, s, a, b: R.truncated_normal(n, d, m, s, a, b, g),
     "log_normal": lambda g, n, d, a, b: R.log_normal(n, d, a, b, g),
     "exponential": lambda g, n, d, a: R.exponential(n, d, a, g),
     "geometric": lambda g, n, d, a: R.geometric(n, d, a, g),
@@ -31,7 +32,7 @@ OURS = {
     "randperm": lambda g, n, d: R.randperm(n, d, g),
 }
 # float64 results of the C library's functions differ between C libraries in the last bit.
-OF_THE_C_LIBRARY = {"normal", "normal_strided", "log_normal", "exponential", "cauchy"}
+OF_THE_C_LIBRARY = {"normal", "truncated_normal", "normal_strided", "log_normal", "exponential", "cauchy"}
 
 
 @pytest.mark.parametrize("name", sorted({row["draw"] for row in ROWS}))

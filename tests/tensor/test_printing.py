@@ -58,9 +58,14 @@ def test_lines_are_broken_at_the_line_width() -> None:
 
 def test_options_are_restored() -> None:
     before = get_printoptions()
-    with pytest.raises(KeyError), printoptions(precision=1, sci_mode=True):
-        assert tensor_repr(np.float32([0.25])) == "tensor([2.5e-01])"
-        raise KeyError
+
+    def fail() -> None:
+        with printoptions(precision=1, sci_mode=True):
+            assert tensor_repr(np.float32([0.25])) == "tensor([2.5e-01])"
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert get_printoptions() == before
     set_printoptions(profile="full", sci_mode=False)
     assert get_printoptions() == {"precision": 4, "threshold": INF, "edgeitems": 3, "linewidth": 80, "sci_mode": False}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .allocation import keep_large_blocks
 from .device import CPU, check_device, device
 from .door import FREED, PICK, STRAIGHT, VIEW_WRITE, apply, assign, attach_outputs, check_writable, modified, quiet_off, quiet_on, refresh
 from .dtypes import dtype, finfo, from_numpy, get_default_dtype, iinfo, promote_types, set_default_dtype, to_numpy
@@ -12,6 +13,8 @@ from .node import BaseTensor, Handle, Hooks, Node, Storage, leaf_node, register_
 from .op import REGISTRY, Op, Rule
 from .place import Place, describe, here, line_of
 from .types import TensorType, typeof
+
+keep_large_blocks()
 
 __all__ = [
     "CPU",

@@ -174,7 +174,7 @@ def backward_name(node: Node) -> str:
     if node.op is None:
         return "AccumulateGrad"
     shown = node.op.shown or "".join(part.capitalize() for part in node.op.name.strip("_").split("_"))
-    return shown if shown.endswith("Backward") else f"{shown}Backward0"
+    return shown if shown.endswith(("Backward", "Backward0")) or shown == "CopySlices" else f"{shown}Backward0"
 
 
 class BaseTensor:

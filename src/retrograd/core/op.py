@@ -186,9 +186,10 @@ class Op:
         return found
 
     def __call__(self, *xs: Any, **attrs: Any) -> Any:
-        for x in xs:
-            if isinstance(x, BaseTensor):
-                return door(self, *xs, **attrs)
+        if not xs or xs[0].__class__ is not np.ndarray:
+            for x in xs:
+                if isinstance(x, BaseTensor):
+                    return door(self, *xs, **attrs)
         r = self.numpy(*xs, **attrs)
         return r if isinstance(r, (np.ndarray, tuple)) else np.asarray(r)
 

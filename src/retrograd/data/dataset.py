@@ -279,7 +279,7 @@ def random_split(dataset: Any, lengths: Sequence[int | float], generator: Any = 
     >>> import retrograd as torch
     >>> from retrograd.utils.data import random_split
     >>> [list(part) for part in random_split(range(5), [3, 2], torch.Generator().manual_seed(0))]
-    [[4, 1, 2], [0, 3]]
+    [[4, 0, 1], [3, 2]]
     """
     if math.isclose(sum(lengths), 1) and sum(lengths) <= 1:
         lengths = _lengths_of(lengths, len(dataset))

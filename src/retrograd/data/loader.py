@@ -78,9 +78,9 @@ class DataLoader(Generic[T_co]):
     >>> _ = torch.manual_seed(0)
     >>> for (x,) in DataLoader(TensorDataset(torch.arange(5)), batch_size=2, shuffle=True):
     ...     print(x)
-    tensor([2, 0])
-    tensor([1, 3])
-    tensor([4])
+    tensor([1, 4])
+    tensor([2, 3])
+    tensor([0])
     """
 
     __initialized = False

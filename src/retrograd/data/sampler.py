@@ -78,7 +78,7 @@ class RandomSampler(Sampler[int]):
     >>> import retrograd as torch
     >>> from retrograd.utils.data import RandomSampler
     >>> list(RandomSampler(range(5), generator=torch.Generator().manual_seed(0)))
-    [4, 1, 2, 0, 3]
+    [4, 0, 1, 3, 2]
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class SubsetRandomSampler(Sampler[int]):
     >>> import retrograd as torch
     >>> from retrograd.utils.data import SubsetRandomSampler
     >>> list(SubsetRandomSampler([10, 20, 30, 40, 50], torch.Generator().manual_seed(0)))
-    [50, 20, 30, 10, 40]
+    [50, 10, 20, 40, 30]
     """
 
     def __init__(self, indices: Sequence[int], generator: Any = None) -> None:

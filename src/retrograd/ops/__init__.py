@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import contract, elementwise, index, reduce, shape
+from . import contract, conv, elementwise, index, pool, reduce, shape
 
-__all__ = ["contract", "elementwise", "index", "reduce", "shape"]
+__all__ = ["contract", "conv", "elementwise", "index", "pool", "reduce", "shape"]

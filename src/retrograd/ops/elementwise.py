@@ -193,6 +193,8 @@ fmin = elementwise("fmin", np.fmin, partials=[lambda x, y: like((x <= y) + isnan
 
 
 def _clamp(x: Any, *, min: Any, max: Any) -> Any:
+    if x.dtype.kind == "V":
+        min, max = (None if v is None else x.dtype.type(v) for v in (min, max))
     if min is None:
         return np.minimum(x, max)
     if max is None:

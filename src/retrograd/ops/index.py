@@ -166,7 +166,11 @@ scatter = general(
     _scatter,
     names=("x", "y", "index"),
     type=lambda x, y, index, *, axis: x,
-    vjp=[lambda g, index, *, y_type, axis: scatter(g, zeros_for(g, y_type), index, axis=axis), lambda g, index, *, axis: gather(g, index, axis=axis), None],
+    vjp=[
+        lambda g, index, *, y_type, axis: scatter(g, zeros_for(g, y_type), index, axis=axis),
+        lambda g, index, *, axis: gather(g, index, axis=axis),
+        None,
+    ],
     jvp=[
         lambda t, index, *, y_type, axis: scatter(t, zeros_for(t, y_type), index, axis=axis),
         lambda t, index, *, x_type, axis: scatter(zeros_for(t, x_type), t, index, axis=axis),
@@ -198,7 +202,14 @@ scatter_combined = plain(
     _scatter_combined,
     names=("x", "y", "index"),
     type=lambda x, y, index, **attrs: x,
-    samples=({"shapes": ((4, 5), (4, 2), (4, 2)), "dtypes": (None, None, "index"), "high": 5, "attrs": {"axis": 1, "reduce": "amax"}},),
+    samples=(
+        {
+            "shapes": ((4, 5), (4, 2), (4, 2)),
+            "dtypes": (None, None, "index"),
+            "high": 5,
+            "attrs": {"axis": 1, "reduce": "amax"},
+        },
+    ),
 )
 
 # -- indexing in full: arrays mixed with slices ----------------------------------------------------------------------------
@@ -236,8 +247,16 @@ def _add_indexed(buffer: Any, g: Any, xs: Any, attrs: dict[str, Any]) -> None:
         if spec[axis] is ARRAY and all(s == slice(None) for s in spec[:axis]):
             add_along(buffer, axis, arrays[0], g)
             return
-    elif len(spec) == len(arrays) == buffer.ndim and buffer.flags.c_contiguous and all(a.dtype.kind != "b" for a in arrays):
-        flat = np.ravel_multi_index(np.broadcast_arrays(*arrays), buffer.shape, mode="wrap") if g.size else np.zeros(0, np.int64)
+    elif (
+        len(spec) == len(arrays) == buffer.ndim
+        and buffer.flags.c_contiguous
+        and all(a.dtype.kind != "b" for a in arrays)
+    ):
+        flat = (
+            np.ravel_multi_index(np.broadcast_arrays(*arrays), buffer.shape, mode="wrap")
+            if g.size
+            else np.zeros(0, np.int64)
+        )
         np.add.at(buffer.reshape(-1), flat.reshape(-1), g.reshape(-1))
         return
     np.add.at(buffer, full_index(spec, arrays), g)
@@ -277,9 +296,19 @@ class Indexing:
         self.arrays = tuple(f"i{k}" for k in range(count))
         mark = "" if count == 1 else str(count)
         read, add, put, named = self._read, self._add, self._put, self._named
-        self.read = self._op(f"index{mark}", _index, _indexed_type, ("x",), [named(add)], [named(read)], _READ.get(count, ()))
+        self.read = self._op(
+            f"index{mark}", _index, _indexed_type, ("x",), [named(add)], [named(read)], _READ.get(count, ())
+        )
         self.read.add_into = _add_indexed
-        self.add = self._op(f"index_put_zeros{mark}", _add_at, _added_type, ("x",), [named(read)], [named(self._add_again)], _ADD.get(count, ()))
+        self.add = self._op(
+            f"index_put_zeros{mark}",
+            _add_at,
+            _added_type,
+            ("x",),
+            [named(read)],
+            [named(self._add_again)],
+            _ADD.get(count, ()),
+        )
         self.put = self._op(
             f"index_put{mark}",
             _put,
@@ -290,10 +319,20 @@ class Indexing:
             _PUT.get(count, ()),
         )
 
-    def _op(self, name: str, fn: Any, type_rule: Any, first: tuple[str, ...], vjp: list[Any], jvp: list[Any], samples: Any) -> Op:
+    def _op(
+        self, name: str, fn: Any, type_rule: Any, first: tuple[str, ...], vjp: list[Any], jvp: list[Any], samples: Any
+    ) -> Op:
         rest = [None] * len(self.arrays)
         return Op(
-            name, fn, type=type_rule, names=(*first, *self.arrays), vjp=[*vjp, *rest], jvp=[*jvp, *rest], family="linear", samples=samples, domain=ANY
+            name,
+            fn,
+            type=type_rule,
+            names=(*first, *self.arrays),
+            vjp=[*vjp, *rest],
+            jvp=[*jvp, *rest],
+            family="linear",
+            samples=samples,
+            domain=ANY,
         )
 
     def _named(self, rule: Any) -> Any:
@@ -340,8 +379,18 @@ _READ = {
 _ADD = {1: ({"shapes": ((4, 3), (4,)), **_ONE, "attrs": {"spec": (ARRAY,), "shape": (5, 3)}},)}
 _PUT = {
     1: (
-        {"shapes": ((5, 3), (1, 3), (1,)), "dtypes": (None, None, "index"), "high": 5, "attrs": {"spec": (ARRAY,), "accumulate": False}},
-        {"shapes": ((5, 3), (4, 3), (4,)), "dtypes": (None, None, "index"), "high": 5, "attrs": {"spec": (ARRAY,), "accumulate": True}},
+        {
+            "shapes": ((5, 3), (1, 3), (1,)),
+            "dtypes": (None, None, "index"),
+            "high": 5,
+            "attrs": {"spec": (ARRAY,), "accumulate": False},
+        },
+        {
+            "shapes": ((5, 3), (4, 3), (4,)),
+            "dtypes": (None, None, "index"),
+            "high": 5,
+            "attrs": {"spec": (ARRAY,), "accumulate": True},
+        },
     )
 }
 
@@ -394,7 +443,11 @@ def _kth(x: Any, *, k: int, axis: int) -> Any:
 
 
 def _median(x: Any, *, axis: int) -> Any:
-    found = _kth(x, k=(x.shape[axis] - 1) // 2, axis=axis) if x.size else np.zeros((*x.shape[:axis], 1, *x.shape[axis + 1 :]), np.int64)
+    found = (
+        _kth(x, k=(x.shape[axis] - 1) // 2, axis=axis)
+        if x.size
+        else np.zeros((*x.shape[:axis], 1, *x.shape[axis + 1 :]), np.int64)
+    )
     if x.dtype.kind not in "fV":
         return found
     missing = x != x
@@ -415,7 +468,8 @@ def _mode(x: Any, *, axis: int) -> Any:
     order = np.argsort(lines, axis=-1, kind="stable")
     ordered = np.take_along_axis(lines, order, -1)
     first = np.ones(ordered.shape, np.bool_)
-    first[..., 1:] = ordered[..., 1:] != ordered[..., :-1]
+    a, b = ordered[..., 1:], ordered[..., :-1]
+    first[..., 1:] = (a != b) & ((a == a) | (b == b))  # one NaN counts as equal to another
     start = np.maximum.accumulate(np.where(first, np.arange(ordered.shape[-1]), 0), axis=-1)
     length = np.arange(ordered.shape[-1]) - start
     best = length.argmax(-1)[..., None]
@@ -451,4 +505,18 @@ topk_index = plain(
     samples=({"shapes": ((3, 5),), "attrs": {"k": 2, "axis": 1, "largest": True}},),
 )
 
-__all__ = ["ARRAY", "add_at", "add_axis", "argsort", "full_index", "gather", "index", "indexing", "put", "scatter", "scatter_zeros", "take_axis", "where"]
+__all__ = [
+    "ARRAY",
+    "add_at",
+    "add_axis",
+    "argsort",
+    "full_index",
+    "gather",
+    "index",
+    "indexing",
+    "put",
+    "scatter",
+    "scatter_zeros",
+    "take_axis",
+    "where",
+]

@@ -9,8 +9,9 @@ import numpy as np
 
 from ..core import TensorType
 from . import pool_kernels as kernels
+from .columns import Ints
 from .derive import general, linear, plain
-from .pool_kernels import Ints, Window, Windows
+from .windows import Window, Windows
 
 INDEX = np.dtype(np.int64)
 

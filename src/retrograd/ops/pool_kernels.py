@@ -7,84 +7,27 @@ pixels. Sums and maxima are separable, so they take one pass per tap and dimensi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from functools import lru_cache
-from itertools import product
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
-Ints = tuple[int, ...]
+from .columns import Array, Ints, carve, scratch
+from .windows import (
+    Taps,
+    Window,
+    Windows,
+    axis_taps,
+    everywhere,
+    offsets,
+    reverse_taps,
+    tap_length,
+    window_sizes,
+    window_taps,
+)
 
 CHUNK_BYTES = 4 << 20  # planes taken at a time, so that the passes over them run in the cache
-
-
-class Window(NamedTuple):
-    """The windows of one dimension: output o reads positions ``o * stride - padding + t * dilation`` for t < kernel.
-
-    With ``kernel == 0`` they are adaptive: output o reads from ``floor(o * size / outputs)`` up to, not including,
-    ``ceil((o + 1) * size / outputs)``.
-    """
-
-    size: int
-    outputs: int
-    kernel: int
-    stride: int = 1
-    padding: int = 0
-    dilation: int = 1
-
-    @property
-    def trivial(self) -> bool:
-        """Whether each output reads just the position of its own number."""
-        return self.kernel == 1 and self.stride == 1 and self.padding == 0 and self.size == self.outputs
-
-
-Windows = tuple[Window, ...]
-Taps = tuple[tuple[Any, Any], ...]  # per tap: which outputs have it inside the input, and where they read it
-
-
-def _adaptive_span(window: Window) -> tuple[Array, Array]:
-    """First and past-the-last position read by each output of an adaptive window."""
-    number = np.arange(window.outputs)
-    return number * window.size // window.outputs, -(-(number + 1) * window.size // window.outputs)
-
-
-def _span_taps(start: Array, stop: Array) -> Taps:
-    """Taps of windows that begin and end anywhere; index arrays, in which no output occurs twice."""
-    taps = []
-    for t in range(int((stop - start).max(initial=0))):
-        outputs = np.flatnonzero(start + t < stop)
-        places = start[outputs] + t
-        taps.append((slice(None) if outputs.size == start.size else outputs, places))
-    return tuple(taps)
-
-
-@lru_cache(maxsize=512)
-def _taps(window: Window) -> Taps:
-    """Per tap, the outputs for which it falls inside the input, and the positions they read."""
-    if not window.kernel:
-        return _span_taps(*_adaptive_span(window))
-    taps = []
-    for t in range(window.kernel):
-        shift = t * window.dilation - window.padding
-        first = max(0, -(shift // window.stride))
-        last = min(window.outputs, (window.size - 1 - shift) // window.stride + 1)
-        if last <= first:
-            taps.append((slice(0, 0), slice(0, 0)))
-            continue
-        begin = first * window.stride + shift
-        taps.append((slice(first, last), slice(begin, begin + (last - first - 1) * window.stride + 1, window.stride)))
-    return tuple(taps)
-
-
-@lru_cache(maxsize=512)
-def _reverse_taps(window: Window) -> Taps:
-    """Taps of the reverse relation of an adaptive window: per position, the outputs that read it."""
-    start, stop = _adaptive_span(window)
-    position = np.arange(window.size)
-    return _span_taps(np.searchsorted(stop, position, side="right"), np.searchsorted(start, position, side="right"))
 
 
 def _at(axis: int, ndim: int, where: Any) -> tuple[Any, ...]:
@@ -92,12 +35,10 @@ def _at(axis: int, ndim: int, where: Any) -> tuple[Any, ...]:
     return (slice(None),) * axis + (where,) + (slice(None),) * (ndim - axis - 1)
 
 
-def _planes(shape: Ints, windows: Windows, itemsize: int) -> Iterator[slice]:
-    """Cut the leading (flattened) dimension into chunks."""
+def _step(windows: Windows, itemsize: int) -> int:
+    """How many planes make a chunk."""
     plane = max(math.prod(w.size for w in windows), math.prod(w.outputs for w in windows)) * itemsize
-    step = max(1, CHUNK_BYTES // max(plane, 1))
-    for first in range(0, shape[0], step):
-        yield slice(first, first + step)
+    return max(1, CHUNK_BYTES // max(plane, 1))
 
 
 def _flat(x: Array, windows: Windows) -> Array:
@@ -106,55 +47,58 @@ def _flat(x: Array, windows: Windows) -> Array:
     return x.reshape(math.prod(x.shape[: x.ndim - len(windows)]), *spatial)
 
 
-def _reduce(
-    x: Array, axis: int, window: Window, ufunc: np.ufunc, identity: Any, taps: Taps, out: Array | None
-) -> Array:
+def _reduce(x: Array, window: Window, axis: int, out: Array, ufunc: np.ufunc, identity: Any, taps: Taps) -> None:
     """Reduce one axis over its windows with a commutative ufunc."""
     count = window.outputs
-    if out is None:
-        out = np.empty((*x.shape[:axis], count, *x.shape[axis + 1 :]), x.dtype)
-    begun = False
-    order = sorted(
-        taps, key=lambda tap: -_length(tap[0], count)
-    )  # a tap that every output has needs no identity before it
-    for outputs, places in order:
-        source = x[_at(axis, x.ndim, places)]
-        if not begun:
-            begun = True
-            if _length(outputs, count) == count:
-                out[...] = source
-                continue
-            out[...] = identity
+    # taps that every output has come first: the result needs no identity before them
+    order = sorted(taps, key=lambda tap: -tap_length(tap[0], count))
+    full = sum(tap_length(outputs, count) == count for outputs, _ in order)
+    parts = [x[_at(axis, x.ndim, places)] for _, places in order]
+    if full > 1:
+        ufunc(parts[0], parts[1], out=out)
+    else:
+        out[...] = parts[0] if full else identity
+    for (outputs, _), part in zip(order[min(full, 2) :], parts[min(full, 2) :], strict=True):
+        where = _at(axis, x.ndim, outputs)
         if isinstance(outputs, slice):
-            target = out[_at(axis, x.ndim, outputs)]
-            ufunc(target, source, out=target)
+            ufunc(out[where], part, out=out[where])
         else:
-            where = _at(axis, x.ndim, outputs)
-            out[where] = ufunc(out[where], source)
-    if not begun:
-        out[...] = identity
-    return out
+            out[where] = ufunc(out[where], part)
 
 
-def _length(outputs: Any, count: int) -> int:
-    return len(range(*outputs.indices(count))) if isinstance(outputs, slice) else len(outputs)
+def _by_axis(x: Array, windows: Windows, back: bool, once: Callable[[Array, Window, int, Array], None]) -> Array:
+    """Go through the windows' dimensions, a chunk of planes at a time; `back` goes from outputs to inputs."""
+    lead = x.shape[: x.ndim - len(windows)]
+    spatial = x.shape[x.ndim - len(windows) :]
+    flat = x.reshape(math.prod(lead), *spatial)
+    sizes = [w.size if back else w.outputs for w in windows]
+    out = np.empty((flat.shape[0], *sizes), x.dtype)
+    work = [(axis, w) for axis, w in enumerate(windows, 1) if not w.trivial]
+    if back:
+        work.reverse()
+    if not work:
+        out[...] = flat
+    step = _step(windows, x.itemsize)
+    largest = min(step, flat.shape[0]) * math.prod(map(max, zip(sizes, spatial, strict=True))) * x.itemsize
+    with scratch.borrow("even", largest) as even, scratch.borrow("odd", largest if len(work) > 2 else 0) as odd:
+        for first in range(0, flat.shape[0] if work else 0, step):
+            value = flat[first : first + step]
+            for turn, (axis, window) in enumerate(work):
+                shape = (*value.shape[:axis], sizes[axis - 1], *value.shape[axis + 1 :])
+                last = turn == len(work) - 1
+                target = out[first : first + step] if last else carve(odd if turn % 2 else even, shape, x.dtype)
+                once(value, window, axis, target)
+                value = target
+    return out.reshape(*lead, *sizes)
 
 
 def _separable(x: Array, windows: Windows, ufunc: np.ufunc, identity: Any) -> Array:
-    """Reduce windows of all their dimensions, a chunk of planes and a dimension at a time."""
-    lead = x.shape[: x.ndim - len(windows)]
-    flat = _flat(x, windows)
-    out = np.empty((flat.shape[0], *(w.outputs for w in windows)), x.dtype)
-    work = [(axis, w) for axis, w in enumerate(windows, 1) if not w.trivial]
-    if not work:
-        out[...] = flat
-    else:
-        for planes in _planes(flat.shape, windows, x.itemsize):
-            value = flat[planes]
-            for axis, window in work:
-                last = out[planes] if axis == work[-1][0] else None
-                value = _reduce(value, axis, window, ufunc, identity, _taps(window), last)
-    return out.reshape(*lead, *out.shape[1:])
+    """Reduce windows with a commutative ufunc."""
+
+    def once(value: Array, window: Window, axis: int, out: Array) -> None:
+        _reduce(value, window, axis, out, ufunc, identity, axis_taps(window))
+
+    return _by_axis(x, windows, False, once)
 
 
 def is_narrow(dtype: np.dtype[Any]) -> bool:
@@ -175,41 +119,6 @@ def max_pool(x: Array, *, windows: Windows) -> Array:
     return _separable(x, windows, np.maximum, _lowest(x.dtype))
 
 
-def _window_index(taps: tuple[tuple[Any, Any], ...]) -> tuple[Any, Any]:
-    """Join one tap of every dimension into an index of the output and one of the input."""
-    if all(isinstance(o, slice) and isinstance(p, slice) for o, p in taps):
-        return (slice(None), *(o for o, _ in taps)), (slice(None), *(p for _, p in taps))
-    counts = [len(p) for _, p in taps]
-    outputs = [np.arange(n) if isinstance(o, slice) else o for (o, _), n in zip(taps, counts, strict=True)]
-    return (slice(None), *np.ix_(*outputs)), (slice(None), *np.ix_(*(p for _, p in taps)))
-
-
-def _as_indices(taps: Taps, window: Window) -> Taps:
-    """The same taps as index arrays."""
-    return tuple((np.arange(window.outputs)[o], np.arange(window.size)[p]) for o, p in taps)
-
-
-@lru_cache(maxsize=256)
-def _window_taps(windows: Windows) -> tuple[tuple[Any, Any], ...]:
-    """All taps of windows of several dimensions, the last dimension's fastest."""
-    taps = [_taps(w) for w in windows]
-    if any(not w.kernel for w in windows):
-        taps = [_as_indices(t, w) for t, w in zip(taps, windows, strict=True)]
-    return tuple(_window_index(each) for each in product(*taps))
-
-
-@lru_cache(maxsize=256)
-def _offsets(windows: Windows) -> tuple[Array, Array]:
-    """Per output its window's origin, and per tap its distance from there, as flat positions in the plane."""
-    origin, distance = np.zeros((), np.int64), np.zeros((), np.int64)
-    for w in windows:
-        start = np.arange(w.outputs) * w.stride - w.padding if w.kernel else _adaptive_span(w)[0]
-        tap = np.arange(len(_taps(w))) * w.dilation
-        origin = np.add.outer(origin * w.size, start)
-        distance = np.add.outer(distance * w.size, tap)
-    return origin, distance.ravel()
-
-
 def max_pool_index(x: Array, out: Array, *, windows: Windows) -> Array:
     """Where each window's maximum stands, as a flat position in its plane (torch's ``return_indices``).
 
@@ -219,26 +128,20 @@ def max_pool_index(x: Array, out: Array, *, windows: Windows) -> Array:
     >>> max_pool_index(x, max_pool(x, windows=(Window(4, 2, 2, 2),)), windows=(Window(4, 2, 2, 2),))
     array([[1, 2]])
     """
-    taps = _window_taps(windows)
-    origin, distance = _offsets(windows)
+    taps = window_taps(windows)
+    origin, distance = offsets(windows)
     kind = np.min_scalar_type(len(taps))
     flat, best = _flat(x, windows), _flat(out, windows)
     index = np.empty(best.shape, np.int64)
-    for planes in _planes(flat.shape, windows, x.itemsize):
-        found = _first_equal(flat[planes], best[planes], taps, kind)
-        np.add(distance.take(found), origin, out=index[planes])
-    if not all(_everywhere(w) for w in windows):
+    step = _step(windows, x.itemsize)
+    for first in range(0, flat.shape[0], step):
+        part = index[first : first + step]
+        found = _first_equal(flat[first : first + step], best[first : first + step], taps, kind)
+        distance.take(found, out=part, mode="clip")  # other modes write by way of a copy
+        part += origin
+    if not all(everywhere(w) for w in windows):
         np.clip(index, 0, math.prod(w.size for w in windows) - 1, out=index)
     return index.reshape(out.shape)
-
-
-@lru_cache(maxsize=512)
-def _everywhere(window: Window) -> bool:
-    """Whether every window has a position inside the input; a dilated one may step over a short input."""
-    covered = np.zeros(window.outputs, np.bool_)
-    for outputs, _ in _taps(window):
-        covered[outputs] = True
-    return bool(covered.all())
 
 
 def _first_equal(x: Array, best: Array, taps: Any, kind: np.dtype[Any]) -> Array:
@@ -254,11 +157,15 @@ def _first_equal(x: Array, best: Array, taps: Any, kind: np.dtype[Any]) -> Array
     return number
 
 
-def _global(index: Array, plane: int, dims: int) -> Array:
-    """Flat positions in the whole array from flat positions in planes."""
+@contextmanager
+def _global(index: Array, plane: int, dims: int) -> Iterator[Array]:
+    """Lend flat positions in the whole array, made from flat positions in planes."""
     lead = index.ndim - dims
-    count = math.prod(index.shape[:lead])
-    return index.reshape(count, math.prod(index.shape[lead:])) + (np.arange(count) * plane)[:, None]
+    count, pixels = math.prod(index.shape[:lead]), math.prod(index.shape[lead:])
+    with scratch.borrow("index", index.size * 8) as buffer:
+        where = carve(buffer, (count, pixels), np.dtype(np.int64))
+        np.add(index.reshape(count, pixels), (np.arange(count) * plane)[:, None], out=where)
+        yield where.reshape(-1)
 
 
 def pool_gather(x: Array, index: Array, *, dims: int) -> Array:
@@ -267,8 +174,8 @@ def pool_gather(x: Array, index: Array, *, dims: int) -> Array:
     >>> pool_gather(np.array([[1.0, 3.0, 2.0, 2.0]]), np.array([[1, 2]]), dims=1)
     array([[3., 2.]])
     """
-    where = _global(index, math.prod(x.shape[x.ndim - dims :]), dims)
-    return x.reshape(-1).take(where).reshape(index.shape)
+    with _global(index, math.prod(x.shape[x.ndim - dims :]), dims) as where:
+        return x.reshape(-1).take(where).reshape(index.shape)
 
 
 def pool_scatter(g: Array, index: Array, *, size: Ints) -> Array:
@@ -278,12 +185,12 @@ def pool_scatter(g: Array, index: Array, *, size: Ints) -> Array:
     array([[0., 5., 7., 0.]])
     """
     lead = index.shape[: index.ndim - len(size)]
-    where = _global(index, math.prod(size), len(size)).reshape(-1)
     values = g.reshape(-1)
     if is_narrow(g.dtype):
         values = values.astype(np.float32)
     out = np.zeros(math.prod(lead) * math.prod(size), values.dtype)
-    np.add.at(out, where, values)
+    with _global(index, math.prod(size), len(size)) as where:
+        np.add.at(out, where, values)
     return out.astype(g.dtype, copy=False).reshape(*lead, *size)
 
 
@@ -306,30 +213,18 @@ def window_spread(g: Array, *, windows: Windows) -> Array:
     """
     if is_narrow(g.dtype):
         return window_spread(g.astype(np.float32), windows=windows).astype(g.dtype)
-    lead = g.shape[: g.ndim - len(windows)]
-    flat = _flat(g, windows)
-    out = np.empty((flat.shape[0], *(w.size for w in windows)), g.dtype)
-    work = [(axis, w) for axis, w in enumerate(windows, 1) if not w.trivial]
-    if not work:
-        out[...] = flat
-    else:
-        for planes in _planes(flat.shape, windows, g.itemsize):
-            value = flat[planes]
-            for axis, window in reversed(work):
-                value = _spread(value, axis, window, out[planes] if axis == work[0][0] else None)
-    return out.reshape(*lead, *out.shape[1:])
+    return _by_axis(g, windows, True, _spread)
 
 
-def _spread(g: Array, axis: int, window: Window, out: Array | None) -> Array:
-    """Undo :func:`_reduce` of a sum: along one axis, add each value to the positions of its window."""
+def _spread(g: Array, window: Window, axis: int, out: Array) -> None:
+    """Along one axis, add each value to the positions of its window."""
     if not window.kernel:
         reverse = Window(window.outputs, window.size, 0)
-        return _reduce(g, axis, reverse, np.add, 0, _reverse_taps(window), out)
-    if out is None:
-        out = np.empty((*g.shape[:axis], window.size, *g.shape[axis + 1 :]), g.dtype)
-    taps = _taps(window)
+        _reduce(g, reverse, axis, out, np.add, 0, reverse_taps(window))
+        return
+    taps = axis_taps(window)
     apart = window.stride >= (window.kernel - 1) * window.dilation + 1
-    if not (apart and sum(_length(p, window.size) for _, p in taps) == window.size):
+    if not (apart and sum(tap_length(p, window.size) for _, p in taps) == window.size):
         out[...] = 0
     for outputs, places in taps:
         source, target = g[_at(axis, g.ndim, outputs)], out[_at(axis, g.ndim, places)]
@@ -337,27 +232,6 @@ def _spread(g: Array, axis: int, window: Window, out: Array | None) -> Array:
             target[...] = source
         else:
             np.add(target, source, out=target)
-    return out
-
-
-@lru_cache(maxsize=256)
-def window_sizes(windows: Windows, include_padding: bool) -> Array:
-    """How many positions each window of an average has; those of the padding count where they are included.
-
-    Parts of a window beyond the padding, which ``ceil_mode`` makes, never count.
-    """
-    sizes = np.ones((), np.int64)
-    for w in windows:
-        if not w.kernel:
-            start, stop = _adaptive_span(w)
-        else:
-            start = np.arange(w.outputs) * w.stride - w.padding
-            stop = np.minimum(start + w.kernel, w.size + w.padding)
-            if not include_padding:
-                start, stop = np.maximum(start, 0), np.minimum(stop, w.size)
-        sizes = np.multiply.outer(sizes, stop - start)
-    sizes.flags.writeable = False
-    return sizes.reshape(-1)[0] if sizes.size and sizes.min() == sizes.max() else sizes
 
 
 def _divide(x: Array, divisor: Any) -> Array:

@@ -11,36 +11,7 @@ from ..core import TensorType
 from .derive import general, linear, plain
 from .elementwise import like, mul, where
 from .shape import expand, flip, reshape
-
-NARROW = {"f2", "bfloat16"}
-BLOCK = 1024
-
-
-def is_narrow(d: Any) -> bool:
-    """Tell whether sums of this dtype need a float32 accumulator."""
-    return bool(d.itemsize == 2 and d.kind in "fV")
-
-
-def sum_array(x: Any, *, axis: Any, keepdims: bool = False) -> Any:
-    """Sum an array; half precisions accumulate in float32, long strided sums in blocks, so that 2^25 ones are 2^25."""
-    if axis == ():
-        return x
-    if is_narrow(x.dtype):
-        return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=np.float32).astype(x.dtype)
-    first = axis[0] if isinstance(axis, tuple) else axis
-    if x.ndim > 1 and first == 0 and x.shape[0] > 4 * BLOCK and x.dtype.kind in "fc":
-        return _blocked(x, axis, keepdims)
-    return np.add.reduce(x, axis=axis, keepdims=keepdims)
-
-
-def _blocked(x: Any, axis: Any, keepdims: bool) -> Any:
-    # NumPy adds rows one after another along a leading axis: after 2^24 ones a float32 stands still
-    n = x.shape[0]
-    whole = n - n % BLOCK
-    blocks = np.add.reduce(x[:whole].reshape(-1, BLOCK, *x.shape[1:]), axis=1)
-    if whole < n:
-        blocks = np.concatenate([blocks, np.add.reduce(x[whole:], axis=0, keepdims=True)])
-    return sum_array(blocks, axis=axis, keepdims=keepdims)
+from .sums import is_narrow, sum_array
 
 
 def _reduced(x: TensorType, axis: Any, keepdims: bool) -> tuple[int, ...]:
@@ -68,6 +39,7 @@ REDUCTIONS = (
     {"shapes": ((3, 4),), "attrs": {"axis": (1,), "keepdims": True}},
     {"shapes": ((2, 3, 4),), "attrs": {"axis": (0, 2), "keepdims": False}},
 )
+
 
 def _sum(x: Any, *, axis: Any, keepdims: bool = False) -> Any:
     return x.copy() if axis == () else sum_array(x, axis=axis, keepdims=keepdims)
@@ -139,7 +111,10 @@ def _index_type(x: TensorType, *, axis: Any, keepdims: bool = False) -> TensorTy
     return TensorType(_reduced(x, axis, keepdims), INT64)
 
 
-_ARG = ({"shapes": ((3, 4),), "attrs": {"axis": 1, "keepdims": False}}, {"shapes": ((3, 4),), "attrs": {"axis": None, "keepdims": False}})
+_ARG = (
+    {"shapes": ((3, 4),), "attrs": {"axis": 1, "keepdims": False}},
+    {"shapes": ((3, 4),), "attrs": {"axis": None, "keepdims": False}},
+)
 
 
 def _sum_integers(x: Any, *, axis: Any, keepdims: bool, dtype: Any = INT64) -> Any:
@@ -154,8 +129,12 @@ sum_integers = plain(
     type=lambda x, *, axis, keepdims, dtype=INT64: TensorType(_reduced(x, axis, keepdims), np.dtype(dtype)),
     samples=tuple({**c, "dtype": "int64"} for c in REDUCTIONS),
 )
-argmax = plain("argmax", lambda x, *, axis, keepdims: np.argmax(x, axis=axis, keepdims=keepdims), type=_index_type, samples=_ARG)
-argmin = plain("argmin", lambda x, *, axis, keepdims: np.argmin(x, axis=axis, keepdims=keepdims), type=_index_type, samples=_ARG)
+argmax = plain(
+    "argmax", lambda x, *, axis, keepdims: np.argmax(x, axis=axis, keepdims=keepdims), type=_index_type, samples=_ARG
+)
+argmin = plain(
+    "argmin", lambda x, *, axis, keepdims: np.argmin(x, axis=axis, keepdims=keepdims), type=_index_type, samples=_ARG
+)
 any_ = plain(
     "any",
     lambda x, *, axis, keepdims: np.any(x if x.dtype.kind != "V" else x != 0, axis=axis, keepdims=keepdims),
@@ -170,7 +149,9 @@ all_ = plain(
 )
 prod = plain(
     "prod_value",
-    lambda x, *, axis, keepdims: np.multiply.reduce(x, axis=axis, keepdims=keepdims, dtype=np.float32 if is_narrow(x.dtype) else x.dtype).astype(x.dtype),
+    lambda x, *, axis, keepdims: np.multiply.reduce(
+        x, axis=axis, keepdims=keepdims, dtype=np.float32 if is_narrow(x.dtype) else x.dtype
+    ).astype(x.dtype),
     type=reduced_type,
     samples=REDUCTIONS,
 )
@@ -181,7 +162,11 @@ _SCAN = ({"shapes": ((3, 4),), "attrs": {"axis": 1}}, {"shapes": ((3, 4),), "att
 
 def _scan(ufunc: Any) -> Any:
     def run(x: Any, *, axis: int) -> Any:
-        return ufunc.accumulate(x, axis=axis, dtype=np.float32).astype(x.dtype) if is_narrow(x.dtype) else ufunc.accumulate(x, axis=axis, dtype=x.dtype)
+        return (
+            ufunc.accumulate(x, axis=axis, dtype=np.float32).astype(x.dtype)
+            if is_narrow(x.dtype)
+            else ufunc.accumulate(x, axis=axis, dtype=x.dtype)
+        )
 
     return run
 
@@ -194,7 +179,12 @@ cumsum = linear(
     samples=_SCAN,
 )
 cumprod_value = plain("cumprod_value", _scan(np.multiply), type=lambda x, *, axis: x, samples=_SCAN)
-logcumsumexp_value = plain("logcumsumexp_value", lambda x, *, axis: np.logaddexp.accumulate(x, axis=axis), type=lambda x, *, axis: x, samples=_SCAN)
+logcumsumexp_value = plain(
+    "logcumsumexp_value",
+    lambda x, *, axis: np.logaddexp.accumulate(x, axis=axis),
+    type=lambda x, *, axis: x,
+    samples=_SCAN,
+)
 
 
 def _last_extreme(ufunc: Any, at_least: Any) -> Any:

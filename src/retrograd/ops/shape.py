@@ -9,16 +9,7 @@ import numpy as np
 
 from ..core import BaseTensor, TensorType, typeof, wrap
 from .derive import linear, many_linear
-
-
-def sum_array_to(x: Any, *, shape: tuple[int, ...]) -> Any:
-    """Sum an array over what broadcasting added, so that it has this shape."""
-    from .reduce import sum_array
-
-    lead = x.ndim - len(shape)
-    axes = tuple(range(lead)) + tuple(lead + i for i, n in enumerate(shape) if n == 1 != x.shape[lead + i])
-    r = sum_array(x, axis=axes, keepdims=False)
-    return r if r.shape == shape else r.reshape(shape)
+from .sums import sum_array_to
 
 
 def broadcast_array(x: Any, *, shape: tuple[int, ...]) -> Any:
@@ -99,21 +90,21 @@ def _swapped(shape: tuple[int, ...], a: int, b: int) -> tuple[int, ...]:
 # -- views that show a part: their transpose writes the part into zeros ------------------------------------------------
 
 
-def _embed(x: Any, *, op: Any, attrs: dict[str, Any], shape: tuple[int, ...]) -> Any:
+def _embed(x: Any, *, part: Any, attrs: dict[str, Any], shape: tuple[int, ...]) -> Any:
     out = np.zeros(shape, x.dtype)
-    if op.name in OVERLAPPING:
-        where = op.numpy(np.arange(math.prod(shape)).reshape(shape), **attrs)
+    if part.name in OVERLAPPING:
+        where = part.numpy(np.arange(math.prod(shape)).reshape(shape), **attrs)
         np.add.at(out.reshape(-1), where, x)
     else:
-        op.numpy(out, **attrs)[...] = x
+        part.numpy(out, **attrs)[...] = x
     return out
 
 
 embed = linear(
     "embed",
     _embed,
-    type=lambda x, *, op, attrs, shape: TensorType(tuple(shape), x.dtype),
-    transpose=lambda g, *, op, attrs: op(g, **attrs),
+    type=lambda x, *, part, attrs, shape: TensorType(tuple(shape), x.dtype),
+    transpose=lambda g, *, part, attrs: part(g, **attrs),
     samples=(),
 )
 OVERLAPPING = {"unfold_view", "as_strided"}
@@ -128,7 +119,7 @@ def _part_type(fn: Any) -> Any:
 
 def _part(name: str, fn: Any, samples: Any, shown: str = "") -> Any:
     def back(g: Any, *, node: Any, x_type: TensorType) -> Any:
-        return embed(g, op=op, attrs=node.attrs, shape=x_type.shape)
+        return embed(g, part=op, attrs=node.attrs, shape=x_type.shape)
 
     op = linear(name, fn, type=_part_type(fn), transpose=back, view=True, samples=samples, shown=shown)
     if name not in OVERLAPPING:
@@ -146,7 +137,7 @@ def _add_into(fn: Any) -> Any:
 
 slice_ = _part(
     "slice",
-    lambda x, *, index, several=None: x[index] if index.__class__ is tuple and index[-1:] == (...,) else x[(*index, ...)],
+    lambda x, *, index, several=None: x[index if Ellipsis in index else (*index, ...)],
     samples=(
         {"shapes": ((4, 5),), "attrs": {"index": (slice(1, 3), slice(None, None, 2))}},
         {"shapes": ((4, 5),), "attrs": {"index": (-1, None)}},
@@ -222,10 +213,8 @@ roll = linear(
 
 def _pad(x: Any, *, widths: tuple[tuple[int, int], ...], value: Any = 0) -> Any:
     out = np.full(tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True)), value, x.dtype)
-    inner = tuple(slice(max(a, 0), n + a + min(b, 0) if b < 0 else n + a) for n, (a, b) in zip(x.shape, widths, strict=True))
     source = tuple(slice(max(-a, 0), n + min(b, 0)) for n, (a, b) in zip(x.shape, widths, strict=True))
     out[tuple(slice(max(a, 0), max(a, 0) + max(0, s.stop - s.start)) for (a, _), s in zip(widths, source, strict=True))] = x[source]
-    del inner
     return out
 
 

@@ -44,11 +44,12 @@ class Plan:
         self.recording = p.recording
         self.p, self.g, self.inputs = p, g, inputs
         self.scalars = [name for name, symbol in states.items() if not symbol.array]
-        self.outputs: dict[str, Any] = {"p": self._own("p", result, p)}
+        self.outputs: dict[str, Any] = {}
+        self.outputs["p"] = self._own(result, p)
         self.scalar_outputs = [after.get(name, states[name]) for name in self.scalars]
         for name, value in after.items():
             if name not in self.scalars and value is not states.get(name):
-                self.outputs[name] = self._own(name, value, None)
+                self.outputs[name] = self._own(value, None)
         live = self._live()
         used = {s.name for s in states.values() if s.array and s in live}
         self.created = [name for name in self.outputs if name != "p" and name not in states]
@@ -66,12 +67,10 @@ class Plan:
         exec(compile(self.source, f"<update rule: {', '.join(self.states)}>", "exec"), namespace)
         self.body, self.gathered, self.numbers = namespace["body"], namespace["gathered"], namespace["numbers"]
 
-    def _own(self, name: str, value: Any, unchanged: Symbol | None) -> Any:
-        """Make sure that an output is the result of an operation, and of no other output."""
-        taken = value.op == "input" if isinstance(value, Symbol) else True
-        if isinstance(value, Symbol) and any(value is other for other in getattr(self, "outputs", {}).values()):
-            taken = True
-        if value is unchanged or not taken:
+    def _own(self, value: Any, unchanged: Symbol | None) -> Any:
+        """Make sure that an output is the result of an operation on arrays, and no other output."""
+        made = isinstance(value, Symbol) and value.array and value.op != "input"
+        if value is unchanged or (made and all(value is not other for other in self.outputs.values())):
             return value
         copied = Symbol(self.recording, "positive", (value,), True)
         self.recording.symbols.append(copied)
@@ -206,7 +205,9 @@ class Plan:
             lines.append(f"n{k} = {formula}")
         given = "".join(f"{text(x)}, " for x, _ in self.coefficients)
         after = "".join(f"{text(x)}, " for x in self.scalar_outputs)
-        return _function("numbers", [*self.inputs, *self.scalars], [*lines, f"return ({given}), ({after})"])
+        return _function(
+            "numbers", [*self.inputs, *(f"s_{name}" for name in self.scalars)], [*lines, f"return ({given}), ({after})"]
+        )
 
 
 def _function(name: str, parameters: list[str], lines: list[str]) -> str:
@@ -241,13 +242,13 @@ def record(optimizer: Any, values: dict[str, Any], arrays: tuple[str, ...], scal
             return tuple(stand_in(f"{name}_{i}", v) for i, v in enumerate(value))
         if not is_number(value):
             return value
-        inputs.append(name)
-        return recording.input(name, False, bool(float(value) != 0))
+        inputs.append(f"h_{name}")
+        return recording.input(f"h_{name}", False, bool(float(value) != 0))
 
     hyper = Hyper({name: stand_in(name, value) for name, value in values.items()})
     p, g = recording.input("p", True), recording.input("g", True)
     states = {name: recording.input(name, True) for name in arrays} | {
-        name: recording.input(name, False) for name in scalars
+        name: recording.input(f"s_{name}", False) for name in scalars
     }
     result, after = optimizer.update(p, g, dict(states), hyper)
     return Plan(p, g, states, inputs, result, after)

@@ -86,7 +86,8 @@ class Rprop(Optimizer):
         smallest, largest = h.step_sizes
         agreement = g * state["prev"]
         turned = agreement < 0
-        factor = where(agreement > 0, h.etas[1], where(turned, h.etas[0], 1.0))
-        size = minimum(maximum(state["step_size"] * factor, smallest), largest)
+        size = state["step_size"]
+        size = where(agreement > 0, size * h.etas[1], where(turned, size * h.etas[0], size))
+        size = minimum(maximum(size, smallest), largest)
         g = where(turned, 0.0, g)
         return p - sign(g) * size, {"step": state["step"] + 1, "prev": g, "step_size": size}

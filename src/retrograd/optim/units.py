@@ -161,7 +161,7 @@ class Pack(Unit):
             values = [
                 np.zeros_like(a) if tensor is None else tensor._a for tensor, a in zip(found, self.arrays, strict=True)
             ]
-            self.flats[name] = flat = np.array(values) if scalar else np.concatenate(values, None, dtype=self.dtype)
+            self.flats[name] = flat = np.concatenate(values, None, dtype=values[0].dtype if scalar else self.dtype)
             views = [flat[i : i + 1].reshape(()) for i in range(len(values))] if scalar else self._pieces(flat)
             for state, view in zip(states, views, strict=True):
                 state[name] = Tensor._wrap(view)

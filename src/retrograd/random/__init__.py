@@ -4,7 +4,7 @@ from retrograd.random.choices import multinomial
 from retrograd.random.generator import DEFAULT_SEED, Generator, default_generator
 from retrograd.random.integers import randint, random_, randperm
 from retrograd.random.inverses import cauchy, exponential, geometric
-from retrograd.random.normals import log_normal, normal
+from retrograd.random.normals import log_normal, normal, truncated_normal
 from retrograd.random.rejections import binomial, dirichlet, poisson, standard_gamma
 from retrograd.random.uniforms import bernoulli, bernoulli_scalar, dropout_mask, place, uniform
 
@@ -29,5 +29,6 @@ __all__ = [
     "random_",
     "randperm",
     "standard_gamma",
+    "truncated_normal",
     "uniform",
 ]

@@ -11,9 +11,9 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 
-def _single(x: float) -> float:
-    """Return the float32 number nearest to `x`."""
-    return float(np.float32(x))
+def _single(x: float) -> Float64:
+    """Return the float32 number nearest to `x`, in a float64 array: NumPy meets arrays faster than Python's numbers."""
+    return np.array(np.float32(x), np.float64)
 
 
 _LOG = [
@@ -30,10 +30,12 @@ _LOG = [
         3.3333331174e-1,
     )
 ]
-_LN2_LOW, _LN2_HIGH = _single(-2.12194440e-4), 0.693359375
-_SQRT_HALF_BITS = np.float32(0.707106781186547524).view(np.int32)
-_FOUR_OVER_PI = np.float32(1.27323954473516)
-_TWO_PI = np.float32(2.0 * math.pi)
+_LN2_LOW, _LN2_HIGH = _single(-2.12194440e-4), _single(0.693359375)
+_HALF, _ONE = _single(0.5), _single(1.0)
+_MINUS_TWO = np.array(-2.0, np.float32)
+_SQRT_HALF_BITS = np.array(0.707106781186547524, np.float32).view(np.int32)
+_FOUR_OVER_PI = np.array(1.27323954473516, np.float32)
+_TWO_PI = np.array(2.0 * math.pi, np.float32)
 _PI_OVER_4 = [_single(c) for c in (-0.78515625, -2.4187564849853515625e-4, -3.77489497744594108e-8)]
 _SIN = [_single(c) for c in (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)]
 _COS = [_single(c) for c in (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)]
@@ -63,20 +65,22 @@ class Kernel:
         self._log_of_complement(u1, radius, work)
         single = self._single
         single[...] = radius
-        single *= np.float32(-2.0)
+        single *= _MINUS_TWO
         radius[...] = np.sqrt(single, out=single)
+        scale, shift = _single(std), _single(mean)
         for part, out in zip(self._sincos(u2, *work), (u2, u1), strict=True):
             part *= radius
             self._round(part)
-            part *= _single(std)
-            np.add(part, _single(mean), out=out, casting="same_kind")
+            part *= scale
+            part += shift
+            out[...] = part
 
     def _round(self, x: Float64) -> None:
         """Round `x` in place to float32's digits."""
         self._single[...] = x
         x[...] = self._single
 
-    def _polynomial(self, x: Float64, coefficients: list[float], y: Float64) -> None:
+    def _polynomial(self, x: Float64, coefficients: list[Float64], y: Float64) -> None:
         """Evaluate Horner's scheme in `x`, each step fused, into `y`."""
         np.multiply(x, coefficients[0], out=y)
         for c in coefficients[1:-1]:
@@ -98,7 +102,7 @@ class Kernel:
         whole <<= 23
         bits -= whole
         t[...] = single
-        t -= 1.0
+        t -= _ONE
         np.multiply(t, t, out=square)
         self._round(square)
         self._polynomial(t, _LOG, y)
@@ -109,7 +113,7 @@ class Kernel:
         self._round(product)
         y += product
         self._round(y)
-        square *= 0.5
+        square *= _HALF
         y -= square
         self._round(y)
         y += t
@@ -144,10 +148,10 @@ class Kernel:
         cos *= square
         self._round(cos)
         cos *= square
-        square *= 0.5
+        square *= _HALF
         cos -= square
         self._round(cos)
-        cos += 1.0
+        cos += _ONE
         self._round(cos)
         swap = (octant & 2).astype(np.bool_)
         signed_sin = np.where(swap, cos, sin)

@@ -18,8 +18,9 @@ def multinomial(
     """
     Draw `num_samples` indices of each row of `weights`, each in proportion to its weight.
 
-    Without replacement, and for one sample, the indices of the largest w / q with q exponential, in falling order. With
-    replacement, the first index where the normalized cumulative sum reaches a uniform number.
+    Without replacement, and for one sample, the indices of the largest w / q with q exponential, in falling order;
+    equal keys, which only 16-bit weights make often, in the order of their indices. With replacement, the first index
+    where the normalized cumulative sum reaches a uniform number.
 
     Parameters
     ----------

@@ -53,7 +53,7 @@ class Generator:
     >>> import numpy as np
     >>> from retrograd.random import Generator, uniform
     >>> uniform((2,), np.float32, generator=Generator().manual_seed(0))
-    array([0.49625659, 0.7682218 ], dtype=float32)
+    array([0.4962566, 0.7682218], dtype=float32)
     """
 
     __slots__ = ("__weakref__", "_bits", "_legacy", "_seed", "_single", "lock", "sample")

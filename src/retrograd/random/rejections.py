@@ -146,27 +146,36 @@ def binomial(trials: Array, p: Array, generator: Generator | None = None) -> Arr
     if trials.dtype.itemsize == 2:
         raise NotImplementedError(f"binomial is not defined for {trials.dtype}; draw in float32 or float64")
     one = trials.dtype.type(1)
-    draw = _Supply(generator, 0, 0)
-    result = [_binomial(n, q, one, draw) for n, q in zip(trials.ravel(), p.ravel(), strict=True)]
+    with np.errstate(all="ignore"):  # what PyTorch computes in the tensors' own dtype; the rest is float64
+        rare = np.where(p > 0.5, one - p, p)
+        expected = trials * rare
+        moments = expected, expected * (one - rare), rare / (one - rare), np.floor((trials + one) * rare)
+    rows = list(zip(trials.ravel().tolist(), p.ravel().tolist(), rare.ravel().tolist(), strict=True))
+    draw = _Supply(generator, sum(_is_open(n, q) for n, q, _ in rows), 1)
+    result = []
+    for (n, q, rarer), numbers in zip(
+        rows, zip(*(moment.ravel().tolist() for moment in moments), strict=True), strict=True
+    ):
+        if not _is_open(n, q):
+            result.append(math.nan if n != n or q != q else (n if n > 0 and q >= 1 else 0.0))
+            continue
+        draw.elements -= 1
+        successes = _binomial_small(n, rarer, draw) if numbers[0] < 10.0 else _binomial_large(n, rarer, numbers, draw)
+        result.append(n - successes if q > 0.5 else successes)
     return np.array(result, trials.dtype).reshape(trials.shape)
 
 
-def _binomial(n: Any, p: Any, one: Any, draw: Callable[[], float]) -> Any:
-    if not (n > 0 and p > 0):
-        return math.nan if n != n or p != p else 0.0
-    if p >= 1:
-        return n
-    if p <= 0.5:
-        return _binomial_large(n, p, one, draw) if n * p >= 10.0 else _binomial_small(n, p, draw)
-    q = one - p
-    return n - (_binomial_large(n, q, one, draw) if n * q >= 10.0 else _binomial_small(n, q, draw))
+def _is_open(n: float, p: float) -> bool:
+    """Say whether a number of successes has to be drawn."""
+    return n > 0 and 0 < p < 1
 
 
-def _binomial_small(n: Any, p: Any, draw: Callable[[], float]) -> int:
-    log_failure = math.log1p(-float(p))
+def _binomial_small(n: float, p: float, draw: _Supply) -> float:
+    log_failure = math.log1p(-p)
     trials, successes = 0.0, 0
     while True:
-        trials += math.ceil(_log(draw()) / log_failure)
+        waiting = _log(draw()) / log_failure
+        trials += math.ceil(waiting) if waiting <= n else math.inf
         if trials > n:
             return successes
         successes += 1
@@ -194,35 +203,32 @@ def _stirling_tail(k: float) -> float:
     return (1.0 / 12 - (1.0 / 360 - 1.0 / 1260 / square) / square) / (k + 1.0)
 
 
-def _binomial_large(n: Any, p: Any, one: Any, draw: Callable[[], float]) -> float:
-    # What PyTorch computes in the tensor's own dtype stays in it (`one`), the rest is float64.
-    deviation = float(np.sqrt(n * p * (one - p)))
+def _binomial_large(n: float, p: float, moments: tuple[float, ...], draw: _Supply) -> float:
+    expected, variance, r, m = moments  # r: the odds of a success, m: the mode
+    deviation = math.sqrt(variance)
     b = 1.15 + 2.53 * deviation
-    a = -0.0873 + 0.0248 * b + 0.01 * float(p)
-    c = float(n * p) + 0.5
+    a = -0.0873 + 0.0248 * b + 0.01 * p
+    c = expected + 0.5
     v_r = 0.92 - 4.2 / b
-    r = float(p / (one - p))
     alpha = (2.83 + 5.1 / b) * deviation
-    m = float(np.floor((n + one) * p))
-    trials = float(n)
     while True:
         u, v = draw() - 0.5, draw()
         us = 0.5 - abs(u)
         if us == 0.0:
             continue
         k = float(math.floor((2.0 * a / us + b) * u + c))
-        if k < 0 or k > trials:
+        if k < 0 or k > n:
             continue
         if us >= 0.07 and v <= v_r:
             return k
         bound = (
-            (m + 0.5) * math.log((m + 1.0) / (r * (trials - m + 1.0)))
-            + (trials + 1.0) * math.log((trials - m + 1.0) / (trials - k + 1.0))
-            + (k + 0.5) * math.log(r * (trials - k + 1.0) / (k + 1.0))
+            (m + 0.5) * math.log((m + 1.0) / (r * (n - m + 1.0)))
+            + (n + 1.0) * math.log((n - m + 1.0) / (n - k + 1.0))
+            + (k + 0.5) * math.log(r * (n - k + 1.0) / (k + 1.0))
             + _stirling_tail(m)
-            + _stirling_tail(trials - m)
+            + _stirling_tail(n - m)
             - _stirling_tail(k)
-            - _stirling_tail(trials - k)
+            - _stirling_tail(n - k)
         )
         if _log(v * alpha / (a / (us * us) + b)) <= bound:
             return k
@@ -290,6 +296,8 @@ def _double(generator: Generator) -> float:
 def dirichlet(alpha: Array, generator: Generator | None = None) -> Array:
     """
     Draw points of the simplex: gamma variables of shapes `alpha`, over their sum along the last axis.
+
+    The stream is PyTorch's; the last bit of float64 values is that of NumPy's sum.
 
     Raises
     ------

@@ -60,6 +60,7 @@ def get_layout(name: str) -> Any:
     return found
 
 
+@functools.cache
 def tensor_class() -> Any:
     """Give the class Tensor."""
     from ..tensor import Tensor
@@ -67,6 +68,7 @@ def tensor_class() -> Any:
     return Tensor
 
 
+@functools.cache
 def parameter_class() -> Any:
     """Give the class Parameter."""
     from ..tensor import Parameter
@@ -74,6 +76,7 @@ def parameter_class() -> Any:
     return Parameter
 
 
+@functools.cache
 def size_class() -> Any:
     """Give the class of shapes."""
     from ..tensor import Size

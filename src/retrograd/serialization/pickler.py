@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections import OrderedDict
 from types import FunctionType
@@ -21,14 +22,13 @@ UNTYPED_DTYPES = ("uint16", "uint32", "uint64")  # younger than the storage clas
 class SavedStorage:
     """The bytes behind some tensors, and the dtype they are seen as."""
 
-    __slots__ = ("data", "element", "key", "owner", "start")
+    __slots__ = ("data", "element", "key", "root")
 
-    def __init__(self, key: str, owner: Any, data: np.ndarray[Any, Any], element: dtype, start: int) -> None:
+    def __init__(self, key: str, root: np.ndarray[Any, Any], element: dtype) -> None:
         self.key = key
-        self.owner = owner  # keeps the identity that the key stands for alive
-        self.data = data
+        self.root = root  # kept alive, for its identity is what is looked up
         self.element = element
-        self.start = start
+        self.data = bytes_of(root)
 
 
 class StoragePickler(pickle._Pickler):
@@ -105,44 +105,43 @@ class StoragePickler(pickle._Pickler):
         return rebuild.rebuild_from_type_v2, (function, type(tensor), view, state)
 
     def place(self, tensor: Any) -> tuple[SavedStorage, int, tuple[int, ...]]:
-        """Find a tensor's storage, made on first use, and where in it the tensor lies."""
-        array = tensor._a
-        if not array.dtype.isnative:
-            array = array.astype(array.dtype.newbyteorder("="))
-        element, itemsize = from_numpy(array.dtype), array.dtype.itemsize
-        root = tensor._s.root
+        """Find a tensor's storage, made on first use, and where in it the tensor lies, in elements."""
+        array, root = tensor._a, tensor._s.root
         low, high = np.lib.array_utils.byte_bounds(root)
         first, last = np.lib.array_utils.byte_bounds(array)
-        offset, left = divmod(first - low, itemsize)
-        regular = all(step >= 0 and step % itemsize == 0 for step in array.strides) and not left
-        owner: Any = root  # tensors made by .data have a Storage of their own, on the same root
-        if array.size == 0:
-            owner, array, low, high, offset = object(), np.empty(array.shape, array.dtype), 0, 0, 0
-        elif not (regular and low <= first and last <= high):
-            owner, array = object(), np.array(array, order="C")
-            low, high = np.lib.array_utils.byte_bounds(array)
-            root, offset = array, 0
-        storage = self.storages.get(id(owner))
+        offset, rest = divmod(first - low, array.itemsize)
+        regular = array.dtype.isnative and all(step >= 0 and step % array.itemsize == 0 for step in array.strides)
+        if array.size and regular and not rest and low <= first and last <= high:
+            stride = tuple(tensor.stride())
+        else:  # torch has no such layout: the storage is a copy
+            array = root = np.array(array, array.dtype.newbyteorder("="), order="C")
+            offset, stride = 0, dense_strides(array.shape)
+        # Tensors made by .data have a Storage of their own on the same root, so the root is what is shared.
+        element, storage = from_numpy(array.dtype), self.storages.get(id(root))
         if storage is None:
-            data = _bytes_of(root, high - low)
-            storage = SavedStorage(str(len(self.storages)), owner, data, element, low)
-            self.storages[id(owner)] = storage
+            storage = self.storages[id(root)] = SavedStorage(str(len(self.storages)), root, element)
         elif storage.element is not element:
             raise RuntimeError(
                 "Cannot save multiple tensors or storages that view the same data as different types "
                 f"({storage.element} and {element}). Save a clone() of one of them."
             )
-        return storage, offset, tuple(step // itemsize for step in array.strides)
+        return storage, offset, stride
 
 
-def _bytes_of(root: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
-    """Give all bytes between the first and the last of an array, gaps included, without a copy where possible."""
+def dense_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Give the strides, in elements, of a tensor without gaps."""
+    sizes = [max(size, 1) for size in shape]
+    return tuple(math.prod(sizes[axis + 1 :]) for axis in range(len(sizes)))
+
+
+def bytes_of(root: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Give all bytes from an array's first to its last, gaps included, without a copy."""
     if root.flags.c_contiguous:
         return root.reshape(-1).view(np.uint8)
-    if any(step < 0 for step in root.strides):
-        root = root[tuple(slice(None, None, -1 if step < 0 else 1) for step in root.strides)]
-    items = np.lib.stride_tricks.as_strided(root, (count // root.itemsize,), (root.itemsize,), writeable=False)
-    return items.view(np.uint8)
+    upright = root[tuple(slice(None, None, -1 if step < 0 else 1) for step in root.strides)]
+    low, high = np.lib.array_utils.byte_bounds(root)
+    count = (high - low) // root.itemsize
+    return np.lib.stride_tricks.as_strided(upright, (count,), (root.itemsize,), writeable=False).view(np.uint8)
 
 
 def global_names() -> dict[Any, tuple[str, str]]:

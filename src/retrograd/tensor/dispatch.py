@@ -224,7 +224,7 @@ def binary(op: Op, x: Any, y: Any, name: str, floating: bool = False) -> Any:
         if isinstance(y, BaseTensor):
             if a == y._a.dtype and (not floating or a.kind in "fcV"):
                 return apply(op, x, y)
-        elif (y.__class__ is float or y.__class__ is int) and (a.kind == "f" or (a.kind == "V")):
+        elif (y.__class__ is float or y.__class__ is int) and a.kind == "f":
             return apply(op, x, y)
     x, y = operand(x, name, "input"), operand(y, name)
     d = result_type(x, y)
@@ -249,8 +249,8 @@ def meet(d: Any, *xs: Any) -> list[Any]:
 
 
 def _weak(x: Any, d: Any) -> bool:
-    if d.kind in "fV":
-        return not isinstance(x, complex) and not isinstance(x, bool)
+    if d.kind in "fV":  # next to a bfloat16 array, NumPy takes a Python float for a float32
+        return not isinstance(x, (complex, bool)) and (d.kind == "f" or isinstance(x, int))
     if d.kind == "c":
         return not isinstance(x, bool)
     if d.kind == "b":

@@ -11,7 +11,7 @@ import numpy as np
 from .. import random as streams
 from ..core import MODE, BaseTensor, apply, assign, check_device, check_writable, device, show_type, wrap
 from ..core import dtypes as _d
-from ..ops.draw import KINDS, draw, draw_like
+from .draw import KINDS, draw, draw_like
 from .creation import _checked, _finish
 from .dispatch import METHODS, function, sizes, write_out
 

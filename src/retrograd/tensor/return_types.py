@@ -24,7 +24,9 @@ def _make(name: str, *fields: str) -> Any:
     def reduce(self: Any) -> Any:
         return type(self), (tuple(self),)
 
-    made: Any = type(name, (base,), {"__slots__": (), "__new__": new, "__repr__": show, "__reduce__": reduce, "__module__": __name__})
+    made: Any = type(
+        name, (base,), {"__slots__": (), "__new__": new, "__repr__": show, "__reduce__": reduce, "__module__": __name__}
+    )
     return made
 
 

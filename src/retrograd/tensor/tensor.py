@@ -556,7 +556,7 @@ class Tensor(BaseTensor):
     def __reduce_ex__(self, protocol: Any) -> Any:
         if not self.is_leaf:
             raise RuntimeError("Only a leaf tensor can be pickled: call detach() first")
-        return _rebuild, (type(self), np.ascontiguousarray(self._a), self.requires_grad, dict(self.__dict__))
+        return _rebuild, (type(self), self._a.copy(), self.requires_grad, dict(self.__dict__))
 
     def as_subclass(self, cls: type) -> Any:
         """Give the same data as an instance of a subclass."""

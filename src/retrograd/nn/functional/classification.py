@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -64,7 +65,7 @@ def cross_entropy(
         if counted is not None:
             spread = spread * counted.unsqueeze(dim).to(input.dtype)
         losses = losses * (1 - label_smoothing) + spread * (label_smoothing / input.shape[dim])
-    return losses.sum() / shares.sum() if reduction == "mean" else reduced(losses.squeeze(dim), reduction)
+    return _mean_of(losses, shares) if reduction == "mean" else reduced(losses.squeeze(dim), reduction)
 
 
 def _soft_cross_entropy(
@@ -150,6 +151,13 @@ def _shares(chosen: Any, counted: Any, weight: Any, input: Any) -> Any:
     return shares if counted is None else shares * counted.to(shares.dtype)
 
 
+def _mean_of(losses: Any, shares: Any) -> Any:
+    """Give the mean over the shares; when nothing counts it is NaN, and its gradient 0, as torch has it."""
+    total = shares.sum()
+    nothing = total == 0
+    return losses.sum() / total.masked_fill(nothing, 1) + T.zeros_like(total).masked_fill(nothing, math.nan)
+
+
 def nll_loss(
     input: Any,
     target: Any,
@@ -179,7 +187,7 @@ def nll_loss(
         return losses.mean() if reduction == "mean" else reduced(losses.squeeze(dim), reduction)
     shares = _shares(chosen, counted, weight, input).unsqueeze(dim)
     losses = losses * shares
-    return losses.sum() / shares.sum() if reduction == "mean" else reduced(losses.squeeze(dim), reduction)
+    return _mean_of(losses, shares) if reduction == "mean" else reduced(losses.squeeze(dim), reduction)
 
 
 def binary_cross_entropy(

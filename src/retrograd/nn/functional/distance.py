@@ -23,9 +23,14 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     if not common.is_floating_point:
         raise RuntimeError(f"expected common dtype to be floating point, yet common dtype is {common}")
     x1, x2 = T.broadcast_tensors(x1.to(common), x2.to(common))
-    length1 = T.clamp(T.norm(x1, dim), eps)
-    length2 = T.clamp(T.norm(x2, dim), eps)
-    return ((x1 / length1) * (x2 / length2)).sum(dim)
+    return (_unit(x1, dim, eps) * _unit(x2, dim, eps)).sum(dim)
+
+
+def _unit(x: Any, dim: int, eps: float) -> Any:
+    """Give vectors divided by their length; the floor of the length moves the value and leaves the slope, as in torch."""
+    length = T.norm(x, 2, dim, keepdim=True)
+    plain = length.detach()
+    return x / (length + (T.clamp(plain, min=eps) - plain))
 
 
 def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:

@@ -187,8 +187,8 @@ def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any 
     tensor([-1.0000,  1.0000])
     """
     over = _check_normalized_shape(input, normalized_shape, "*, ", weight=weight, bias=bias)
-    require_floats("layer_norm", input)
     pair_of_dtypes("layer_norm", input, weight, bias)
+    require_floats("layer_norm", input)
     wide = input if weight is None or weight.dtype == input.dtype else input.to(weight.dtype)
     result = _affine(_standardised(wide, over, eps)[0], weight, bias)
     return result if wide is input else result.to(input.dtype)

@@ -24,6 +24,8 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
         return in_place(lambda x: hardtanh(x, min_val, max_val), input)
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
+    if input._a.dtype.kind in "iu":
+        return T.clamp(input, int(min_val), int(max_val))
     clipped = T.clamp(input.detach(), min_val, max_val)
     return T.where((input > min_val) & (input < max_val), input, clipped)
 

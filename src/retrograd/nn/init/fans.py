@@ -6,6 +6,9 @@ import math
 import warnings
 from typing import Any
 
+import numpy as np
+
+from ...core import dtypes, wrap
 from ...core.mode import no_grad
 from .. import _functions as T
 
@@ -95,10 +98,11 @@ def normal_(tensor: Any, mean: float = 0.0, std: float = 1.0, generator: Any = N
 def trunc_normal_(
     tensor: Any, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Any = None
 ) -> Any:
-    """Fill with draws from N(mean, std^2) kept within [a, b], by the inverse of the distribution function.
+    """Fill with draws from N(mean, std^2) conditioned on [a, b], by rejection.
 
-    The variance is std^2 (1 + (u phi(u) - v phi(v)) / Z - ((phi(u) - phi(v)) / Z)^2), u and v the standardised bounds,
-    phi the normal density, Z the probability between them.
+    Where the normal puts more than 0.3 of its weight between the bounds, draws outside are made again; elsewhere uniform
+    draws x are kept with probability phi(x) / max phi. The variance is std^2 (1 + (u phi(u) - v phi(v)) / Z -
+    ((phi(u) - phi(v)) / Z)^2), u and v the standardised bounds, phi the normal density, Z the weight between them.
 
     Examples
     --------
@@ -114,9 +118,34 @@ def trunc_normal_(
         )
     low, high = (0.5 * (1 + math.erf((bound - mean) / std / math.sqrt(2))) for bound in (a, b))
     with no_grad():
-        tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator)
-        tensor.erfinv_().mul_(std * math.sqrt(2)).add_(mean)
-        return tensor.clamp_(min=a, max=b)
+        if high - low > 0.3:
+            return _redrawn(tensor, mean, std, a, b, generator)
+        return _thinned(tensor, mean, std, a, b, generator)
+
+
+def _redrawn(tensor: Any, mean: float, std: float, a: float, b: float, generator: Any) -> Any:
+    """Draw normals, and all of them again for those outside the bounds until none is."""
+    low, high = (float(tensor.new_tensor(bound)) for bound in (a, b))
+    tensor.normal_(mean, std, generator=generator)
+    outside = (tensor < low) | (tensor > high)
+    while outside.any():
+        again = T.empty_like(tensor, requires_grad=False).normal_(mean, std, generator=generator)
+        tensor.copy_(T.where(outside, again, tensor))
+        outside = (tensor < low) | (tensor > high)
+    return tensor
+
+
+def _thinned(tensor: Any, mean: float, std: float, a: float, b: float, generator: Any) -> Any:
+    """Draw uniforms, and keep each with the probability that its density has of the highest one."""
+    peak = -0.5 * ((max(a, min(mean, b)) - mean) / std) ** 2
+    drawn, chance = (T.empty_like(tensor, requires_grad=False) for _ in range(2))
+    pending = T.ones_like(tensor, dtype=dtypes.bool_, requires_grad=False)
+    while pending.any():
+        drawn.uniform_(a, b, generator=generator)
+        tensor.copy_(T.where(pending, drawn, tensor))
+        height = drawn.sub_(mean).div_(std).pow_(2).mul_(-0.5).sub_(peak)
+        pending = pending & (chance.uniform_(generator=generator).log_() > height)
+    return tensor
 
 
 def constant_(tensor: Any, val: float) -> Any:
@@ -170,7 +199,7 @@ def eye_(tensor: Any) -> Any:
     if tensor.dim() != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
     with no_grad():
-        return tensor.copy_(T.eye(*tensor.shape, dtype=tensor.dtype))
+        return tensor.copy_(wrap(np.eye(*tensor.shape)))
 
 
 def dirac_(tensor: Any, groups: int = 1) -> Any:

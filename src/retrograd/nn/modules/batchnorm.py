@@ -71,7 +71,7 @@ class _NormBase(Module):
     def extra_repr(self) -> str:
         """Give the sizes and choices."""
         shown = f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}"
-        return f"{shown}, track_running_stats={self.track_running_stats}"
+        return f"{shown}, bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
 
     def _brief_repr(self) -> str:
         return str(self.num_features)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import functional as F
+from .distance import PairwiseDistance
 from .loss import _Loss, _WeightedLoss
 
 
@@ -209,7 +210,7 @@ class TripletMarginWithDistanceLoss(_Loss):
         if margin <= 0:
             wanted = "TripletMarginWithDistanceLoss: expected margin to be greater than 0"
             raise ValueError(f"{wanted}, got {margin} instead")
-        self.distance_function = F.pairwise_distance if distance_function is None else distance_function
+        self.distance_function = PairwiseDistance() if distance_function is None else distance_function
         self.margin, self.swap = margin, swap
 
     def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:

@@ -144,7 +144,8 @@ class GroupNorm(Module):
 
     def extra_repr(self) -> str:
         """Give the sizes and choices."""
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        sizes = f"{self.num_groups}, {self.num_channels}, eps={self.eps}"
+        return f"{sizes}, affine={self.affine}, bias={self.bias is not None}"
 
 
 class LocalResponseNorm(Module):

@@ -18,9 +18,15 @@ from .bessel import (
 )
 from .error import erf, erfc, erfcx, erfinv, log_ndtr, ndtr, ndtri
 from .gamma import digamma, lgamma, multigammaln, polygamma, zeta
+from .incomplete import gammainc, gammaincc
 from .logistic import entr, expit, log_sigmoid, logit, sigmoid, sinc, softplus, xlog1py, xlogy
+from .oscillating import bessel_j0, bessel_j1, bessel_y0, bessel_y1, spherical_bessel_j0
 
 __all__ = [
+    "bessel_j0",
+    "bessel_j1",
+    "bessel_y0",
+    "bessel_y1",
     "digamma",
     "entr",
     "erf",
@@ -28,6 +34,8 @@ __all__ = [
     "erfcx",
     "erfinv",
     "expit",
+    "gammainc",
+    "gammaincc",
     "i0",
     "i0e",
     "i1",
@@ -47,6 +55,7 @@ __all__ = [
     "sigmoid",
     "sinc",
     "softplus",
+    "spherical_bessel_j0",
     "xlog1py",
     "xlogy",
     "zeta",

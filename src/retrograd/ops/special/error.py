@@ -113,7 +113,8 @@ def _erf_float64(x: Array) -> Array:
     def large(v: Array) -> Array:
         # erfc is below 2^-53 from 5.9 on, and needs few digits before: no care for the square, nor beyond 4
         v = np.minimum(v, 6.0)
-        return 1.0 - np.exp(v * -v) * rational(tables.ERFCX_MIDDLE, v - 1.0)
+        value: Array = 1.0 - np.exp(v * -v) * rational(tables.ERFCX_MIDDLE, v - 1.0)
+        return value
 
     return np.copysign(piecewise(np.abs(x), (1.0, _erf_core), (INF, large)), x)
 

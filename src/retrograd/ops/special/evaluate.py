@@ -14,8 +14,8 @@ from .tables import Rational
 Array = np.ndarray[Any, Any]
 Kernel = Callable[..., Array]
 
-# Elements handled at a time. A float64 temporary of this length stays in the second-level cache, and below the size from
-# which the C library maps fresh pages for every array (128 KiB).
+# Elements handled at a time. A float64 temporary of this length stays in the second-level cache, and below the size
+# from which the C library maps fresh pages for every array (128 KiB).
 BLOCK = 8192
 INF = float("inf")
 # A formula wanted by fewer than one element in this many is given those elements alone.

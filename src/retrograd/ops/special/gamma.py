@@ -57,6 +57,13 @@ def _lgamma_positive(x: Array) -> Array:
     )
 
 
+def lgamma_one_plus(y: Array) -> Array:
+    """lgamma(1 + y) for y >= -1/2, without rounding 1 + y when y is small."""
+    return piecewise(
+        y, (0.5, lambda v: v * rational(tables.LGAMMA_ONE, v + 0.5)), (INF, lambda v: _lgamma_positive(v + 1.0))
+    )
+
+
 @through_float64
 def lgamma(x: Array) -> Array:
     r"""Logarithm of the absolute value of the gamma function.
@@ -197,12 +204,11 @@ def zeta(s: Array, q: Array) -> Array:
     folded = (s > 1.0) & (q < 0.0) & (s == np.floor(s))
     if folded.any():
         sf, qf = s[folded], q[folded]
-        rest = qf - np.floor(qf)
+        rest = qf - np.rint(qf)
         sign = 1.0 - 2.0 * np.mod(sf, 2.0)
         beyond = _zeta_positive(sf, 1.0 - rest) - _zeta_positive(sf, 1.0 - qf)
-        out[folded] = _zeta_positive(sf, rest) + sign * beyond
+        out[folded] = np.power(rest, -sf) + _zeta_positive(sf, 1.0 + rest) + sign * beyond
     out[((s > 1.0) & (q <= 0.0) & (q == np.floor(q))) | (s == 1.0)] = INF
-    out[np.isnan(q)] = np.nan
     return out
 
 

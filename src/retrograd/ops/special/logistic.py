@@ -135,7 +135,8 @@ def log_sigmoid(x: Array) -> Array:
     array([-1.00000000e+03, -6.93147181e-01])
     """
     out = _log1p_exp_of_negative(np.abs(x))
-    return np.subtract(np.clip(x, None, 0.0), out, out=out)
+    np.subtract(np.clip(x, None, 0.0), out, out=out)
+    return out
 
 
 def logit(x: Any, eps: float | None = None) -> Array:
@@ -164,13 +165,17 @@ def logit(x: Any, eps: float | None = None) -> Array:
     >>> logit(np.array([0.0, 0.5, 0.75]))
     array([      -inf, 0.        , 1.09861229])
     """
-    return _logit(x, eps=eps)
+    if eps is not None:
+        x = np.asarray(x)
+        x = x.astype(np.float32) if x.dtype.kind in "biu" else x
+        # the bounds are numbers of x's own precision, as in torch
+        kind = x.dtype.type if x.dtype in _ONE else np.float32
+        x = np.clip(x, kind(eps).astype(x.dtype), (kind(1.0) - kind(eps)).astype(x.dtype))
+    return _logit(x)
 
 
 @through_float64
-def _logit(x: Array, *, eps: float | None) -> Array:
-    if eps is not None:
-        x = np.where(np.isnan(x), x, np.minimum(np.maximum(x, eps), 1.0 - eps))
+def _logit(x: Array) -> Array:
     middle = (x > 0.25) & (x < 0.75)
     return np.where(middle, 2.0 * np.arctanh(2.0 * x - 1.0), np.log(x / (1.0 - x)))
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...core import BaseTensor, apply, at, here, wrap
 
+from ...core import dtypes as _d
 from ...ops import elementwise as e
 from ...ops import index as ix
 from ...ops.shape import expand, reshape, slice_
@@ -35,7 +36,9 @@ def _check_mesh(input: Any, axis: int, index: Any, name: str) -> Any:
     if not i.size:
         return None
     if max(i.ndim, 1) != max(a.ndim, 1):
-        raise RuntimeError(f"Index tensor must have the same number of dimensions as input tensor: {name} of {list(a.shape)} by {list(i.shape)}{at(here())}")
+        raise RuntimeError(
+            f"Index tensor must have the same number of dimensions as input tensor: {name} of {list(a.shape)} by {list(i.shape)}{at(here())}"
+        )
     if a.ndim and any(n > m for k, (n, m) in enumerate(zip(i.shape, a.shape, strict=True)) if k != axis):
         bad = next(k for k, (n, m) in enumerate(zip(i.shape, a.shape, strict=True)) if k != axis and n > m)
         raise RuntimeError(
@@ -48,16 +51,22 @@ def _check_mesh(input: Any, axis: int, index: Any, name: str) -> Any:
 def _check_range(i: Any, n: int, axis: int, kind: type[Exception], negative: bool = False) -> None:
     low, high = int(i.min()), int(i.max())
     if low < (-n if negative else 0) or high >= n:
-        raise kind(f"index {low if low < (-n if negative else 0) else high} is out of bounds for dimension {axis} with size {n}{at(here())}")
+        raise kind(
+            f"index {low if low < (-n if negative else 0) else high} is out of bounds for dimension {axis} with size {n}{at(here())}"
+        )
 
 
 def _number_like(value: Any, x: Any, name: str, argument: str = "value") -> Any:
     """Give a number, or a 0-d Tensor, in the dtype of ``x``."""
     if isinstance(value, BaseTensor):
         if value._a.ndim:
-            raise RuntimeError(f"{name}_ only supports a 0-dimensional value tensor, but got tensor with {value._a.ndim} dimension(s).")
+            raise RuntimeError(
+                f"{name}_ only supports a 0-dimensional value tensor, but got tensor with {value._a.ndim} dimension(s)."
+            )
         return as_dtype(value, x.dtype)
-    return wrap(filled(value, x._a.dtype, f"{name}(): argument '{argument}' must be Number, not {type(value).__name__}"))
+    return wrap(
+        filled(value, x._a.dtype, f"{name}(): argument '{argument}' must be Number, not {type(value).__name__}")
+    )
 
 
 # -- gather and scatter --------------------------------------------------------------------------------------------------------
@@ -66,15 +75,18 @@ def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> An
     """Give ``input[..., index[...], ...]``: along ``dim`` the index's place, along the others its own."""
     check_input(input, False, "gather")
     axis = wrap_dim(dim, input._a.ndim, "gather")
-    found = _check_mesh(input, axis, index, "gather")
-    return wrap(np.empty(index._a.shape, input._a.dtype)) if found is None else apply(ix.gather, input, index, axis=axis)
+    if _check_mesh(input, axis, index, "gather") is None:
+        return apply(ix.take_axis, apply(reshape, input, shape=(input._a.size,)), as_dtype(index, _d.int64), axis=0)
+    return apply(ix.gather, input, index, axis=axis)
 
 
 def _source(input: Any, axis: int, index: Any, src: Any) -> Any:
     """Give the part of ``src`` that the index names, checked."""
     s, i = src._a, index._a
     if s.dtype != input._a.dtype:
-        raise RuntimeError(f"scatter(): Expected self.dtype to be equal to src.dtype, got {type_name(input._a.dtype)} and {type_name(s.dtype)}")
+        raise RuntimeError(
+            f"scatter(): Expected self.dtype to be equal to src.dtype, got {type_name(input._a.dtype)} and {type_name(s.dtype)}"
+        )
     if s.shape == i.shape:
         return src
     if max(s.ndim, 1) != max(i.ndim, 1):
@@ -145,7 +157,11 @@ def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, i
         if reduce == "sum":
             return total
         n = p.clamp(count + 1 if include_self else count, min=1)
-        return p.floor_divide(total, as_dtype(n, total.dtype)) if total._a.dtype.kind in "iu" else p.div(total, as_dtype(n, total.dtype))
+        return (
+            p.floor_divide(total, as_dtype(n, total.dtype))
+            if total._a.dtype.kind in "iu"
+            else p.div(total, as_dtype(n, total.dtype))
+        )
     if not wants_grad(input, src):
         return apply(ix.scatter_combined, input, src, index, axis=axis, reduce=reduce, include_self=include_self)
     if reduce == "prod":
@@ -178,7 +194,9 @@ def _scatter_extreme(input: Any, axis: int, index: Any, src: Any, reduce: str, i
     sources = src == apply(ix.gather, found, index, axis=axis)
     zero = wrap(np.zeros((), input._a.dtype))
     total = _plus(p.where(own, input, zero), _added(input, axis, index, p.where(sources, src, zero)))
-    winners = constant(ix.scatter_zeros, as_dtype(sources, input.dtype), index, axis=axis, shape=input._a.shape) + as_dtype(own, input.dtype)
+    winners = constant(
+        ix.scatter_zeros, as_dtype(sources, input.dtype), index, axis=axis, shape=input._a.shape
+    ) + as_dtype(own, input.dtype)
     share = p.div(total, p.clamp(winners, min=1))
     return p.add(found, p.sub(share, constant(e.clone, share)))
 
@@ -198,10 +216,11 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     axis = wrap_dim(dim, input._a.ndim, "index_select")
     index = _vector(index, "index_select")
     if index._a.size:
-        try:
-            _check_range(index._a, input._a.shape[axis] if input._a.ndim else 1, axis, IndexError)
-        except IndexError:
-            raise IndexError(f"index out of range in self: index_select along dimension {axis}, which has size {input._a.shape[axis]}{at(here())}") from None
+        low, high, n = int(index._a.min()), int(index._a.max()), input._a.shape[axis] if input._a.ndim else 1
+        if low < 0 or high >= n:
+            bad = low if low < 0 else high
+            kind, text = (RuntimeError, "INDICES element is out of DATA bounds") if axis else (IndexError, "index out of range in self")
+            raise kind(f"{text}: index_select of {bad} along dimension {axis}, which has size {n}{at(here())}")
     if not input._a.ndim:
         return apply(e.clone, input)
     return apply(ix.take_axis, input, index, axis=axis)
@@ -213,17 +232,25 @@ def _slices(input: Any, dim: int, index: Any, source: Any, name: str) -> tuple[A
     index = _vector(index, f"{name}_")
     a, s = input._a, source._a
     if a.dtype != s.dtype:
-        raise RuntimeError(f"{name}_(): self ({type_name(a.dtype)}) and source ({type_name(s.dtype)}) must have the same scalar type")
+        raise RuntimeError(
+            f"{name}_(): self ({type_name(a.dtype)}) and source ({type_name(s.dtype)}) must have the same scalar type"
+        )
     count = s.shape[axis] if s.ndim else 1
     if index._a.size != count:
         kind = IndexError if name == "index_copy" else RuntimeError
-        raise kind(f"{name}_(): Number of indices ({index._a.size}) should be equal to source.size(dim): ({count}), for dim: {axis}")
-    if a.ndim and (s.ndim != a.ndim or any(n != m for k, (n, m) in enumerate(zip(s.shape, a.shape, strict=True)) if k != axis)):
+        raise kind(
+            f"{name}_(): Number of indices ({index._a.size}) should be equal to source.size(dim): ({count}), for dim: {axis}"
+        )
+    if a.ndim and (
+        s.ndim != a.ndim or any(n != m for k, (n, m) in enumerate(zip(s.shape, a.shape, strict=True)) if k != axis)
+    ):
         raise RuntimeError(
             f"source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = {list(a.shape)} source.shape = {list(s.shape)}"
         )
     if index._a.size:
-        _check_range(index._a, a.shape[axis] if a.ndim else 1, axis, IndexError if name == "index_copy" else RuntimeError)
+        _check_range(
+            index._a, a.shape[axis] if a.ndim else 1, axis, IndexError if name == "index_copy" else RuntimeError
+        )
     if not a.ndim:
         input = apply(reshape, input, shape=(1,))
         source = apply(reshape, source, shape=(1,))
@@ -263,7 +290,10 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     if index._a.size:
         _check_range(index._a, x._a.shape[axis], axis, IndexError, negative=True)
     shape = (*x._a.shape[:axis], index._a.size, *x._a.shape[axis + 1 :])
-    return _same_shape(apply(ix.put, x, apply(expand, value, shape=shape), index, spec=(*(ALL,) * axis, ix.ARRAY), accumulate=False), input)
+    return _same_shape(
+        apply(ix.put, x, apply(expand, value, shape=shape), index, spec=(*(ALL,) * axis, ix.ARRAY), accumulate=False),
+        input,
+    )
 
 
 @function("index_reduce", inplace=True)
@@ -298,7 +328,14 @@ def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -
     spec = (ix.ARRAY,) * len(arrays)
     try:
         shape = places_shape(input._a.shape, spec, arrays)
-        return apply(ix.indexing(len(arrays)).put, input, fitted(values, shape, input._a.dtype), *arrays, spec=spec, accumulate=bool(accumulate))
+        return apply(
+            ix.indexing(len(arrays)).put,
+            input,
+            fitted(values, shape, input._a.dtype),
+            *arrays,
+            spec=spec,
+            accumulate=bool(accumulate),
+        )
     except IndexError as error:
         raise explained(error, input) from None
 
@@ -335,11 +372,20 @@ def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
             f"put_(): Expected source and index to have the same number of elements, but got source.numel() = {source._a.size}, index.numel() = {index._a.size}"
         )
     if input._a.dtype != source._a.dtype:
-        raise RuntimeError(f"put_(): self ({type_name(input._a.dtype)}) and source ({type_name(source._a.dtype)}) must have the same scalar type")
+        raise RuntimeError(
+            f"put_(): self ({type_name(input._a.dtype)}) and source ({type_name(source._a.dtype)}) must have the same scalar type"
+        )
     _check_flat(index, input._a.size)
     x = apply(reshape, input, shape=(input._a.size,))
     n = index._a.size
-    flat = apply(ix.put, x, apply(reshape, source, shape=(n,)), apply(reshape, index, shape=(n,)), spec=(ix.ARRAY,), accumulate=bool(accumulate))
+    flat = apply(
+        ix.put,
+        x,
+        apply(reshape, source, shape=(n,)),
+        apply(reshape, index, shape=(n,)),
+        spec=(ix.ARRAY,),
+        accumulate=bool(accumulate),
+    )
     return apply(reshape, flat, shape=input._a.shape)
 
 
@@ -348,10 +394,14 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """Give ``gather`` of input and indices broadcast against each other along the other dimensions; flattened without ``dim``."""
     check_input(input, False, "take_along_dim")
     if dim is None:
-        return gather(apply(reshape, input, shape=(input._a.size,)), 0, apply(reshape, indices, shape=(indices._a.size,)))
+        return gather(
+            apply(reshape, input, shape=(input._a.size,)), 0, apply(reshape, indices, shape=(indices._a.size,))
+        )
     a, i = input._a, indices._a
     if a.ndim != i.ndim:
-        raise RuntimeError(f"torch.take_along_dim(): input and indices should have the same number of dimensions, but got {a.ndim} dimensions for input, and {i.ndim} dimensions for indices")
+        raise RuntimeError(
+            f"torch.take_along_dim(): input and indices should have the same number of dimensions, but got {a.ndim} dimensions for input, and {i.ndim} dimensions for indices"
+        )
     axis = wrap_dim(dim, a.ndim, "take_along_dim")
     shape = np.broadcast_shapes((*a.shape[:axis], 1, *a.shape[axis + 1 :]), (*i.shape[:axis], 1, *i.shape[axis + 1 :]))
     x = apply(expand, input, shape=(*shape[:axis], a.shape[axis], *shape[axis + 1 :]))
@@ -364,7 +414,9 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """Write a number where the mask holds."""
     check_input(input, False, "masked_fill")
     if mask._a.dtype.kind != "b":
-        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype}: compare it first, such as mask != 0")
+        raise RuntimeError(
+            f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype}: compare it first, such as mask != 0"
+        )
     if value.__class__ is float and input._a.dtype.kind == "f" and (math.isinf(value) or abs(value) < 60000):
         return apply(e.where, mask, value, input)
     return apply(e.where, mask, _number_like(value, input, "masked_fill"), input)
@@ -391,7 +443,9 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     if mask._a.dtype.kind != "b":
         raise RuntimeError(f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype}")
     if input._a.dtype != source._a.dtype:
-        raise RuntimeError(f"masked_scatter: expected self and source to have same dtypes but got {type_name(input._a.dtype)} and {type_name(source._a.dtype)}")
+        raise RuntimeError(
+            f"masked_scatter: expected self and source to have same dtypes but got {type_name(input._a.dtype)} and {type_name(source._a.dtype)}"
+        )
     shape = np.broadcast_shapes(input._a.shape, mask._a.shape)
     m = np.broadcast_to(mask._a, shape)
     if np.count_nonzero(m) > source._a.size:
@@ -419,5 +473,3 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
 def argwhere(input: Any) -> Any:
     """Give the indices of the elements that are not zero, one row each."""
     return nonzero(input)
-
-

@@ -61,11 +61,15 @@ def explained(error: IndexError, x: Any) -> Exception:
         return IndexError(f"too many indices for tensor of dimension {ndim}{at(here())}")
     found = re.match(r"index (-?\d+) is out of bounds for axis (\d+) with size (\d+)$", text)
     if found:
-        return IndexError("index {} is out of bounds for dimension {} with size {}".format(*found.groups()) + at(here()))
+        return IndexError(
+            "index {} is out of bounds for dimension {} with size {}".format(*found.groups()) + at(here())
+        )
     found = re.match(r"shape mismatch: indexing arrays could not be broadcast together with shapes (.*)$", text)
     if found:
         shapes = re.sub(r",?\)", "]", found[1].strip().replace("(", "[")).replace(",", ", ").replace("] [", "], [")
-        return IndexError(f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}{at(here())}")
+        return IndexError(
+            f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}{at(here())}"
+        )
     if text.startswith("cannot do a non-empty take from an empty"):
         return IndexError(f"index is out of bounds for dimension with size 0{at(here())}")
     return error
@@ -151,7 +155,11 @@ def _items(index: Any) -> list[Any]:
     """Give the items of an index, each an int, bool, slice, None, Ellipsis, mask or integer Tensor."""
     if index.__class__ is tuple or (isinstance(index, tuple) and not hasattr(index, "_a")):
         return [_item(i) for i in index]
-    if isinstance(index, list) and len(index) < 32 and any(isinstance(i, (BaseTensor, np.ndarray, Sequence, slice)) or i is ... or i is None for i in index):
+    if (
+        isinstance(index, list)
+        and len(index) < 32
+        and any(isinstance(i, (BaseTensor, np.ndarray, Sequence, slice)) or i is ... or i is None for i in index)
+    ):
         if any(isinstance(i, str) for i in index):
             raise TypeError("new(): invalid data type 'str'")
         warnings.warn(
@@ -176,12 +184,18 @@ def _item(i: Any) -> Any:
             raise TypeError("new(): invalid data type 'str'")
         if not isinstance(i, (np.ndarray, Sequence)):
             name = f"numpy.{c.__name__}" if isinstance(i, np.generic) else c.__name__
-            raise IndexError(f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {name})")
+            raise IndexError(
+                f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {name})"
+            )
         i = _as_index(i)
     kind = i._a.dtype
     if kind.kind == "b" or kind == np.uint8:
         if kind.kind != "b":
-            warnings.warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.", UserWarning, stacklevel=5)
+            warnings.warn(
+                "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
+                UserWarning,
+                stacklevel=5,
+            )
             i = cast(i, dtype=np.bool_)
         return i if i._a.ndim else bool(i._a)
     if kind not in (np.int64, np.int32):
@@ -209,7 +223,13 @@ def setitem(self: Any, index: Any, value: Any) -> None:
         else:
             basic, spec, arrays = parse(self, index)
         if not isinstance(value, BaseTensor):
-            value = wrap(filled(value, self._a.dtype, f"can't assign a {type(value).__name__} to a torch.{type_name(self._a.dtype)}Tensor"))
+            value = wrap(
+                filled(
+                    value,
+                    self._a.dtype,
+                    f"can't assign a {type(value).__name__} to a torch.{type_name(self._a.dtype)}Tensor",
+                )
+            )
         recorded = MODE.trace is not None or (MODE.grad and (self.requires_grad or value.requires_grad))
         if spec is None:
             _write_part(self, basic or (), value, recorded)
@@ -236,11 +256,17 @@ def _write_part(self: Any, basic: tuple[Any, ...], value: Any, recorded: bool) -
 def _write_directly(self: Any, key: Any, value: Any) -> None:
     """Write without history."""
     a, v = self._a, value._a
+    if v.dtype.kind == "c" != a.dtype.kind:
+        v = v.real
     token = quiet_on(_quiet)
     try:
-        a[key] = v if a.dtype.kind == "c" or v.dtype.kind != "c" else v.real
-    except ValueError as error:
-        raise _unfit(error, v.shape, a[key].shape) from None
+        a[key] = v
+    except (TypeError, ValueError) as error:
+        shape = a[key].shape
+        spare = v.ndim - len(shape)
+        if spare <= 0 or v.shape[:spare] != (1,) * spare or v.shape[spare:] != shape:
+            raise _unfit(error, v.shape, shape) from None
+        a[key] = v.reshape(shape)
     finally:
         quiet_off(token)
     self._s.version += 1
@@ -253,7 +279,9 @@ def _unfit(error: Exception, given: tuple[int, ...], wanted: tuple[int, ...]) ->
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
             f"Please clone() the tensor before performing the operation. (__setitem__){at(here())}"
         )
-    return RuntimeError(f"shape mismatch: value tensor of shape {list(given)} cannot be broadcast to indexing result of shape {list(wanted)}{at(here())}")
+    return RuntimeError(
+        f"shape mismatch: value tensor of shape {list(given)} cannot be broadcast to indexing result of shape {list(wanted)}{at(here())}"
+    )
 
 
 def fitted(value: Any, shape: tuple[int, ...], dtype: Any) -> Any:
@@ -288,7 +316,11 @@ def _write_places(self: Any, basic: Any, spec: tuple[Any, ...], arrays: list[Any
         _write_directly(view, full_index(spec, [i._a for i in arrays]), value)
         return
     shape = places_shape(view._a.shape, spec, arrays)
-    assign(view, apply(indexing(len(arrays)).put, view, fitted(value, shape, d), *arrays, spec=spec, accumulate=False), "__setitem__")
+    assign(
+        view,
+        apply(indexing(len(arrays)).put, view, fitted(value, shape, d), *arrays, spec=spec, accumulate=False),
+        "__setitem__",
+    )
 
 
 def places_shape(shape: tuple[int, ...], spec: tuple[Any, ...], arrays: list[Any]) -> tuple[int, ...]:
@@ -333,5 +365,3 @@ def filled(value: Any, dtype: Any, complaint: str) -> Any:
     if bad:
         raise RuntimeError(f"value cannot be converted to type {_C_NAMES.get(name, name)} without overflow")
     return np.array(s).astype(dtype)
-
-

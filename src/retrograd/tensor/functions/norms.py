@@ -14,7 +14,18 @@ from ...ops import reduce as r
 from ..dispatch import FUNCTIONS, as_dtype, function, to_default_float, type_name, wrap_dim
 from ...ops.shape import reshape as _reshape
 from . import pointwise as _p
-from .reductions import axes_of, check_input, constant, narrowed, renamed, root, square_size, wants_grad, widened
+from .reductions import (
+    axes_of,
+    check_input,
+    constant,
+    narrowed,
+    number,
+    renamed,
+    root,
+    square_size,
+    wants_grad,
+    widened,
+)
 
 
 # -- exponentials summed ------------------------------------------------------------------------------------------------------
@@ -40,9 +51,11 @@ def logsumexp(input: Any, dim: Any, keepdim: bool = False, **named: Any) -> Any:
 def _softmax_input(input: Any, dim: Any, dtype: Any, name: str) -> tuple[Any, tuple[int, ...]]:
     check_input(input, False, name)
     x = input if dtype is None else as_dtype(input, dtype)
-    if x._a.dtype.kind not in "fcV":
-        raise NotImplementedError(f'"{name}" not implemented for \'{type_name(x._a.dtype)}\': give dtype=, or convert the input to a floating dtype')
     axis = wrap_dim(dim, x._a.ndim, name)
+    if x._a.dtype.kind not in "fcV":
+        raise NotImplementedError(
+            f"\"{name}\" not implemented for '{type_name(x._a.dtype)}': give dtype=, or convert the input to a floating dtype"
+        )
     return x, (axis,) if x._a.ndim else ()
 
 
@@ -82,12 +95,16 @@ def vector_norm(x: Any, order: float, axes: tuple[int, ...], keepdim: bool) -> A
     size = apply(e.absolute, x)
     if order == 1:
         return apply(r.sum_, size, axis=axes, keepdims=keepdim)
+    if (math.isinf(order) or order < 0) and any(not size._a.shape[i] for i in axes):
+        raise RuntimeError(
+            f"linalg.vector_norm cannot compute the {order} norm on an empty tensor because the operation does not have an identity"
+        )
     if math.isinf(order):
-        if any(not size._a.shape[i] for i in axes):
-            raise RuntimeError(f"linalg.vector_norm cannot compute the {order} norm on an empty tensor because the operation does not have an identity")
         return apply(r.amax if order > 0 else r.amin, size, axis=axes, keepdims=keepdim)
     if order == 0:
-        return as_dtype(apply(r.sum_integers, apply(e.ne, size, 0.0), axis=axes, keepdims=keepdim), _d.from_numpy(size._a.dtype))
+        return as_dtype(
+            apply(r.sum_integers, apply(e.ne, size, 0.0), axis=axes, keepdims=keepdim), _d.from_numpy(size._a.dtype)
+        )
     if not wants_grad(x):
         return apply(e.power, apply(r.sum_, apply(e.power, size, order), axis=axes, keepdims=keepdim), 1 / order)
     return _power_mean(size, order, axes, keepdim)
@@ -96,7 +113,9 @@ def vector_norm(x: Any, order: float, axes: tuple[int, ...], keepdim: bool) -> A
 def _power_mean(size: Any, order: float, axes: tuple[int, ...], keepdim: bool) -> Any:
     # zeros are kept out of powers whose slope is infinite there
     zero = apply(e.eq, size, 0.0)
-    powers = apply(e.where, zero, 0.0 if order > 0 else math.inf, apply(e.power, apply(e.where, zero, 1.0, size), order))
+    powers = apply(
+        e.where, zero, 0.0 if order > 0 else math.inf, apply(e.power, apply(e.where, zero, 1.0, size), order)
+    )
     total = apply(r.sum_, powers, axis=axes, keepdims=keepdim)
     at_end = apply(e.eq, total, 0.0 if order > 0 else math.inf)
     return apply(e.where, at_end, 0.0, apply(e.power, apply(e.where, at_end, 1.0, total), 1 / order))
@@ -109,10 +128,14 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dty
     ``p`` is a number, "fro" (the 2-norm) or "nuc" (the sum of a matrix's singular values).
     """
     if named:
-        return norm(**{"input": input, "p": p, "dim": dim, "keepdim": keepdim, "dtype": dtype, **renamed("norm", named)})
+        return norm(
+            **{"input": input, "p": p, "dim": dim, "keepdim": keepdim, "dtype": dtype, **renamed("norm", named)}
+        )
     check_input(input, keepdim, "norm")
     if input._a.dtype.kind not in "fcV":
-        raise RuntimeError(f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {type_name(input._a.dtype)}")
+        raise RuntimeError(
+            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {type_name(input._a.dtype)}"
+        )
     given = input if dtype is None else as_dtype(input, dtype)
     if p == "nuc":
         return FUNCTIONS["linalg_matrix_norm"](given, "nuc", (-2, -1) if dim is None else dim, keepdim)
@@ -136,5 +159,5 @@ def renorm(input: Any, p: Any, dim: int, maxnorm: Any) -> Any:
         raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {ndim} dimensions")
     axis = wrap_dim(dim, ndim, "renorm")
     size = norm(input, float(p), tuple(i for i in range(ndim) if i != axis), True)
-    scale = _p.where(_p.gt(size, maxnorm), _p.div(float(maxnorm), _p.add(size, 1e-7)), 1.0)
+    scale = apply(e.where, _p.gt(size, maxnorm), _p.div(float(maxnorm), _p.add(size, 1e-7)), number(1.0, size))
     return _p.mul(input, scale)

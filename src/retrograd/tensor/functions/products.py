@@ -430,7 +430,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     bias : Tensor of shape (out_features,), optional
     """
     x, w = input._a, weight._a
-    if w.ndim == 2 and x.ndim and x.dtype is w.dtype and x.shape[-1] == w.shape[1]:
+    if w.ndim == 2 and x.ndim > 1 and x.dtype is w.dtype and x.shape[-1] == w.shape[1]:
         if bias is None:
             return apply(c.linear_layer, input, weight)
         b = bias._a
@@ -448,7 +448,10 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
                 f"mat1 and mat2 shapes cannot be multiplied ({_by(x.shape)} and {_by(w.T.shape)}): linear of {show_type(input)} with weight {show_type(weight)} needs inputs of "
                 f"{w.shape[-1]} features, got {x.shape[-1]}{at(here())}"
             )
-        r = apply(c.linear_layer, input, weight)
+        rows = input if x.ndim > 1 else apply(s.reshape, input, shape=(1, x.shape[0]))
+        r = apply(c.linear_layer, rows, weight)
+        if x.ndim == 1:
+            r = apply(s.reshape, r, shape=(w.shape[0],))
     return r if bias is None else apply(add_op, r, bias)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core import MODE, BaseTensor, apply
+from ...core import MODE, BaseTensor, apply, wrap
 from ...core import dtypes as _d
 from ...ops import elementwise as e
 from ...ops import reduce as r
@@ -75,6 +75,11 @@ def narrowed(y: Any, x: Any) -> Any:
     return e.cast(y, dtype=x._a.dtype) if r.is_narrow(x._a.dtype) and y._a.dtype != x._a.dtype else y
 
 
+def number(value: float, x: Any) -> Any:
+    """Give a number as an operand beside ``x``: itself, or in its dtype where NumPy has no weak numbers."""
+    return value if x._a.dtype.kind != "V" else wrap(np.array(value, x._a.dtype))
+
+
 def check_nonempty(a: Any, dim: Any, name: str, kind: type[Exception] = RuntimeError) -> None:
     """Raise unless there is at least one element along each reduced dimension."""
     if a.size:
@@ -82,9 +87,10 @@ def check_nonempty(a: Any, dim: Any, name: str, kind: type[Exception] = RuntimeE
     if dim is None or (isinstance(dim, (tuple, list)) and not dim):
         tail = "" if kind is IndexError else " Specify the reduction dim with the 'dim' argument."
         raise kind(f"{name}(): Expected reduction dim to be specified for input.numel() == 0.{tail}")
-    for d in wrap_dims(dim, a.ndim, name):
-        if not a.shape[d]:
-            raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
+    for d in dim if isinstance(dim, (tuple, list)) else (dim,):
+        k = wrap_dim(d, a.ndim, name)
+        if not a.shape[k]:
+            raise IndexError(f"{name}(): Expected reduction dim {k} to have non-zero size.")
 
 
 # -- sums and products -----------------------------------------------------------------------------------------------------
@@ -114,7 +120,7 @@ def nansum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
     if input._a.dtype.kind == "c":
         raise RuntimeError("nansum does not support complex inputs")
     if input._a.dtype.kind in "fV":
-        input = p.where(p.isnan(input), 0.0, input)
+        input = apply(e.where, apply(e.isnan, input), number(0.0, input), input)
     return sum(input, dim, keepdim, dtype=dtype)
 
 
@@ -147,7 +153,9 @@ def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
         return nanmean(**{"input": input, "dim": dim, "keepdim": keepdim, "dtype": dtype, **renamed("nanmean", named)})
     check_input(input, keepdim, "nanmean")
     if input._a.dtype.kind not in "fcV":
-        raise RuntimeError(f"nanmean(): expected input to have floating point or complex dtype but got {type_name(input._a.dtype)}")
+        raise RuntimeError(
+            f"nanmean(): expected input to have floating point or complex dtype but got {type_name(input._a.dtype)}"
+        )
     there = sum(p.logical_not(p.isnan(input)), dim, keepdim)
     total = nansum(input, dim, keepdim, dtype=dtype)
     return p.div(total, as_dtype(there, total.dtype))
@@ -162,7 +170,9 @@ def tree(x: Any, axis: int, op: Any) -> Any:
         half = n // 2
         if n % 2:
             rest.append(apply(slice_, x, index=(*lead, slice(n - 1, n))))
-        x = apply(op, apply(slice_, x, index=(*lead, slice(0, half))), apply(slice_, x, index=(*lead, slice(half, 2 * half))))
+        x = apply(
+            op, apply(slice_, x, index=(*lead, slice(0, half))), apply(slice_, x, index=(*lead, slice(half, 2 * half)))
+        )
         n = half
     for part in rest:
         x = apply(op, x, part)
@@ -181,8 +191,12 @@ def prod(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
         input = as_dtype(input, _d.int64)
     a = input._a
     axes = EVERY[a.ndim] if dim is None else (wrap_dim(dim, a.ndim, "prod"),) if a.ndim else ()
-    if not axes or not a.size or not wants_grad(input):
-        return apply(r.prod, input, axis=axes, keepdims=keepdim) if axes or not wants_grad(input) else apply(e.clone, input)
+    if not wants_grad(input):
+        return apply(r.prod, input, axis=axes, keepdims=keepdim)
+    if not axes:
+        return apply(e.clone, input)
+    if not a.size:
+        return apply(e.add, apply(r.sum_, input, axis=axes, keepdims=keepdim), 1)
     x = widened(input)
     if dim is None:
         y = tree(apply(reshape, x, shape=(a.size,)), 0, e.mul)
@@ -211,7 +225,10 @@ def _quantifier(name: str, op: Any, doc: str) -> Any:
         if named:
             return fn(**{"input": input, "dim": dim, "keepdim": keepdim, **renamed(name, named)})
         check_input(input, keepdim, name)
-        found = apply(op, input, axis=axes_of(dim, input._a.ndim, name), keepdims=keepdim)
+        axes = (
+            () if dim == () or dim == [] else axes_of(dim, input._a.ndim, name)
+        )  # as in torch, no dimensions here are none
+        found = apply(op, input, axis=axes, keepdims=keepdim)
         return as_dtype(found, _d.uint8) if input._a.dtype == np.uint8 else found
 
     fn.__name__ = fn.__qualname__ = name
@@ -226,7 +243,9 @@ all_ = _quantifier("all", r.all_, "Tell whether all elements, or all along some 
 # -- extremes --------------------------------------------------------------------------------------------------------------
 def _no_complex(input: Any, name: str) -> None:
     if input._a.dtype.kind == "c":
-        raise NotImplementedError(f'"{name}" not implemented for \'{type_name(input._a.dtype)}\': complex numbers have no order')
+        raise NotImplementedError(
+            f"\"{name}\" not implemented for '{type_name(input._a.dtype)}': complex numbers have no order"
+        )
 
 
 def _extreme(name: str, op: Any, doc: str) -> Any:
@@ -261,9 +280,9 @@ def share_evenly(input: Any, chosen: Any, value: Any) -> Any:
     if not wants_grad(input):
         return value
     if value._a.ndim == 0 and p.isnan(value):
-        picked = p.where(p.isnan(input), input, 0.0)
-        return p.div(sum(picked), p.isnan(input).sum().item())
-    return amax(p.where(chosen, input, -math.inf))
+        missing = apply(e.isnan, input)
+        return p.div(sum(apply(e.where, missing, input, number(0.0, input))), sum(missing).item())
+    return amax(apply(e.where, chosen, input, number(-math.inf, input)))
 
 
 def _max_or_min(name: str, op: Any, arg: Any, pair: Any, result: Any, doc: str) -> Any:
@@ -278,7 +297,11 @@ def _max_or_min(name: str, op: Any, arg: Any, pair: Any, result: Any, doc: str) 
         check_nonempty(a, dim, name)
         if dim is None:
             found = apply(op, input, axis=EVERY[a.ndim], keepdims=False)
-            return share_evenly(input, None, found) if found._node is not None and MODE.trace is None and found._a != found._a else found
+            return (
+                share_evenly(input, None, found)
+                if found._node is not None and MODE.trace is None and found._a != found._a
+                else found
+            )
         axis = wrap_dim(dim, a.ndim, name)
         if not a.ndim:
             return result(apply(e.clone, input), apply(arg, input, axis=None, keepdims=False))
@@ -324,16 +347,28 @@ def _arg(name: str, op: Any, doc: str) -> Any:
     return function(name)(fn)
 
 
-argmax = _arg("argmax", r.argmax, "Give the index of the first largest element, of all (flattened) or along a dimension; NaN is largest.")
-argmin = _arg("argmin", r.argmin, "Give the index of the first smallest element, of all (flattened) or along a dimension; NaN is smallest.")
+argmax = _arg(
+    "argmax",
+    r.argmax,
+    "Give the index of the first largest element, of all (flattened) or along a dimension; NaN is largest.",
+)
+argmin = _arg(
+    "argmin",
+    r.argmin,
+    "Give the index of the first smallest element, of all (flattened) or along a dimension; NaN is smallest.",
+)
 
 
 @function("aminmax")
 def aminmax(input: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
     """Give the smallest and the largest element, of all or along a dimension."""
     check_input(input, keepdim, "aminmax")
-    if not input._a.size and (dim is None or not input._a.shape[wrap_dim(dim, input._a.ndim, "aminmax")]):
-        raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
+    if dim is not None:
+        check_nonempty(input._a, dim, "aminmax")
+    elif not input._a.size:
+        raise RuntimeError(
+            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
+        )
     return return_types.aminmax(amin(input, dim, keepdim), amax(input, dim, keepdim))
 
 
@@ -353,18 +388,25 @@ def square_size(x: Any) -> Any:
     return apply(e.add, apply(e.square, apply(e.real_part, x)), apply(e.square, apply(e.imag_part, x)))
 
 
-def _spread(name: str, input: Any, dim: Any, unbiased: Any, keepdim: Any, correction: Any, named: dict[str, Any]) -> tuple[Any, Any]:
+def _spread(
+    name: str, input: Any, dim: Any, unbiased: Any, keepdim: Any, correction: Any, named: dict[str, Any]
+) -> tuple[Any, Any]:
     given = renamed(name, named) if named else {}
     dim, keepdim = given.get("dim", dim), given.get("keepdim", keepdim)
     if dim.__class__ is bool:
         dim, unbiased = None, dim
     if correction is not None and unbiased is not None:
-        raise TypeError(f"{name}() received an invalid combination of arguments: give either unbiased or correction, not both")
+        raise TypeError(
+            f"{name}() received an invalid combination of arguments: give either unbiased or correction, not both"
+        )
     if correction is None:
         correction = 1 if unbiased is None or unbiased else 0
     check_input(input, keepdim, name)
     if input._a.dtype.kind not in "fcV":
-        raise RuntimeError("std and var only support floating point and complex dtypes" + ("" if name in ("std", "var") else f" ({name})"))
+        raise RuntimeError(
+            "std and var only support floating point and complex dtypes"
+            + ("" if name in ("std", "var") else f" ({name})")
+        )
     x = widened(input)
     axes = axes_of(dim, x._a.ndim, name)
     freedom = math.prod([x._a.shape[i] for i in axes]) - correction
@@ -384,26 +426,34 @@ def _spread(name: str, input: Any, dim: Any, unbiased: Any, keepdim: Any, correc
 
 
 @function("var")
-def var(input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, **named: Any) -> Any:
+def var(
+    input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, **named: Any
+) -> Any:
     """Give the variance: sum (x - mean)^2 / max(0, n - correction); the correction is 1 unless said otherwise."""
     return narrowed(_spread("var", input, dim, unbiased, keepdim, correction, named)[0], input)
 
 
 @function("std")
-def std(input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, **named: Any) -> Any:
+def std(
+    input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, **named: Any
+) -> Any:
     """Give the standard deviation, the square root of ``var``; its slope is 0 where it is 0."""
     return narrowed(root(_spread("std", input, dim, unbiased, keepdim, correction, named)[0]), input)
 
 
 @function("var_mean", method=False)
-def var_mean(input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, **named: Any) -> Any:
+def var_mean(
+    input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, **named: Any
+) -> Any:
     """Give (variance, mean)."""
     variance, centre = _spread("var_mean", input, dim, unbiased, keepdim, correction, named)
     return narrowed(variance, input), narrowed(centre, input)
 
 
 @function("std_mean", method=False)
-def std_mean(input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, **named: Any) -> Any:
+def std_mean(
+    input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, **named: Any
+) -> Any:
     """Give (standard deviation, mean)."""
     variance, centre = _spread("std_mean", input, dim, unbiased, keepdim, correction, named)
     return narrowed(root(variance), input), narrowed(centre, input)

@@ -11,7 +11,7 @@ from ...ops import reduce as r
 from ...ops.index import gather
 from ...ops.shape import cat, slice_
 from .. import return_types
-from ..dispatch import as_dtype, function, to_default_float, type_name, wrap_dim
+from ..dispatch import as_dtype, function, type_name, wrap_dim
 from . import pointwise as p
 from .reductions import check_input, narrowed, renamed, wants_grad, widened
 from .reductions import sum as _sum
@@ -32,7 +32,9 @@ def doubling(x: Any, axis: int, op: Any) -> Any:
     n, step = x._a.shape[axis], 1
     while step < n:
         first = apply(slice_, x, index=(*lead, slice(0, step)))
-        later = apply(op, apply(slice_, x, index=(*lead, slice(step, n))), apply(slice_, x, index=(*lead, slice(0, n - step))))
+        later = apply(
+            op, apply(slice_, x, index=(*lead, slice(step, n))), apply(slice_, x, index=(*lead, slice(0, n - step)))
+        )
         x = apply(cat, first, later, axis=axis)
         step *= 2
     return x
@@ -64,8 +66,12 @@ def cumprod(input: Any, dim: Any, *, dtype: Any = None, **named: Any) -> Any:
 def logcumsumexp(input: Any, dim: Any) -> Any:
     """Give the logarithms of the running sums of exponentials along a dimension."""
     check_input(input, False, "logcumsumexp")
-    x = widened(to_default_float(input))
-    axis = wrap_dim(dim, x._a.ndim, "logcumsumexp")
+    axis = wrap_dim(dim, input._a.ndim, "logcumsumexp")
+    if input._a.dtype.kind not in "fV":
+        raise NotImplementedError(
+            f"\"logcumsumexp\" not implemented for '{type_name(input._a.dtype)}': convert the input to a floating dtype"
+        )
+    x = widened(input)
     if not x._a.ndim or x._a.shape[axis] == 1:
         return apply(e.clone, input)
     if not wants_grad(x):
@@ -78,7 +84,9 @@ def _running(name: str, op: Any, result: Any, doc: str) -> Any:
         check_input(input, False, name)
         axis = wrap_dim(dim, input._a.ndim, name)
         if input._a.dtype.kind == "c":
-            raise NotImplementedError(f'"{name}" not implemented for \'{type_name(input._a.dtype)}\': complex numbers have no order')
+            raise NotImplementedError(
+                f"\"{name}\" not implemented for '{type_name(input._a.dtype)}': complex numbers have no order"
+            )
         indices = apply(op, input, axis=axis)
         values = apply(gather, input, indices, axis=axis) if input._a.ndim else apply(e.clone, input)
         return result(values, indices)
@@ -88,8 +96,18 @@ def _running(name: str, op: Any, result: Any, doc: str) -> Any:
     return function(name)(fn)
 
 
-cummax = _running("cummax", r.cummax_index, return_types.cummax, "Give the running maxima along a dimension and where they are; of equal ones the last.")
-cummin = _running("cummin", r.cummin_index, return_types.cummin, "Give the running minima along a dimension and where they are; of equal ones the last.")
+cummax = _running(
+    "cummax",
+    r.cummax_index,
+    return_types.cummax,
+    "Give the running maxima along a dimension and where they are; of equal ones the last.",
+)
+cummin = _running(
+    "cummin",
+    r.cummin_index,
+    return_types.cummin,
+    "Give the running minima along a dimension and where they are; of equal ones the last.",
+)
 
 
 # -- differences and integrals -------------------------------------------------------------------------------------------------
@@ -110,17 +128,25 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     op = e.logical_xor if x._a.dtype.kind == "b" else e.sub
     for _ in range(min(n, x._a.shape[axis])):
         size = x._a.shape[axis]
-        x = apply(op, apply(slice_, x, index=(*lead, slice(1, size))), apply(slice_, x, index=(*lead, slice(0, max(size - 1, 0)))))
+        x = apply(
+            op,
+            apply(slice_, x, index=(*lead, slice(1, size))),
+            apply(slice_, x, index=(*lead, slice(0, max(size - 1, 0)))),
+        )
     return x
 
 
 def _pieces(y: Any, x: Any, dx: Any, dim: int, name: str) -> Any:
     """Give the areas between neighbours."""
     check_input(y, False, name)
+    if y._a.dtype.kind == "b" or (x is not None and x._a.dtype.kind == "b"):
+        raise RuntimeError(f"{name}: received a bool input, but bool is not supported")
     axis = wrap_dim(dim, y._a.ndim, name)
     lead = (slice(None),) * axis
     n = y._a.shape[axis]
-    pairs = p.add(apply(slice_, y, index=(*lead, slice(1, n))), apply(slice_, y, index=(*lead, slice(0, max(n - 1, 0)))))
+    pairs = p.add(
+        apply(slice_, y, index=(*lead, slice(1, n))), apply(slice_, y, index=(*lead, slice(0, max(n - 1, 0))))
+    )
     if x is None:
         return p.mul(pairs, p.div(dx, 2) if hasattr(dx, "_a") else dx / 2.0), axis
     if x._a.ndim == 1:

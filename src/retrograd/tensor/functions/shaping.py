@@ -536,7 +536,7 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
     rest = list(shape[:-1])
     rest.insert(a, side)
     rest.insert(b, side)
-    return apply(s.embed, input, op=s.diagonal, attrs={"offset": offset, "a": a, "b": b}, shape=tuple(rest))
+    return apply(s.embed, input, part=s.diagonal, attrs={"offset": offset, "a": a, "b": b}, shape=tuple(rest))
 
 
 @function("diag")

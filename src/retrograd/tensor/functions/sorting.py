@@ -15,11 +15,12 @@ from .. import return_types
 from ..dispatch import function, scalar, type_name, wrap_dim
 from . import pointwise as p
 from .reductions import check_input, check_nonempty, renamed, share_evenly, take_one
+from .reductions import sum as _sum
 
 
 def _no_complex(x: Any, name: str) -> None:
     if x._a.dtype.kind == "c":
-        raise RuntimeError(f'"{name}" not implemented for \'{type_name(x._a.dtype)}\': complex numbers have no order')
+        raise RuntimeError(f"\"{name}\" not implemented for '{type_name(x._a.dtype)}': complex numbers have no order")
 
 
 # -- sorting -------------------------------------------------------------------------------------------------------------------
@@ -27,7 +28,9 @@ def _no_complex(x: Any, name: str) -> None:
 def sort(input: Any, dim: Any = -1, descending: bool = False, stable: bool = False, **named: Any) -> Any:
     """Give (values, indices) in ascending or descending order along a dimension; equal elements keep theirs. NaN counts as largest."""
     if named:
-        return sort(**{"input": input, "dim": dim, "descending": descending, "stable": stable, **renamed("sort", named)})
+        return sort(
+            **{"input": input, "dim": dim, "descending": descending, "stable": stable, **renamed("sort", named)}
+        )
     check_input(input, False, "sort")
     _no_complex(input, "sort")
     axis = wrap_dim(dim, input._a.ndim, "sort")
@@ -55,11 +58,15 @@ def topk(input: Any, k: int, dim: Any = -1, largest: bool = True, sorted: bool =
     """Give (values, indices) of the ``k`` largest or smallest elements along a dimension, in order."""
     check_input(input, False, "topk")
     _no_complex(input, "topk")
+    if input._a.dtype.kind == "b":
+        raise RuntimeError("topk does not support bool dtypes on CPU: convert the input to an integer dtype")
     a = input._a
     axis = wrap_dim(dim, a.ndim, "topk")
     k = int(k)
     if not 0 <= k <= (a.shape[axis] if a.ndim else 1):
-        raise RuntimeError(f"selected index k out of range: topk of {k} among {a.shape[axis] if a.ndim else 1} along dimension {axis}")
+        raise RuntimeError(
+            f"selected index k out of range: topk of {k} among {a.shape[axis] if a.ndim else 1} along dimension {axis}"
+        )
     if not a.ndim:
         return return_types.topk(apply(e.clone, input), wrap(np.zeros((), np.int64)))
     indices = apply(ix.topk_index, input, k=k, axis=axis, largest=bool(largest))
@@ -72,6 +79,7 @@ def kthvalue(input: Any, k: int, dim: Any = -1, keepdim: bool = False) -> Any:
     check_input(input, keepdim, "kthvalue")
     a = input._a
     axis = wrap_dim(dim, a.ndim, "kthvalue")
+    check_nonempty(a, axis, "kthvalue")
     if not 1 <= k <= (a.shape[axis] if a.ndim else 1):
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {axis}")
     if not a.ndim:
@@ -89,7 +97,9 @@ def _median(name: str, result: Any, op: Any, doc: str) -> Any:
         a = input._a
         if dim is None:
             if not a.size:
-                return wrap(np.array(math.nan if a.dtype.kind in "fV" else np.iinfo(a.dtype).min).astype(a.dtype))
+                if a.dtype.kind in "fV":
+                    return p.add(_sum(input), math.nan)
+                return wrap(np.array(np.iinfo(a.dtype).min, a.dtype))
             flat = apply(reshape, input, shape=(a.size,))
             value = take_one(flat, apply(op, flat, axis=0), 0, False, result)[0]
             return share_evenly(flat, apply(e.eq, flat, value), value)
@@ -110,7 +120,9 @@ median = _median(
     ix.median_index,
     "Give the middle element (the lower of two), of all or as (values, indices) along a dimension; NaN if there is one.",
 )
-nanmedian = _median("nanmedian", return_types.nanmedian, ix.nanmedian_index, "Give the median of the elements that are not NaN.")
+nanmedian = _median(
+    "nanmedian", return_types.nanmedian, ix.nanmedian_index, "Give the median of the elements that are not NaN."
+)
 
 
 @function("mode")
@@ -140,7 +152,9 @@ def _quantile(input: Any, q: Any, dim: Any, keepdim: bool, interpolation: str, n
     if q._a.dtype != input._a.dtype:
         raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
     if interpolation not in _WAYS:
-        raise RuntimeError(f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}")
+        raise RuntimeError(
+            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}"
+        )
     if not input._a.size:
         raise RuntimeError(f"{name}() input tensor must be non-empty")
     if not ((q._a >= 0) & (q._a <= 1)).all():
@@ -187,7 +201,11 @@ def _between(ordered: Any, q: Any, interpolation: str, skip: bool) -> Any:
     weight = 0.5 if interpolation == "midpoint" else apply(e.sub, ranks, wrap(low_rank))
     if interpolation == "midpoint":
         return p.add(low, p.mul(p.sub(high, low), weight))
-    return p.lerp(low, high, weight)
+    if np.isfinite(low._a).all() and np.isfinite(high._a).all():
+        return p.lerp(low, high, weight)
+    # from the nearer end, so that infinity times zero does not arise
+    step = p.sub(high, low)
+    return p.where(weight < 0.5, p.add(low, p.mul(step, weight)), p.sub(high, p.mul(step, p.rsub(weight, 1))))
 
 
 def _at(ordered: Any, ranks: Any) -> Any:
@@ -219,12 +237,20 @@ def _sortable(a: Any) -> Any:
 
 
 @function("unique", out=False)
-def unique(input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: Any = None) -> Any:
+def unique(
+    input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: Any = None
+) -> Any:
     """Give the distinct elements, or slices along a dimension, in order; on request where each went, and how many there were."""
     check_input(input, False, "unique")
     a = _sortable(input._a)
     axis = None if dim is None else wrap_dim(dim, a.ndim, "unique")
-    values, inverse, counts = np.unique(a if a.ndim or axis is None else a.reshape(1), return_inverse=True, return_counts=True, axis=axis, equal_nan=False)
+    values, inverse, counts = np.unique(
+        a if a.ndim or axis is None else a.reshape(1),
+        return_inverse=True,
+        return_counts=True,
+        axis=axis,
+        equal_nan=False,
+    )
     inverse = inverse.reshape(a.shape) if axis is None else inverse.reshape(-1)
     return _results([values.astype(input._a.dtype), inverse, counts], return_inverse, return_counts)
 
@@ -236,7 +262,7 @@ def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: 
     a = _sortable(input._a)
     axis = 0 if dim is None else wrap_dim(dim, a.ndim, "unique_consecutive")
     lines = a.reshape(-1) if dim is None else np.atleast_1d(np.moveaxis(a, axis, 0))
-    changed = (lines[1:] != lines[:-1]).reshape(max(len(lines) - 1, 0), -1).any(1)
+    changed = (lines[1:] != lines[:-1]).any(axis=tuple(range(1, lines.ndim)))
     first = np.concatenate([[True], changed]) if len(lines) else np.zeros(0, np.bool_)
     inverse = np.cumsum(first) - 1
     starts = np.flatnonzero(first)
@@ -254,12 +280,14 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     check_input(input, False, "bincount")
     a = input._a
     if a.dtype.kind not in "iu":
-        raise RuntimeError(f'"bincount_cpu" not implemented for \'{type_name(a.dtype)}\': convert the input to an integer dtype')
+        raise NotImplementedError(
+            f"\"bincount_cpu\" not implemented for '{type_name(a.dtype)}': convert the input to an integer dtype"
+        )
     if a.ndim != 1 or (a.size and a.min() < 0):
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     if minlength < 0:
         raise RuntimeError("minlength should be >= 0")
-    if weights is None:
+    if weights is None or not a.size:
         return wrap(np.bincount(a, minlength=minlength).astype(np.int64))
     if weights._a.shape != a.shape:
         raise RuntimeError("weights should be 1-d and have the same length as input")
@@ -275,7 +303,9 @@ def histc(input: Any, bins: int = 100, min: Any = 0, max: Any = 0) -> Any:
         raise RuntimeError("bins must be > 0")
     a = _sortable(input._a)
     if a.dtype.kind not in "f":
-        raise RuntimeError(f'"histogram_cpu" not implemented for \'{type_name(input._a.dtype)}\': convert the input to a floating dtype')
+        raise NotImplementedError(
+            f"\"histogram_cpu\" not implemented for '{type_name(input._a.dtype)}': convert the input to a floating dtype"
+        )
     low, high = float(min), float(max)
     if low == high and a.size:
         low, high = float(a.min()), float(a.max())
@@ -292,13 +322,21 @@ def histc(input: Any, bins: int = 100, min: Any = 0, max: Any = 0) -> Any:
 
 @function("searchsorted", method=False)
 def searchsorted(
-    sorted_sequence: Any, input: Any, *, out_int32: bool = False, right: bool = False, side: str | None = None, sorter: Any = None
+    sorted_sequence: Any,
+    input: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Any = None,
 ) -> Any:
     """Give where in the sorted last dimension each value would be put in: before equal ones, or (``right``) after them."""
     if side is not None and side not in ("left", "right"):
         raise RuntimeError(f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
     if side == "left" and right:
-        raise RuntimeError("torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True")
+        raise RuntimeError(
+            "torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True"
+        )
     side = side or ("right" if right else "left")
     s = _sortable(sorted_sequence._a)
     if sorter is not None:
@@ -312,7 +350,10 @@ def searchsorted(
                 "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and input value tensor must match, "
                 f"but we got boundaries tensor {list(s.shape)} and input value tensor {list(v.shape)}"
             )
-        rows = [np.searchsorted(x, y, side) for x, y in zip(s.reshape(-1, s.shape[-1]), v.reshape(-1, v.shape[-1]), strict=True)]
+        rows = [
+            np.searchsorted(x, y, side)
+            for x, y in zip(s.reshape(-1, s.shape[-1]), v.reshape(-1, v.shape[-1]), strict=True)
+        ]
         found = np.array(rows).reshape(v.shape)
     return wrap(np.asarray(found, np.int32 if out_int32 else np.int64))
 
@@ -330,5 +371,3 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     """Tell which elements are among ``test_elements``."""
     a, b = (_sortable(x._a) if isinstance(x, BaseTensor) else np.asarray(scalar(x)) for x in (elements, test_elements))
     return wrap(np.asarray(np.isin(a, b, assume_unique=assume_unique, invert=invert)))
-
-

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...data.collate import default_collate, default_convert
 from ...data.iterators import LoaderIterator as _BaseDataLoaderIter
 from ...data.iterators import SingleProcessIterator as _SingleProcessDataLoaderIter
@@ -16,3 +18,11 @@ __all__ = [
     "default_convert",
     "get_worker_info",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "_MultiProcessingDataLoaderIter":  # brings multiprocessing with it
+        from ...data.multiprocess import MultiProcessIterator
+
+        return MultiProcessIterator
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import random as streams
 from ..core import TensorType
-from .derive import plain
+from ..ops.derive import plain
 
 KINDS: dict[str, Any] = {
     "uniform": streams.uniform,
