@@ -54,7 +54,9 @@ def indices(draw: Any, shape: tuple[int, ...]) -> Any:
     d = 0
     while d < len(shape):
         kind = draw(
-            st.sampled_from(["int", "slice", "slice", "array", "list", "mask", "mask2", "none", "ellipsis", "bool", "end"])
+            st.sampled_from(
+                ["int", "slice", "slice", "array", "list", "mask", "mask2", "none", "ellipsis", "bool", "end"]
+            )
         )
         n = shape[d]
         if kind == "int":
@@ -227,7 +229,7 @@ def has_repeats(shape: tuple[int, ...], index: Any) -> bool:
     return not isinstance(places, Exception) and places.unique().numel() < places.numel()
 
 
-# -- the functions ---------------------------------------------------------------------------------------------------------
+# -- the functions ------------------------------------------------------------------------------
 def longs(t: Any, *values: Any) -> Any:
     """Give an integer tensor."""
     return t.tensor(np.array(values, np.int64))
@@ -267,7 +269,9 @@ TABLE: dict[str, Any] = {
         for own in (True, False)
     },
     "scatter_reduce ties": lambda t, x, y: (x * 0).scatter_reduce(1, longs(t, [0, 0, 1]), y[:1, :3] * 0, "amax"),
-    "scatter_reduce zeros": lambda t, x, y: x.scatter_reduce(1, longs(t, [0, 0, 1]), y[:1, :3] * t.tensor([0.0, 0, 1]).double(), "prod"),
+    "scatter_reduce zeros": lambda t, x, y: x.scatter_reduce(
+        1, longs(t, [0, 0, 1]), y[:1, :3] * t.tensor([0.0, 0, 1]).double(), "prod"
+    ),
     "scatter_reduce bad": lambda t, x, y: x.detach().scatter_reduce(1, longs(t, [0]), y.detach(), "foo"),
     "index_select": lambda t, x, y: x.index_select(1, longs(t, 3, 0, 0)),
     "index_select 0-d": lambda t, x, y: t.index_select(x, 0, t.tensor(1)),
@@ -314,6 +318,11 @@ TABLE: dict[str, Any] = {
     "take_along_dim sorted": lambda t, x, y: x.take_along_dim(x.argsort(1), dim=1),
     "index_reduce": lambda t, x, y: x.index_reduce(0, longs(t, 0, 0, 2), y, "mean"),
     "index_reduce amax": lambda t, x, y: x.index_reduce(0, longs(t, 0, 0, 2), y, "amax", include_self=False),
+    "select_scatter": lambda t, x, y: x.select_scatter(y[0], 0, -1),
+    "select_scatter far": lambda t, x, y: x.select_scatter(y[0], 0, 3),
+    "select_scatter shape": lambda t, x, y: x.select_scatter(y, 0, 1),
+    "slice_scatter": lambda t, x, y: t.slice_scatter(x, y[:, :2], 1, 0, 4, 2),
+    "diagonal_scatter": lambda t, x, y: x.diagonal_scatter(y[0, :3], 1),
     "nonzero": lambda t, x, y: (x > 0).nonzero(),
     "nonzero tuple": lambda t, x, y: t.nonzero(x > 0, as_tuple=True)[1],
     "nonzero 0-d": lambda t, x, y: t.tensor(1.0).nonzero(),

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from parity.nn_helpers import drawn, same  # noqa: E402  (below the check for torch)
+from parity.nn_helpers import drawn, same
 
 SHAPES = ((3, 4), (2, 4, 3), (4,))
 ROUNDED = {"hardsigmoid": 1e-7, "Hardsigmoid": 1e-7}  # torch's 1/6 is a float32 whatever the dtype

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from parity.nn_helpers import drawn, same  # noqa: E402  (below the check for torch)
+from parity.nn_helpers import drawn, same
 
 X, Y = drawn((4, 5), 1), drawn((4, 5), 2)
 P, Q = drawn((4, 5), 3, 0.05, 0.95), drawn((4, 5), 4, 0.05, 0.95)

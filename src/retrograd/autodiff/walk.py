@@ -54,7 +54,7 @@ class Arrays:
         if r.shape != want.shape:
             if node.op is None or not node.op.broadcasts:
                 raise _misfit(node, r, want)
-            r = sum_to.numpy(r, shape=want.shape)
+            r = np.asarray(sum_to.numpy(r, shape=want.shape))  # a sum down to one element is not an array in NumPy
         return r
 
     @staticmethod
@@ -179,9 +179,14 @@ def pullback(
         for root, seed in zip(roots, seeds, strict=True):
             if path is None or root in path:
                 _arrive(pending, heap, root, seed, False, as_tensors)
+        plain = not as_tensors and path is None and anomaly is None
         while heap:
             node, g, owned = pending.pop(-heappop(heap))
             hooks = node.hooks
+            if plain and hooks is None and node.op is not PICK:
+                _step(pending, heap, node, g, leaf, retain)
+                g = None
+                continue
             if hooks is not None:
                 g, owned = _run_hooks(hooks, node, g, owned, as_tensors)
             op = node.op
@@ -190,63 +195,31 @@ def pullback(
                     g = g.copy()
                 captured[node] = g
                 owned = False
+            if hooks is not None and hooks.pre:
+                g, owned = _before(hooks, node, g, as_tensors), False
             if op is None:
                 if leaf is not None:
                     leaf(node, g, owned)
+                    if hooks is not None and hooks.post:
+                        _after(hooks, node, [], g, as_tensors)
                 continue
             if op is PICK:
                 _arrive_picked(pending, heap, node, g, as_tensors)
                 continue
-            inputs = node.inputs
-            if op.reverse is not None:
-                needs = [n is not None and n.requires_grad and (path is None or n in path) for n in inputs]
-                results = op.reverse(node, g, needs, as_tensors)
+            watched = anomaly is not None or (hooks is not None and bool(hooks.post))
+            results = _pulled(pending, heap, node, g, path, mode, watched)
+            if watched:
                 if hooks is not None and hooks.post:
-                    results = _post(hooks, results, g, as_tensors)
-                for i, (n, need, r) in enumerate(zip(inputs, needs, results, strict=True)):
-                    if need and r is not None:
-                        if anomaly is not None:
+                    results = _after(hooks, node, results, g, as_tensors)
+                if anomaly is not None:
+                    for i, (_, r, _) in enumerate(results):
+                        if r is not None:
                             anomaly.walked(node, i, r)
-                        _arrive(pending, heap, n, mode.fit(r, n, node), False, as_tensors)
-            else:
-                if g.__class__ is list:
-                    raise RuntimeError(f"{op.name} has one result")
-                xs, out = mode.values(node)
-                if node.dtype.kind == "c" and op.conjugates:
-                    xs, out = [mode.conjugate(x) for x in xs], mode.conjugate(out)
-                rules = op.vjp
-                many = rules.__class__ is not list
-                slow = anomaly is not None or (hooks is not None and bool(hooks.post))
-                for i, n in enumerate(inputs):
-                    if n is None or not n.requires_grad or (path is not None and n not in path):
-                        continue
-                    if op.add_into is not None and i == 0 and not as_tensors and not slow:
-                        if n.op is not PICK:
-                            _add_into(pending, heap, n, node, g, xs)
-                        else:
-                            buffer = np.zeros(n.shape, n.dtype)
-                            op.add_into(buffer, g, xs, node.attrs)
-                            _arrive(pending, heap, n, buffer, True, False)
-                        continue
-                    rule = rules if many else rules[i]
-                    if rule is None:
-                        continue
-                    r = rule.call(g, node, xs, out, i)
-                    if r is None:
-                        continue
-                    fresh = r is not g and r.__class__ is _ndarray
-                    r = mode.fit(r, n, node)
-                    if slow:
-                        if anomaly is not None:
-                            anomaly.walked(node, i, r)
-                        if hooks is not None and hooks.post:
-                            shown = [None] * len(inputs)
-                            shown[i] = r
-                            r, fresh = mode.fit(_post(hooks, shown, g, as_tensors)[i], n, node), False
-                    _arrive(pending, heap, n, r, fresh and r.base is None and r is not out, as_tensors)
-                    r = None
-            g = None
-            if not retain:
+            for n, r, fresh in results:
+                if r is not None:
+                    _arrive(pending, heap, n, r, fresh, as_tensors)
+            g = results = r = None
+            if not retain and (node.saved or node.out is not None):
                 node.saved = FREED
                 node.out = None
         return [] if wanted is None else [captured.get(n) for n in wanted]
@@ -255,16 +228,169 @@ def pullback(
         quiet_off(token)
 
 
-def _post(hooks: Any, results: Any, g: Any, as_tensors: bool) -> Any:
-    """Run a node's own hooks on the gradients of its inputs."""
-    tensors = lambda v: None if v is None else v if isinstance(v, BaseTensor) else wrap(v)  # noqa: E731
-    given = tuple(tensors(r) for r in results)
-    upstream = tuple(tensors(v) for v in (g if g.__class__ is list else [g]))
+def _step(pending: dict[int, Any], heap: list[int], node: Node, g: Any, leaf: Any, retain: bool) -> None:
+    """Pass a gradient through one node, on raw arrays, with nobody watching: what nearly every node of a backward walk does."""
+    if node.op.reverse is not None:  # type: ignore[union-attr]
+        _step_whole(pending, heap, node, g, leaf, retain)
+        return
+    saved = node.saved
+    xs: Any = ()
+    if saved:
+        if saved is FREED:
+            raise _freed(node)
+        xs = []
+        for entry in saved:
+            if entry.__class__ is tuple:
+                if entry[1].version != entry[2]:
+                    raise modified(node, entry, f"input {len(xs)}")
+                xs.append(entry[0])
+            else:
+                xs.append(entry)
+    out = node.out
+    if out is not None:
+        if out[1].version != out[2]:
+            raise modified(node, out, "output 0")
+        out = out[0]
+    op: Any = node.op
+    if node.dtype.kind == "c" and op.conjugates:
+        xs, out = [Arrays.conjugate(x) for x in xs], Arrays.conjugate(out)
+    rules = op.vjp
+    i = 0
+    for n in node.inputs:
+        if n is not None and n.requires_grad:
+            if i == 0 and op.add_into is not None and n.op is not PICK:
+                _add_into(pending, heap, n, node, g, xs)
+                i = 1
+                continue
+            rule = rules[i] if rules.__class__ is list else rules
+            r = rule.call(g, node, xs, out, i) if rule is not None else None
+            if r is not None:
+                fresh = r is not g
+                if r.__class__ is not _ndarray or r.dtype is not n.dtype or r.shape != n.shape:
+                    r = Arrays.fit(r, n, node)
+                fresh = fresh and r.base is None and r is not out
+                if n.op is None and leaf is not None and n.hooks.quiet:
+                    leaf(n, r, fresh)
+                else:
+                    _arrive(pending, heap, n, r, fresh, False)
+        i += 1
+    if not retain and (saved or out is not None):
+        node.saved = FREED
+        node.out = None
+
+
+def _pulled(pending: dict[int, Any], heap: list[int], node: Node, g: Any, path: Any, mode: Any, watched: bool) -> list[Any]:
+    """Give (node, gradient, whether it is ours to write into) for each input of a node; None where there is no gradient."""
+    op: Any = node.op
+    inputs = node.inputs
+    as_tensors = mode.as_tensors
+    needs = [n is not None and n.requires_grad and (path is None or n in path) for n in inputs]
+    if op.reverse is not None:
+        given = op.reverse(node, g, needs, as_tensors)
+        return [
+            (n, mode.fit(r, n, node) if need and r is not None else None, False)
+            for n, need, r in zip(inputs, needs, given, strict=True)
+        ]
+    if g.__class__ is list:
+        raise RuntimeError(f"{op.name} has one result")
+    xs, out = mode.values(node)
+    if node.dtype.kind == "c" and op.conjugates:
+        xs, out = [mode.conjugate(x) for x in xs], mode.conjugate(out)
+    rules = op.vjp
+    results: list[Any] = []
+    for i, n in enumerate(inputs):
+        r, fresh = None, False
+        if needs[i]:
+            if i == 0 and op.add_into is not None and not as_tensors and not watched and n.op is not PICK:
+                _add_into(pending, heap, n, node, g, xs)
+            else:
+                rule = rules[i] if rules.__class__ is list else rules
+                r = rule.call(g, node, xs, out, i) if rule is not None else None
+                if r is not None:
+                    fresh = r is not g and r.__class__ is _ndarray
+                    r = mode.fit(r, n, node)
+                    fresh = fresh and r.base is None and r is not out
+        results.append((n, r, fresh))
+    return results
+
+
+def _after(hooks: Any, node: Node, results: list[Any], g: Any, as_tensors: bool) -> list[Any]:
+    """Run a node's own hooks on the gradients of its inputs, all together."""
+    given = tuple([None if r is None else r if as_tensors else wrap(r) for _, r, _ in results])
+    upstream = _upstream(g, as_tensors)
     for hook in list(hooks.post.values()):
         new = hook(given, upstream)
-        if new is not None:
-            given = tuple(new) if isinstance(new, (tuple, list)) else (new,)
-    return [None if r is None else (r if as_tensors else r._a) for r in given]
+        if new is None:
+            continue
+        new = tuple(new) if isinstance(new, (tuple, list)) else (new,)
+        if len(new) != len(given):
+            raise RuntimeError(f"hook '{_name(hook)}' has returned an incorrect number of values (got {len(new)}, but expected {len(given)})")
+        for before, after, (n, _, _) in zip(given, new, results, strict=True):
+            _check_replaced(hook, before, after, n)
+        given = new
+    return [(n, None if v is None or r is None else v if as_tensors else v._a, False) for (n, r, _), v in zip(results, given, strict=True)]
+
+
+def _before(hooks: Any, node: Node, g: Any, as_tensors: bool) -> Any:
+    """Run the hooks that see the gradients of a node's results before its rules do."""
+    upstream = _upstream(g, as_tensors)
+    for hook in list(hooks.pre.values()):
+        new = hook(upstream)
+        if new is None:
+            continue
+        new = tuple(new) if isinstance(new, (tuple, list)) else (new,)
+        if len(new) != len(upstream):
+            raise RuntimeError(f"hook '{_name(hook)}' has returned an incorrect number of values (got {len(new)}, but expected {len(upstream)})")
+        for before, after in zip(upstream, new, strict=True):
+            _check_replaced(hook, before, after, node)
+        upstream = new
+    back = [None if v is None else v if as_tensors else v._a for v in upstream]
+    return back if g.__class__ is list else back[0]
+
+
+def _upstream(g: Any, as_tensors: bool) -> tuple[Any, ...]:
+    """Give gradients as Tensors, for hooks to look at."""
+    return tuple([None if v is None else v if as_tensors else wrap(v) for v in (g if g.__class__ is list else [g])])
+
+
+def _name(hook: Any) -> str:
+    return getattr(hook, "__name__", None) or type(hook).__name__
+
+
+def _check_replaced(hook: Any, before: Any, after: Any, node: Any) -> None:
+    """Check that a hook gave a gradient of the type that it was shown."""
+    if after is None or after is before:
+        return
+    if not isinstance(after, BaseTensor):
+        raise TypeError(f"hook '{_name(hook)}' returned a {type(after).__name__}: it returns None or the new gradient, a Tensor")
+    if before is None:
+        raise RuntimeError(f"can't replace a None gradient with a non-None value (hook '{_name(hook)}' of {node.name()})")
+    if after._a.shape != before._a.shape:
+        raise RuntimeError(f"hook '{_name(hook)}' has changed the size of value: {list(before._a.shape)} to {list(after._a.shape)}")
+    if after._a.dtype != before._a.dtype:
+        raise RuntimeError(f"hook '{_name(hook)}' has changed the type of value (was {before._a.dtype}, got {after._a.dtype})")
+
+
+def _step_whole(pending: dict[int, Any], heap: list[int], node: Node, g: Any, leaf: Any, retain: bool) -> None:
+    """Pass a gradient through a node whose op gives all its gradients at once."""
+    op: Any = node.op
+    inputs = node.inputs
+    results = op.reverse(node, g, [n is not None and n.requires_grad for n in inputs], False)
+    owned = op.fresh
+    for i, n in enumerate(inputs):
+        r = results[i]
+        if r is not None and n is not None and n.requires_grad:
+            fresh = owned is not None and owned[i]
+            if r.__class__ is not _ndarray or r.dtype is not n.dtype or r.shape != n.shape:
+                r, fresh = Arrays.fit(r, n, node), False
+            fresh = fresh and r.base is None
+            if n.op is None and leaf is not None and n.hooks.quiet:
+                leaf(n, r, fresh)
+            else:
+                _arrive(pending, heap, n, r, fresh, False)
+    if not retain:
+        node.saved = FREED
+        node.out = None
 
 
 def _arrive(pending: dict[int, Any], heap: list[int], node: Node, g: Any, owned: bool, as_tensors: bool) -> None:
@@ -316,35 +442,23 @@ def _add_into(pending: dict[int, Any], heap: list[int], target: Node, node: Node
 
 def _run_hooks(hooks: Any, node: Node, g: Any, owned: bool, as_tensors: bool) -> tuple[Any, bool]:
     """Show a gradient to the hooks of its tensor, in the order they were registered, then keep it if it is to be retained."""
-    if hooks.pre:
-        upstream = tuple(None if v is None else v if as_tensors else wrap(v) for v in (g if g.__class__ is list else [g]))
-        for hook in list(hooks.pre.values()):
-            new = hook(upstream)
-            if new is not None:
-                upstream = tuple(new) if isinstance(new, (tuple, list)) else (new,)
-        back = [None if v is None else v if as_tensors else v._a for v in upstream]
-        g, owned = (back if g.__class__ is list else back[0]), False
-    if hooks.tensor:
-        for hook in list(hooks.tensor.values()):
-            if not as_tensors and not g.flags.writeable:
-                g = g.copy()
-            shown = g if as_tensors else wrap(g)
-            token = quiet_on(_quiet)
-            try:
-                r = hook(shown)
-            finally:
-                quiet_off(token)
-            owned = False
-            if r is not None:
-                if not isinstance(r, BaseTensor):
-                    raise TypeError(f"hook returned a {type(r).__name__}: a tensor hook returns None or the new gradient, a Tensor")
-                if r._a.shape != node.shape:
-                    raise RuntimeError(f"hook '{getattr(hook, '__name__', hook)}' has changed the size of value: {list(node.shape)} to {list(r._a.shape)}")
-                g = r if as_tensors else r._a
+    if g.__class__ is list:
+        return g, owned
+    for hook in list(hooks.tensor.values()):
+        if not as_tensors and not g.flags.writeable:
+            g = g.copy()
+        shown = g if as_tensors else wrap(g)
+        r = hook(shown)
+        owned = False
+        if r is not None:
+            _check_replaced(hook, shown, r, node)
+            g = r if as_tensors else r._a
     if hooks.retain is not None:
         tensor = hooks.retain()
         if tensor is not None:
-            tensor._grad = g if as_tensors else wrap(g if g.flags.writeable else g.copy())
+            old = tensor._grad
+            kept = g if as_tensors else wrap(g if g.flags.writeable else g.copy())
+            tensor._grad = kept if old is None else add(old, kept)
             owned = False
     return g, owned
 
@@ -383,11 +497,10 @@ def _push(node: Node, ts: list[Any]) -> Any:
     if op is PICK:
         many = ts[0]
         return None if many is None else many[node.attrs["index"]]
-    if op.forward is not None and op.vjp is not None and op.jvp is None:
-        full = [t if t is not None else _zero_tangent(node, i) for i, t in enumerate(ts)]
-        return op.forward(node, full, (), None)
     if op.forward is not None:
-        return op.forward(node, ts, *Tensors.values(node))
+        if op.family == "linear":  # linear in all its inputs together
+            ts = [t if t is not None else _zero_tangent(node, i) for i, t in enumerate(ts)]
+        return op.forward(node, ts, (), None)
     xs, out = Tensors.values(node)
     total = None
     for i, t in enumerate(ts):

@@ -99,6 +99,9 @@ def apply(op: Op, *xs: Any, **attrs: Any) -> Any:
             else:
                 t._base, t._steps = x._base, (*x._steps, (op, attrs))
                 t._seen = x._seen
+        else:
+            # no history is kept here, but a later write with history must know what it writes to (see `check_writable`)
+            t._seen = x if x._base is not None or x._a is x._s.root else getattr(x, "_seen", x)
     else:
         s = _new(Storage)
         s.root = a
@@ -327,7 +330,10 @@ def check_writable(x: Any, name: str, overlap: bool = False) -> None:
             f"or use the out-of-place form){at(here())}"
         )
     base = x._base
-    if base is not None:
+    if base is None:
+        if a is not x._s.root and node is None:
+            _check_silent_view(x, name)
+    else:
         if base._node is not x._seen:
             refresh(x)
         n = base._node
@@ -343,6 +349,19 @@ def check_writable(x: Any, name: str, overlap: bool = False) -> None:
                 f"that returns multiple views. Such functions do not allow the output views to be modified inplace. "
                 f"You should replace the inplace operation by an out-of-place one.{at(here())}"
             )
+
+
+def _check_silent_view(x: Any, name: str) -> None:
+    """Refuse a write with history to a view that was made without: its base would not learn of it."""
+    base = getattr(x, "_seen", None)
+    if not isinstance(base, BaseTensor):
+        return
+    owner = base if base._base is None else base._base
+    if owner._node is not None and owner._node.requires_grad:
+        raise RuntimeError(
+            f"A view was created in no_grad mode and is being modified inplace with grad mode enabled ({name}). Its base requires grad "
+            f"and would not learn of the write. Put both the view and the write inside the no_grad block, or both outside.{at(here())}"
+        )
 
 
 def assign(x: Any, r: Any, name: str, keep_old: bool = False) -> Any:
@@ -371,16 +390,29 @@ def assign(x: Any, r: Any, name: str, keep_old: bool = False) -> Any:
     storage.written = (name, here())
     if node is not None and node.out is not None and node.out is not FREED and node.out[0] is r._a:
         node.out = (x._a, storage, storage.version)
+    before = x._node
     if x._base is not None:
         _rebind(x._base, VIEW_WRITE, old, node, {"steps": x._steps}, r)
         refresh(x)
+        if old is not None and old.hooks is not None:
+            _move_retained(old, x._base)
     elif not mode.grad and old is not None and old.requires_grad:
         _rebind(x, STRAIGHT, old, node, {}, r)
     elif keep_old or node is None or not node.requires_grad:
         _rebind(x, VIEW_WRITE, old, node, {"steps": ()}, r)
     else:
         x._node = node
+    if before is not None and before.hooks is not None:
+        _move_retained(before, x)
     return x
+
+
+def _move_retained(before: Node, x: Any) -> None:
+    """Let ``retain_grad`` follow a tensor to its new node; its other hooks stay with the old value."""
+    retain = before.hooks.retain
+    if retain is not None and retain() is x and x._node is not None and x._node.requires_grad:
+        before.hooks.retain = None
+        x._node.hook_table().retain = retain
 
 
 def _rebind(x: Any, op: Op, old: Node | None, new: Node | None, attrs: dict[str, Any], r: Any) -> None:

@@ -142,7 +142,7 @@ def set_default_dtype(d: dtype) -> None:
 
 # torch's lattice: within a category the wider wins, bfloat16 with float16 gives float32,
 # an unsigned byte with a signed type of its size gives the next wider signed type.
-_INT_ORDER = (bool_, uint8, int8, int16, int32, int64)
+_BARE = (uint16, uint32, uint64)  # these meet floating-point numbers only
 
 
 def promote_types(a: dtype, b: dtype) -> dtype:
@@ -158,6 +158,8 @@ def promote_types(a: dtype, b: dtype) -> dtype:
         return a
     if a.category < b.category:
         a, b = b, a
+    if a.category != FLOATING and (a in _BARE or b in _BARE):
+        raise RuntimeError(f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {a} and {b}")
     if a.category != b.category:
         if a.category == COMPLEX and b.category == FLOATING:
             return promote_types(a, b.to_complex())
@@ -167,12 +169,10 @@ def promote_types(a: dtype, b: dtype) -> dtype:
             return float32
         return a if a.itemsize > b.itemsize else b
     if a.category == COMPLEX:
-        return a if a.itemsize > b.itemsize else b
+        return b if a is complex32 or b.itemsize > a.itemsize else a
     if a.is_signed == b.is_signed:
         return a if a.itemsize > b.itemsize else b
     signed, unsigned = (a, b) if a.is_signed else (b, a)
-    if unsigned is not uint8:
-        raise RuntimeError(f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {a} and {b}")
     return int16 if signed is int8 else signed
 
 

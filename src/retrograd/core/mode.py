@@ -43,15 +43,7 @@ class _Switch:
 
             @functools.wraps(fn)
             def generator(*args: Any, **kwargs: Any) -> Any:
-                steps = fn(*args, **kwargs)
-                sent: Any = None
-                while True:
-                    try:
-                        with self._clone():
-                            item = steps.send(sent)
-                    except StopIteration as stop:
-                        return stop.value
-                    sent = yield item
+                return (yield from _stepped(fn(*args, **kwargs), self._clone))
 
             return generator
 
@@ -70,6 +62,27 @@ class _Switch:
 
     def __exit__(self, *exc: Any) -> None:
         raise NotImplementedError
+
+
+def _stepped(steps: Any, switch: Any) -> Any:
+    """Run each step of a generator under the switch, and the caller's code between the steps outside it."""
+    resume: Any = lambda: next(steps)
+    while True:
+        try:
+            with switch():
+                item = resume()
+        except StopIteration as stop:
+            return stop.value
+        try:
+            sent = yield item
+        except GeneratorExit:
+            with switch():
+                steps.close()
+            raise
+        except BaseException as error:
+            resume = functools.partial(steps.throw, error)
+        else:
+            resume = functools.partial(steps.send, sent)
 
 
 class no_grad(_Switch):

@@ -102,7 +102,21 @@ class Node:
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """The nodes that this one's gradients go to, with output numbers."""
-        return tuple((n if n is not None and n.requires_grad else None, 0) for n in self.inputs)
+        return tuple(_edge(n) for n in self.inputs)
+
+    @property
+    def variable(self) -> Any:
+        """The leaf that this node accumulates into."""
+        if self.op is not None or self.hooks is None or self.hooks.owner is None:
+            raise AttributeError(f"{self.name()} has no attribute 'variable': only the node of a leaf has one")
+        return self.hooks.owner()
+
+    def __getattr__(self, name: str) -> Any:
+        # what a custom Function's forward put on its ctx is found on its grad_fn, as in torch
+        attrs = object.__getattribute__(self, "attrs") if name != "attrs" else {}
+        if "ctx" in attrs and not name.startswith("__"):
+            return getattr(attrs["ctx"], name)
+        raise AttributeError(f"{type(self).__name__!r} object ({self.name()}) has no attribute {name!r}")
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -141,6 +155,11 @@ class Hooks:
         self.owner: Any = None  # weak reference to the leaf tensor
         self.metadata: dict[str, Any] = {}
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nobody has to be told before the whole gradient has arrived."""
+        return not (self.tensor or self.pre or self.post or self.accumulated or self.retain)
+
     def add(self, kind: str, hook: Any) -> Handle:
         """Register a hook and give the handle that removes it."""
         table = getattr(self, kind)
@@ -169,10 +188,21 @@ class Handle:
         self.remove()
 
 
+def _edge(node: Node | None) -> tuple[Node | None, int]:
+    """Give where a gradient goes: the node that made a value, and which of its results the value is."""
+    if node is None or not node.requires_grad:
+        return None, 0
+    if node.op is not None and node.op.name == "pick":
+        return node.inputs[0], node.attrs["index"]
+    return node, 0
+
+
 def backward_name(node: Node) -> str:
     """Give the name torch would print for a node's grad_fn."""
     if node.op is None:
-        return "AccumulateGrad"
+        return "torch::autograd::AccumulateGrad"
+    if "cls" in node.attrs:
+        return f"{node.attrs['cls'].__name__}Backward"
     shown = node.op.shown or "".join(part.capitalize() for part in node.op.name.strip("_").split("_"))
     return shown if shown.endswith(("Backward", "Backward0")) or shown == "CopySlices" else f"{shown}Backward0"
 

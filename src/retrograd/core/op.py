@@ -156,6 +156,8 @@ class Op:
         self.leaves_kind = True  # the result may be of integers or bools although the inputs are not
         self.plans: dict[int, Plan] = {}
         self.add_into: Any = None  # (buffer, g, arrays, attrs): add the first input's gradient into an array of its shape
+        self.inline: Any = None  # (types, attrs) -> a NumPy expression of {0}, {1}, ..., or None: the same meaning with fewer calls
+        self.fresh: Any = None  # for each gradient that ``reverse`` gives, whether the array is the walk's to keep
         self.reverse: Any = None  # replaces the rules: (node, g, wanted, as_tensors) -> list of gradients
         self.forward: Any = None  # replaces the tangent rules: (node, tangents, values, out) -> tangent
         REGISTRY[name] = self

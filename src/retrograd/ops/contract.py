@@ -85,3 +85,15 @@ linear_layer = general(
     shown="AddmmBackward0",
 )
 linear_layer.conjugates = True
+
+
+def _matrices(*types: TensorType) -> bool:
+    return all(len(t.shape) == 2 and t.dtype.itemsize > 2 for t in types)
+
+
+# the same products as plain NumPy expressions, for composed functions of matrices
+matmul.inline = lambda types, attrs: "dot({0}, {1})" if _matrices(*types) else None
+weight_product.inline = lambda types, attrs: "dot({0}.T, {1})" if _matrices(*types) else None
+linear_layer.inline = lambda types, attrs: (
+    None if not _matrices(*types[:2]) else "dot({0}, {1}.T)" if len(types) == 2 else "add_to(dot({0}, {1}.T), {2})"
+)

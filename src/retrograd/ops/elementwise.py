@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core import BaseTensor, TensorType, typeof
 from . import special
+from .choose import rectify, select
 from .derive import CASES, POSITIVE, UNIT, elementwise, general, linear
 
 TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
@@ -23,8 +24,8 @@ def _scalar(x: Any) -> bool:
 
 
 def _cast(x: Any, *, dtype: Any) -> Any:
-    if x.dtype.kind == "c" and np.dtype(dtype).kind != "c":
-        x = x.real
+    if x.dtype.kind == "c" and dtype.kind != "c":
+        return x != 0 if dtype.kind == "b" else x.real.astype(dtype)
     return x.astype(dtype)
 
 
@@ -39,8 +40,13 @@ def _half(d: Any) -> Any:
     return np.dtype(f"f{d.itemsize // 2}") if d.kind == "c" else d
 
 
-real_part = linear("real", lambda x: x.real.copy(), type=lambda x: TensorType(x.shape, _half(x.dtype)), transpose=lambda g: g, samples=CASES[1])
-imag_part = linear("imag", lambda x: x.imag.copy(), type=lambda x: TensorType(x.shape, _half(x.dtype)), transpose=lambda g: g * 1j, samples=({"shapes": ((3, 4),), "dtype": "complex128"},))
+def _part_type(x: TensorType) -> TensorType:
+    return TensorType(x.shape, _half(x.dtype))
+
+
+COMPLEX: tuple[dict[str, Any], ...] = ({"shapes": ((3, 4),), "dtype": "complex128"},)
+real_part = linear("real", lambda x: x.real, type=_part_type, transpose=lambda g: g, view=True, samples=CASES[1])
+imag_part = linear("imag", lambda x: x.imag, type=_part_type, transpose=lambda g: g * 1j, view=True, samples=COMPLEX)
 
 
 def like(mask: Any, x: Any) -> Any:
@@ -79,8 +85,11 @@ sign = elementwise("sgn", _sign, partials=[0], domain=POSITIVE)
 
 
 def _power(x: Any, y: Any) -> Any:
-    if x.__class__ is np.ndarray and x.dtype.kind in "iu" and _scalar(y) and isinstance(y, int) and y < 0:
-        raise RuntimeError("Integers to negative integer powers are not allowed. pow: convert the base to a floating-point dtype first.")
+    if y.__class__ is np.ndarray and y.dtype.kind == "i" and y.size and y.min() < 0:
+        # as in C++: 1 / x^|y| rounded towards zero is 0 unless x is 1 or -1
+        x = np.asarray(x, y.dtype)
+        one = np.where(x == 1, 1, np.where(x == -1, 1 - 2 * (y & 1), 0)).astype(y.dtype)
+        return np.where(y < 0, one, x ** np.maximum(y, 0))
     return x**y
 
 
@@ -175,7 +184,7 @@ polygamma = elementwise("polygamma", lambda x, *, n: special.polygamma(n, x), pa
 sigmoid = elementwise("sigmoid", special.expit, partials=[lambda out: out * (1 - out)])
 
 
-relu = elementwise("relu", lambda x: np.maximum(x, 0), partials=[lambda out: out > 0], domain=POSITIVE)
+relu = elementwise("relu", rectify, partials=[lambda out: out > 0], domain=POSITIVE)
 softplus = elementwise("softplus", lambda x: np.logaddexp(x, 0), partials=[lambda x: sigmoid(x)])
 
 # -- choice ----------------------------------------------------------------------------------------------------------
@@ -214,7 +223,7 @@ clamp = elementwise("clamp", _clamp, partials=[_within], attrs={"min": -1.0, "ma
 
 
 def _choose(cond: Any, x: Any, y: Any) -> Any:
-    return np.where(cond, x, y)
+    return select(cond, x, y)
 
 
 where = general(

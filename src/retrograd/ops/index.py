@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Callable
@@ -49,7 +50,7 @@ def add_along(buffer: Any, axis: int, index: Any, g: Any) -> None:
         buffer[(*lead, found[starts])] += np.add.reduceat(g.take(order, axis), starts, axis=axis, dtype=g.dtype)
 
 
-# -- one axis: embedding, index_select -----------------------------------------------------------------------------------
+# -- one axis: embedding, index_select ---------------------------------------------------------------------------------
 def _select_type(x: TensorType, index: TensorType, *, axis: int) -> TensorType:
     return TensorType((*x.shape[:axis], *index.shape, *x.shape[axis + 1 :]), x.dtype)
 
@@ -64,7 +65,7 @@ def _unselect(g: Any, index: Any, *, axis: int, shape: tuple[int, ...]) -> Any:
     return out
 
 
-take_axis = linear(
+take_axis: Op = linear(
     "index_select",
     lambda x, index, *, axis: x.take(index, axis),
     names=("x", "index"),
@@ -76,7 +77,7 @@ take_axis = linear(
     ),
 )
 take_axis.add_into = _add_selected
-add_axis = linear(
+add_axis: Op = linear(
     "index_add_zeros",
     _unselect,
     names=("x", "index"),
@@ -86,13 +87,17 @@ add_axis = linear(
 )
 
 
-# -- gather and scatter --------------------------------------------------------------------------------------------------
+# -- gather and scatter ------------------------------------------------------------------------------------------------
+@functools.lru_cache(512)
+def _grids(shape: tuple[int, ...]) -> tuple[Any, ...]:
+    n = len(shape)
+    return tuple(np.arange(s).reshape((1,) * i + (s,) + (1,) * (n - i - 1)) for i, s in enumerate(shape))
+
+
 def open_mesh(index: Any, axis: int) -> tuple[Any, ...]:
     """Give the index arrays that take ``index`` along ``axis`` and every other axis at its own place."""
-    n = index.ndim
-    grids = [np.arange(s).reshape((1,) * i + (s,) + (1,) * (n - i - 1)) for i, s in enumerate(index.shape)]
-    grids[axis] = index
-    return tuple(grids)
+    grids = _grids(index.shape)
+    return (*grids[:axis], index, *grids[axis + 1 :])
 
 
 def flat_mesh(index: Any, axis: int, shape: tuple[int, ...]) -> Any:
@@ -133,7 +138,7 @@ _GATHER = (
     {"shapes": ((4, 5), (4, 2)), **_INDEXED, "attrs": {"axis": 1}},
     {"shapes": ((4, 5), (2, 5)), **_INDEXED, "attrs": {"axis": 0}},
 )
-gather = linear(
+gather: Op = linear(
     "gather",
     _gather,
     names=("x", "index"),
@@ -142,7 +147,7 @@ gather = linear(
     samples=_GATHER,
 )
 gather.add_into = _add_gathered
-scatter_zeros = linear(
+scatter_zeros: Op = linear(
     "scatter_add_zeros",
     _scatter_zeros,
     names=("x", "index"),
@@ -161,7 +166,7 @@ def _scatter(x: Any, y: Any, index: Any, *, axis: int) -> Any:
     return out
 
 
-scatter = general(
+scatter: Op = general(
     "scatter",
     _scatter,
     names=("x", "y", "index"),
@@ -212,7 +217,7 @@ scatter_combined = plain(
     ),
 )
 
-# -- indexing in full: arrays mixed with slices ----------------------------------------------------------------------------
+# -- indexing in full: arrays mixed with slices ------------------------------------------------------------------------
 ARRAY = "array"  # stands in a spec where the next index array goes
 
 
@@ -232,9 +237,9 @@ def _indexed_type(x: TensorType, *arrays: TensorType, spec: tuple[Any, ...]) -> 
     if any(a.dtype.kind == "b" for a in arrays):
         raise TypeError("the shape of a tensor indexed by a mask depends on the mask's values")
     places = [np.broadcast_to(np.zeros((), np.int64), a.shape) for a in arrays]
-    empty = np.broadcast_to(np.zeros((), np.bool_), tuple(max(n, 1) for n in x.shape))
-    shape = empty[full_index(spec, places)].shape
-    return TensorType(shape, x.dtype)
+    used = [s for s in spec if s is not None]
+    sizes = tuple(max(n, 1) if d < len(used) and used[d] == ARRAY else n for d, n in enumerate(x.shape))
+    return TensorType(np.broadcast_to(np.zeros((), np.bool_), sizes)[full_index(spec, places)].shape, x.dtype)
 
 
 def _add_indexed(buffer: Any, g: Any, xs: Any, attrs: dict[str, Any]) -> None:
@@ -296,11 +301,11 @@ class Indexing:
         self.arrays = tuple(f"i{k}" for k in range(count))
         mark = "" if count == 1 else str(count)
         read, add, put, named = self._read, self._add, self._put, self._named
-        self.read = self._op(
+        self.read: Op = self._op(
             f"index{mark}", _index, _indexed_type, ("x",), [named(add)], [named(read)], _READ.get(count, ())
         )
         self.read.add_into = _add_indexed
-        self.add = self._op(
+        self.add: Op = self._op(
             f"index_put_zeros{mark}",
             _add_at,
             _added_type,
@@ -309,7 +314,7 @@ class Indexing:
             [named(self._add_again)],
             _ADD.get(count, ()),
         )
-        self.put = self._op(
+        self.put: Op = self._op(
             f"index_put{mark}",
             _put,
             lambda x, *rest, **attrs: x,
@@ -407,109 +412,10 @@ index, add_at, put = indexing(1).read, indexing(1).add, indexing(1).put
 indexing(2)
 
 
-# -- order ---------------------------------------------------------------------------------------------------------------
-def _argsort(x: Any, *, axis: int, descending: bool, stable: bool = True) -> Any:
-    if not x.ndim:
-        return np.zeros((), np.int64)
-    if descending:
-        # a stable descending order: sort the reversed line ascending, then reverse
-        n = x.shape[axis]
-        order = np.argsort(np.flip(x, axis), axis=axis, kind="stable")
-        return n - 1 - np.flip(order, axis)
-    return np.argsort(x, axis=axis, kind="stable")
-
-
-argsort = plain(
-    "argsort",
-    _argsort,
-    type=lambda x, **attrs: TensorType(x.shape, INT64),
-    samples=({"shapes": ((3, 5),), "attrs": {"axis": 1, "descending": True}},),
-)
-
-
-def _line_index(name: str, pick: Any, **attrs: Any) -> Op:
-    """Make an op that gives, for each line along an axis, the index of one of its elements."""
-    return plain(
-        name,
-        pick,
-        type=lambda x, *, axis, **_: TensorType((*x.shape[:axis], 1, *x.shape[axis + 1 :]), INT64),
-        samples=({"shapes": ((3, 5),), "attrs": {"axis": 1, **attrs}},),
-    )
-
-
-def _kth(x: Any, *, k: int, axis: int) -> Any:
-    order = np.argpartition(x, k, axis=axis)
-    return order.take([k], axis)
-
-
-def _median(x: Any, *, axis: int) -> Any:
-    found = (
-        _kth(x, k=(x.shape[axis] - 1) // 2, axis=axis)
-        if x.size
-        else np.zeros((*x.shape[:axis], 1, *x.shape[axis + 1 :]), np.int64)
-    )
-    if x.dtype.kind not in "fV":
-        return found
-    missing = x != x
-    return np.where(missing.any(axis=axis, keepdims=True), missing.argmax(axis=axis, keepdims=True), found)
-
-
-def _nanmedian(x: Any, *, axis: int) -> Any:
-    if x.dtype.kind not in "fV":
-        return _median(x, axis=axis)
-    there = (x == x).sum(axis=axis, keepdims=True)
-    order = np.argsort(x, axis=axis, kind="stable")
-    return np.take_along_axis(order, np.maximum(there - 1, 0) // 2, axis)
-
-
-def _mode(x: Any, *, axis: int) -> Any:
-    """Give the last index of the most frequent element, the smallest of equally frequent ones."""
-    lines = np.moveaxis(x, axis, -1)
-    order = np.argsort(lines, axis=-1, kind="stable")
-    ordered = np.take_along_axis(lines, order, -1)
-    first = np.ones(ordered.shape, np.bool_)
-    a, b = ordered[..., 1:], ordered[..., :-1]
-    first[..., 1:] = (a != b) & ((a == a) | (b == b))  # one NaN counts as equal to another
-    start = np.maximum.accumulate(np.where(first, np.arange(ordered.shape[-1]), 0), axis=-1)
-    length = np.arange(ordered.shape[-1]) - start
-    best = length.argmax(-1)[..., None]
-    return np.moveaxis(np.take_along_axis(order, best, -1), -1, axis)
-
-
-kth_index = _line_index("kth_index", _kth, k=2)
-median_index = _line_index("median_index", _median)
-nanmedian_index = _line_index("nanmedian_index", _nanmedian)
-mode_index = _line_index("mode_index", _mode)
-
-
-def _topk(x: Any, *, k: int, axis: int, largest: bool) -> Any:
-    """Give the indices of the k largest or smallest, in order; NaN counts as largest."""
-    n = x.shape[axis]
-    if not k or not x.size:
-        return np.zeros((*x.shape[:axis], k, *x.shape[axis + 1 :]), np.int64)
-    if k == n:
-        return _argsort(x, axis=axis, descending=largest)
-    if k == 1 and not (largest is False and x.dtype.kind in "fV"):
-        return (np.argmax if largest else np.argmin)(x, axis=axis, keepdims=True)
-    order = np.argpartition(x, n - k if largest else k - 1, axis=axis)
-    lead = (slice(None),) * axis
-    chosen = np.sort(order[(*lead, slice(n - k, n) if largest else slice(0, k))], axis=axis)
-    rank = _argsort(np.take_along_axis(x, chosen, axis), axis=axis, descending=largest)
-    return np.take_along_axis(chosen, rank, axis)
-
-
-topk_index = plain(
-    "topk_index",
-    _topk,
-    type=lambda x, *, k, axis, largest: TensorType((*x.shape[:axis], k, *x.shape[axis + 1 :]), INT64),
-    samples=({"shapes": ((3, 5),), "attrs": {"k": 2, "axis": 1, "largest": True}},),
-)
-
 __all__ = [
     "ARRAY",
     "add_at",
     "add_axis",
-    "argsort",
     "full_index",
     "gather",
     "index",

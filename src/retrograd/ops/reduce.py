@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..core import TensorType
+from ..core import Op, TensorType
 from .derive import general, linear, plain
 from .elementwise import like, mul, where
 from .shape import expand, flip, reshape
-from .sums import is_narrow, sum_array
+from .sums import is_narrow, sum_array, sums_plainly
 
 
 def _reduced(x: TensorType, axis: Any, keepdims: bool) -> tuple[int, ...]:
@@ -61,8 +61,9 @@ def _count(x_type: TensorType, axis: tuple[int, ...]) -> int:
 def _mean(x: Any, *, axis: tuple[int, ...], keepdims: bool = False) -> Any:
     n = math.prod([x.shape[a] for a in axis])
     if is_narrow(x.dtype):
-        return (np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=np.float32) / np.float32(n)).astype(x.dtype)
-    return sum_array(x, axis=axis, keepdims=keepdims) / x.dtype.type(n)
+        total: Any = np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=np.float32)  # type: ignore[call-overload]
+        return (total / float(n)).astype(x.dtype)
+    return sum_array(x, axis=axis, keepdims=keepdims) / float(n)
 
 
 mean = linear(
@@ -120,7 +121,7 @@ _ARG = (
 def _sum_integers(x: Any, *, axis: Any, keepdims: bool, dtype: Any = INT64) -> Any:
     if x.dtype.kind == "b" and len(axis) == x.ndim and not keepdims and dtype.kind != "b":
         return np.asarray(np.count_nonzero(x), dtype)
-    return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=dtype)
+    return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=dtype)  # type: ignore[call-overload]
 
 
 sum_integers = plain(
@@ -129,12 +130,8 @@ sum_integers = plain(
     type=lambda x, *, axis, keepdims, dtype=INT64: TensorType(_reduced(x, axis, keepdims), np.dtype(dtype)),
     samples=tuple({**c, "dtype": "int64"} for c in REDUCTIONS),
 )
-argmax = plain(
-    "argmax", lambda x, *, axis, keepdims: np.argmax(x, axis=axis, keepdims=keepdims), type=_index_type, samples=_ARG
-)
-argmin = plain(
-    "argmin", lambda x, *, axis, keepdims: np.argmin(x, axis=axis, keepdims=keepdims), type=_index_type, samples=_ARG
-)
+argmax = plain("argmax", lambda x, *, axis, keepdims: x.argmax(axis, keepdims=keepdims), type=_index_type, samples=_ARG)
+argmin = plain("argmin", lambda x, *, axis, keepdims: x.argmin(axis, keepdims=keepdims), type=_index_type, samples=_ARG)
 any_ = plain(
     "any",
     lambda x, *, axis, keepdims: np.any(x if x.dtype.kind != "V" else x != 0, axis=axis, keepdims=keepdims),
@@ -171,7 +168,7 @@ def _scan(ufunc: Any) -> Any:
     return run
 
 
-cumsum = linear(
+cumsum: Op = linear(
     "cumsum",
     _scan(np.add),
     type=lambda x, *, axis: x,
@@ -205,4 +202,44 @@ def _scan_index_type(x: TensorType, *, axis: int) -> TensorType:
 cummax_index = plain("cummax_index", _last_extreme(np.maximum, np.greater_equal), type=_scan_index_type, samples=_SCAN)
 cummin_index = plain("cummin_index", _last_extreme(np.minimum, np.less_equal), type=_scan_index_type, samples=_SCAN)
 
-__all__ = ["all_", "amax", "amin", "any_", "argmax", "argmin", "cumsum", "mean", "mul", "prod", "sum_", "where"]
+__all__ = [
+    "all_",
+    "amax",
+    "amin",
+    "any_",
+    "argmax",
+    "argmin",
+    "cummax_index",
+    "cummin_index",
+    "cumprod_value",
+    "cumsum",
+    "is_narrow",
+    "logcumsumexp_value",
+    "mean",
+    "mul",
+    "prod",
+    "sum_",
+    "sum_array",
+    "sum_integers",
+    "where",
+]
+
+
+def _whole(kind: TensorType, attrs: dict[str, Any]) -> str:
+    """Write the axes of a sum, None where it is over all of them."""
+    return "None" if len(attrs["axis"]) == len(kind.shape) and not attrs["keepdims"] else repr(attrs["axis"])
+
+
+sum_.inline = lambda types, attrs: (
+    f"add_up({{0}}, {_whole(types[0], attrs)}, None, None, {attrs['keepdims']})"
+    if sums_plainly(types[0], attrs["axis"])
+    else None
+)
+mean.inline = lambda types, attrs: (
+    f"add_up({{0}}, {_whole(types[0], attrs)}, None, None, {attrs['keepdims']}) / {float(_count(types[0], attrs['axis']))!r}"
+    if sums_plainly(types[0], attrs["axis"])
+    else None
+)
+amax.inline = lambda types, attrs: (
+    f"maximum({{0}}, {attrs['axis']!r}, None, None, {attrs['keepdims']})" if attrs["axis"] else None
+)

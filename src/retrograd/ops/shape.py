@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core import BaseTensor, TensorType, typeof, wrap
 from .derive import linear, many_linear
-from .sums import sum_array_to
+from .sums import sum_array_to, sums_plainly
 
 
 def broadcast_array(x: Any, *, shape: tuple[int, ...]) -> Any:
@@ -192,7 +192,41 @@ def _strided(x: Any, size: tuple[int, ...], stride: tuple[int, ...], offset: int
     return np.lib.stride_tricks.as_strided(flat[offset:], size, tuple(s * step for s in stride), writeable=x.flags.writeable)
 
 
-real_view = _part("view_as_real", lambda x: x.view(x.real.dtype).reshape(*x.shape, 2), samples=())
+
+
+# -- complex numbers as pairs of real ones ----------------------------------------------------------------------------
+
+
+def _pairs(x: Any) -> Any:
+    real = x.real  # as_strided then reaches the imaginary part behind each real one
+    steps = (*x.strides, real.itemsize)
+    return np.lib.stride_tricks.as_strided(real, (*x.shape, 2), steps, writeable=x.flags.writeable)
+
+
+def _joined(x: Any) -> Any:
+    kind = np.dtype(f"c{2 * x.itemsize}")
+    if x.strides[-1] != x.itemsize and x.size:
+        x = np.ascontiguousarray(x)
+    return x.view(kind)[..., 0] if x.size else np.empty(x.shape[:-1], kind)
+
+
+PAIRS: tuple[dict[str, Any], ...] = ({"shapes": ((3, 2),)},)
+view_as_real = linear(
+    "view_as_real",
+    _pairs,
+    type=lambda x: TensorType((*x.shape, 2), np.dtype(f"f{x.dtype.itemsize // 2}")),
+    transpose=lambda g: view_as_complex(g),
+    view=True,
+    samples=({"shapes": ((3, 4),), "dtype": "complex128"},),
+)
+view_as_complex = linear(
+    "view_as_complex",
+    _joined,
+    type=lambda x: TensorType(x.shape[:-1], np.dtype(f"c{2 * x.dtype.itemsize}")),
+    transpose=lambda g: view_as_real(g),
+    view=True,
+    samples=PAIRS,
+)
 
 # -- copies ----------------------------------------------------------------------------------------------------------
 flip = linear(
@@ -261,9 +295,14 @@ def _cat_back(g: Any, *, i: int, types: Any, axis: int) -> Any:
     return slice_(g, index=(*(slice(None),) * axis, slice(start, start + types[i].shape[axis])))
 
 
+def _concatenate(*xs: Any, axis: int) -> Any:
+    r = np.concatenate(xs, axis)
+    return r if r.flags.c_contiguous else np.ascontiguousarray(r)  # NumPy keeps Fortran order, torch does not
+
+
 cat = many_linear(
     "cat",
-    lambda *xs, axis: np.concatenate(xs, axis),
+    _concatenate,
     type=_cat_type,
     transpose=_cat_back,
     samples=({"shapes": ((2, 3), (2, 1), (2, 0)), "attrs": {"axis": 1}},),
@@ -274,9 +313,14 @@ def _stack_back(g: Any, *, i: int, axis: int) -> Any:
     return slice_(g, index=(*(slice(None),) * axis, i))
 
 
+def _stacked(*xs: Any, axis: int) -> Any:
+    lead = (slice(None),) * axis
+    return _concatenate(*[x[(*lead, None)] for x in xs], axis=axis)
+
+
 stack = many_linear(
     "stack",
-    lambda *xs, axis: np.stack(xs, axis),
+    _stacked,
     type=lambda *types, axis: TensorType((*types[0].shape[:axis], len(types), *types[0].shape[axis:]), types[0].dtype),
     transpose=_stack_back,
     samples=({"shapes": ((2, 3), (2, 3)), "attrs": {"axis": 1}},),
@@ -288,3 +332,11 @@ def zeros_like_value(x: Any) -> Any:
     kind = typeof(x)
     zero = np.zeros(kind.shape, kind.dtype)
     return wrap(zero) if isinstance(x, BaseTensor) else zero
+
+
+reshape.inline = lambda types, attrs: f"{{0}}.reshape({attrs['shape']!r})"
+permute.inline = lambda types, attrs: f"{{0}}.transpose({attrs['axes']!r})"
+transpose.inline = lambda types, attrs: f"{{0}}.swapaxes({attrs['a']}, {attrs['b']})"
+sum_to.inline = lambda types, attrs: (
+    "add_up({0}, 0)" if len(types[0].shape) == 2 and attrs["shape"] == types[0].shape[1:] and sums_plainly(types[0], 0) else None
+)

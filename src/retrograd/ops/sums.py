@@ -27,6 +27,12 @@ def sum_array(x: Any, *, axis: Any, keepdims: bool = False) -> Any:
     return _reduce(x, axis, None, None, keepdims)
 
 
+def sums_plainly(kind: Any, axis: Any) -> bool:
+    """Tell whether ``sum_array`` of this type is NumPy's own sum."""
+    first = axis[0] if isinstance(axis, tuple) and axis else axis
+    return not is_narrow(kind.dtype) and axis != () and not (len(kind.shape) > 1 and first == 0 and kind.shape[0] > 4 * BLOCK)
+
+
 def _blocked(x: Any, axis: Any, keepdims: bool) -> Any:
     # NumPy adds rows one after another along a leading axis: after 2^24 ones a float32 stands still
     n = x.shape[0]

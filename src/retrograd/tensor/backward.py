@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,10 +12,10 @@ from ..autodiff import pullback
 from ..core import MODE, BaseTensor, Node, TensorType, at, describe, here, leaf_node, no_grad, show_type, wrap
 from ..ops.elementwise import add
 
-_getattr = object.__getattribute__
+_ADDING = threading.Lock()
 
 
-def _seed(output: Any, gradient: Any) -> Any:
+def _seed(output: Any, gradient: Any, i: int = 0) -> Any:
     """Check the upstream gradient of a root, or make it."""
     a = output._a
     if gradient is None:
@@ -24,13 +25,24 @@ def _seed(output: Any, gradient: Any) -> Any:
                 f"(made by {describe(output._node.place) if output._node is not None else 'the user'}): "
                 f"reduce it first, such as by .sum() or .mean(), or pass gradient=..."
             )
-        if a.dtype.kind not in "fcV":
-            raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {show_type(output)}")
+        if a.dtype.kind not in "fV":
+            raise RuntimeError(
+                f"grad can be implicitly created only for real scalar outputs but got {show_type(output)}: "
+                f"take .real or .abs(), or pass gradient=..."
+            )
         return wrap(np.ones(a.shape, a.dtype))
     if not isinstance(gradient, BaseTensor):
         raise TypeError(f"gradients can be either Tensors or None, but got {type(gradient).__name__}")
     if gradient._a.shape != a.shape:
-        raise RuntimeError(f"Mismatch in shape: grad_output[0] has a shape of {_size(gradient)} and output[0] has a shape of {_size(output)}.")
+        raise RuntimeError(
+            f"Mismatch in shape: grad_output[{i}] has a shape of {_size(gradient)} and output[{i}] has a shape of {_size(output)}. "
+            f"(backward from {show_type(output)} with gradient {show_type(gradient)}: they must be equal){at(here())}"
+        )
+    if (gradient._a.dtype.kind == "c") != (a.dtype.kind == "c"):
+        raise RuntimeError(
+            f"For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: grad_output[{i}] "
+            f"is {show_type(gradient)} and output[{i}] is {show_type(output)}.{at(here())}"
+        )
     if gradient._a.dtype != a.dtype:
         from ..ops.elementwise import cast
 
@@ -55,16 +67,17 @@ def _root(output: Any, i: int = 0) -> Node:
 def _accumulate(node: Node, g: Any, owned: bool) -> None:
     """Add a gradient to the .grad of a leaf (raw arrays)."""
     owner = node.hooks.owner()
-    if owner is None:
+    if owner is None or owner._node is None:  # gone, or asked for no gradient since
         return
-    old = owner._grad
-    if old is None:
-        owner._grad = wrap(g if owned else g.copy())
-    elif old._node is not None:
-        owner._grad = add(old, wrap(g))
-    else:
-        np.add(old._a, g, out=old._a)
-        old._s.version += 1
+    with _ADDING:  # two threads may walk back to one leaf
+        old = owner._grad
+        if old is None:
+            owner._grad = wrap(g if owned else g.copy())
+        elif old._node is not None:
+            owner._grad = add(old, wrap(g))
+        else:
+            np.add(old._a, g, out=old._a)
+            old._s.version += 1
     if node.hooks.accumulated:
         for hook in list(node.hooks.accumulated.values()):
             hook(owner)
@@ -73,10 +86,11 @@ def _accumulate(node: Node, g: Any, owned: bool) -> None:
 def _accumulate_tensors(node: Node, g: Any, owned: bool) -> None:
     """Add a gradient to the .grad of a leaf, recorded."""
     owner = node.hooks.owner()
-    if owner is None:
+    if owner is None or owner._node is None:  # gone, or asked for no gradient since
         return
-    old = owner._grad
-    owner._grad = g if old is None else add(old, g)
+    with _ADDING:
+        old = owner._grad
+        owner._grad = g if old is None else add(old, g)
     if node.hooks.accumulated:
         for hook in list(node.hooks.accumulated.values()):
             hook(owner)
@@ -90,7 +104,7 @@ def backward(output: Any, gradient: Any = None, retain_graph: bool | None = None
 def backward_many(outputs: Sequence[Any], gradients: Sequence[Any], retain_graph: bool | None, create_graph: bool, inputs: Any) -> None:
     """Walk back from several outputs together."""
     roots = [_root(o, i) for i, o in enumerate(outputs)]
-    seeds = [_seed(o, g) for o, g in zip(outputs, gradients, strict=True)]
+    seeds = [_seed(o, g, i) for i, (o, g) in enumerate(zip(outputs, gradients, strict=True))]
     retain = create_graph if retain_graph is None else retain_graph
     wanted: list[Node] | None = None
     if inputs is not None:
@@ -162,21 +176,21 @@ def grad(
     if len(given) != len(outs):
         raise RuntimeError(f"got {len(outs)} tensors and {len(given)} gradients")
     if not ins:
-        raise ValueError("grad requires non-empty inputs.")
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     if materialize_grads and allow_unused is False:
         raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
     if is_grads_batched:
         rows = [grad(outs, ins, [None if g is None else g[k] for g in given], True, create_graph, allow_unused) for k in range(len(given[0]))]
-        from .functions.shaping import stack
+        from .functions.joining import stack
 
         return tuple(None if parts[0] is None else stack(list(parts)) for parts in zip(*rows, strict=True))
     for t in ins:
         if not isinstance(t, BaseTensor):
-            raise TypeError(f"grad: inputs must be Tensors, got {type(t).__name__}")
+            raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}")
         if not t.requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
     roots = [_root(o, i) for i, o in enumerate(outs)]
-    seeds = [_seed(o, g) for o, g in zip(outs, given, strict=True)]
+    seeds = [_seed(o, g, i) for i, (o, g) in enumerate(zip(outs, given, strict=True))]
     retain = create_graph if retain_graph is None else retain_graph
     as_tensors = create_graph or MODE.trace is not None
     before = MODE.grad

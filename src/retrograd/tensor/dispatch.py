@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..core import MODE, BaseTensor, Op, apply, assign, at, check_writable, here, promote_types, show_call, wrap
+from ..core import MODE, BaseTensor, Op, Storage, apply, assign, at, check_writable, here, promote_types, show_call, wrap
 from ..core import dtypes as _d
+from ..core.door import next_seq
 from ..ops.elementwise import cast
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -75,8 +76,10 @@ def write_out(out: Any, result: Any, name: str) -> Any:
     if MODE.grad and ((out._node is not None and out._node.requires_grad) or (result._node is not None and result._node.requires_grad)):
         raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
     if not castable(result._a.dtype, out._a.dtype):
-        raise RuntimeError(
-            f"result type {type_name(result._a.dtype)} can't be cast to the desired output type {type_name(out._a.dtype)} ({name} with out=){at(here())}"
+        kind = TypeError if name in ("cat", "concat", "concatenate") else RuntimeError
+        raise kind(
+            f"result type {type_name(result._a.dtype)} can't be cast to the desired output type {type_name(out._a.dtype)} "
+            f"({name} with out=){at(here())}"
         )
     if out._a.shape != result._a.shape:
         out._a = np.empty(result._a.shape, out._a.dtype)
@@ -90,13 +93,50 @@ def write_out(out: Any, result: Any, name: str) -> Any:
 def in_place(fn: Callable[..., Any], name: str) -> Callable[..., Any]:
     """Give the in-place form: compute, then write the result into the first argument with its history."""
 
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        check_writable(self, f"{name}_")
-        return finish_in_place(self, fn(self, *args, **kwargs), f"{name}_")
+    shown = f"{name}_"
 
-    method.__name__ = method.__qualname__ = f"{name}_"
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        check_writable(self, shown)
+        before = next_seq() if MODE.grad else None
+        try:
+            r = fn(self, *args, **kwargs)
+        except NotImplementedError as error:
+            d = getattr(error, "dtype", None)
+            if d is not None and not castable(d.numpy, self._a.dtype):
+                raise uncastable(d.numpy, self._a.dtype, shown) from None
+            raise
+        if before is not None:
+            keep_overwritten(self, r, args, before)
+        return finish_in_place(self, r, shown)
+
+    method.__name__ = method.__qualname__ = shown
     method.__doc__ = f"Write the result of ``{name}`` into this tensor; give the tensor."
     return method
+
+
+def keep_overwritten(self: Any, r: Any, args: tuple[Any, ...] = (), before: int = 0) -> None:
+    """Let the rules of an in-place operation read a copy of the value that it overwrites.
+
+    Only nodes made after number ``before`` belong to the operation. Nothing is copied where another operand is the same memory
+    (``y *= y``): as in torch, its gradient is then an error.
+    """
+    node, storage = r._node, self._s
+    if node is None or not node.requires_grad or any(isinstance(x, BaseTensor) and x._s is storage for x in args):
+        return
+    copy = None
+    pending, seen = [node], set()
+    while pending:
+        node = pending.pop()
+        if node is None or node.seq <= before or node.seq in seen:
+            continue
+        seen.add(node.seq)
+        pending.extend(node.inputs)
+        for i, entry in enumerate(node.saved if node.saved.__class__ is list else ()):
+            if entry.__class__ is tuple and entry[1] is storage and entry[0] is self._a:
+                if copy is None:
+                    kept = self._a.copy()
+                    copy = (kept, Storage(kept), 0)
+                node.saved[i] = copy
 
 
 def finish_in_place(self: Any, r: Any, name: str, keep_old: bool = False) -> Any:
@@ -106,12 +146,17 @@ def finish_in_place(self: Any, r: Any, name: str, keep_old: bool = False) -> Any
         raise RuntimeError(f"output with shape {list(a.shape)} doesn't match the broadcast shape {list(b.shape)} ({name}){at(here())}")
     if b.dtype != a.dtype:
         if not castable(b.dtype, a.dtype):
-            raise RuntimeError(
-                f"result type {type_name(b.dtype)} can't be cast to the desired output type {type_name(a.dtype)} "
-                f"({name}: use the out-of-place form, or convert the tensor first){at(here())}"
-            )
+            raise uncastable(b.dtype, a.dtype, name)
         r = cast(r, dtype=a.dtype)
     return assign(self, r, name, keep_old)
+
+
+def uncastable(source: Any, target: Any, name: str) -> RuntimeError:
+    """Make the error for a result whose kind of number the tensor that should take it has not."""
+    return RuntimeError(
+        f"result type {type_name(source)} can't be cast to the desired output type {type_name(target)} "
+        f"({name}: use the out-of-place form, or convert the tensor first){at(here())}"
+    )
 
 
 def castable(source: Any, target: Any) -> bool:
@@ -171,11 +216,11 @@ def operand(x: Any, name: str, argument: str = "other") -> Any:
     raise TypeError(f"{name}(): argument '{argument}' must be Tensor or Number, not {type(x).__name__}")
 
 
-def tensor_operand(x: Any, name: str, argument: str = "input") -> Any:
+def tensor_operand(x: Any, name: str, argument: str = "input", position: int = 1) -> Any:
     """Give a Tensor; TypeError for anything else."""
     if isinstance(x, BaseTensor):
         return x
-    raise TypeError(f"{name}(): argument '{argument}' (position 1) must be Tensor, not {type(x).__name__}")
+    raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(x).__name__}")
 
 
 def scalar_dtype(x: Any) -> _d.dtype:
@@ -204,33 +249,54 @@ def result_type(*operands: Any) -> _d.dtype:
         held = best[rank]
         best[rank] = d if held is None else promote_types(held, d)
     result = best[0]
-    for d in best[1:]:
+    for rank, d in enumerate(best[1:], 1):
         if d is None:
             continue
         if result is None:
             result = d
         elif d.category > result.category:
-            if result.category == _d.FLOATING and d.category == _d.COMPLEX:
+            if result.category == _d.FLOATING:
                 result = result.to_complex()
             else:
-                result = promote_types(result, d) if d is not _d.get_default_dtype() else d
+                result = d if rank == 2 or d.is_complex else promote_types(result, d)
     return result if result is not None else _d.get_default_dtype()
 
 
-def binary(op: Op, x: Any, y: Any, name: str, floating: bool = False) -> Any:
-    """Run an op of two operands in their common dtype; ``floating`` turns integers into the default floating dtype first."""
+ANY, REAL, INEXACT, FLOATS, INTEGERS, BITS = "fcViub", "fViub", "fcV", "fV", "iu", "iub"  # kinds of NumPy's dtypes
+
+
+def binary(op: Op, x: Any, y: Any, name: str, floating: bool = False, kinds: str = ANY, tensors: bool = False) -> Any:
+    """Run an op of two operands in their common dtype.
+
+    ``floating`` turns integers into the default floating dtype first; ``kinds`` are those of the dtypes that the function is
+    for (NotImplementedError for the rest); ``tensors`` refuses plain numbers.
+    """
     if isinstance(x, BaseTensor):
         a = x._a.dtype
         if isinstance(y, BaseTensor):
-            if a == y._a.dtype and (not floating or a.kind in "fcV"):
+            if a is y._a.dtype and a.kind in kinds and (not floating or a.kind in "fcV"):
                 return apply(op, x, y)
-        elif (y.__class__ is float or y.__class__ is int) and a.kind == "f":
+        elif (y.__class__ is float or y.__class__ is int) and a.kind == "f" and not tensors and "f" in kinds:
             return apply(op, x, y)
+    if tensors:
+        tensor_operand(x, name)
+        tensor_operand(y, name, "other", 2)
     x, y = operand(x, name, "input"), operand(y, name)
     d = result_type(x, y)
     if floating and d.category < _d.FLOATING:
         d = _d.get_default_dtype()
+    if d.numpy.kind not in kinds:
+        raise refused(name, d, writes_bools=op.name in ("lt", "le", "gt", "ge"))
     return apply(op, *meet(d.numpy, x, y))
+
+
+def refused(name: str, d: _d.dtype, writes_bools: bool = False) -> NotImplementedError:
+    """Make the error for a dtype that a function is not for."""
+    shown = type_name(d.numpy)
+    error = NotImplementedError(f"\"{name}_cpu\" not implemented for '{shown}': convert to another dtype first, such as by .to(){at(here())}")
+    if not writes_bools:
+        error.dtype = d  # type: ignore[attr-defined]
+    return error
 
 
 def meet(d: Any, *xs: Any) -> list[Any]:
@@ -267,12 +333,15 @@ def _scalar_array(x: Any, d: Any) -> Any:
     return np.array(x).astype(d)
 
 
-def unary(op: Op, x: Any, name: str, floating: bool = True, **attrs: Any) -> Any:
-    """Run an op of one operand; ``floating`` turns integers into the default floating dtype first."""
+def unary(op: Op, x: Any, name: str, floating: bool = True, kinds: str = ANY, **attrs: Any) -> Any:
+    """Run an op of one operand; ``floating`` turns integers into the default floating dtype first, ``kinds`` as for ``binary``."""
     if not isinstance(x, BaseTensor):
         raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(x).__name__}")
-    if floating and x._a.dtype.kind not in "fcV":
+    kind = x._a.dtype.kind
+    if floating and kind not in "fcV":
         x = cast(x, dtype=_d.get_default_dtype().numpy)
+    if kind not in kinds and not (floating and kind in "iub"):
+        raise refused(name, _d.from_numpy(x._a.dtype))
     return apply(op, x, **attrs)
 
 

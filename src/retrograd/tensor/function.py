@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 import functools
+import warnings
+import weakref
 from typing import Any
 
 import numpy as np
 
-from ..core import FREED, MODE, BaseTensor, Node, Op, TensorType, attach_outputs, check_writable, here, modified, no_grad, refresh, wrap
+from ..core import (
+    FREED,
+    MODE,
+    PICK,
+    BaseTensor,
+    Node,
+    Op,
+    TensorType,
+    assign,
+    at,
+    attach_outputs,
+    check_writable,
+    describe,
+    here,
+    modified,
+    no_grad,
+    refresh,
+    wrap,
+)
+from ..ops.shape import sum_to
 
 
 class FunctionCtx:
@@ -16,22 +37,22 @@ class FunctionCtx:
     def __init__(self) -> None:
         self.needs_input_grad: tuple[bool, ...] = ()
         self.materialize_grads = True
-        self._saved: list[Any] = []
-        self._forward: list[Any] = []
+        self._kept_forward: tuple[Any, ...] = ()
         self._dirty: tuple[Any, ...] = ()
         self._plain: tuple[Any, ...] = ()
-        self._freed = False
+        self._entries: list[Any] = []  # what `saved_tensors` gives outside a recorded call
+        self._owner: Any = None  # weak reference to the Node, which holds what is saved
+        self._count = 1
 
     def save_for_backward(self, *tensors: Any) -> None:
         """Keep tensors (or None) for ``backward``, which finds them in ``ctx.saved_tensors``."""
-        for t in tensors:
-            if t is not None and not isinstance(t, BaseTensor):
-                raise TypeError(f"save_for_backward can only save variables, but argument {tensors.index(t)} is of type {type(t).__name__}")
-        self._saved = [None if t is None else (t, t._s.version) for t in tensors]
+        _check_saved(tensors, "save_for_backward")
+        self._entries = [None if t is None else (t, t._s.version) for t in tensors]
 
     def save_for_forward(self, *tensors: Any) -> None:
         """Keep tensors for ``jvp``, which finds them in ``ctx.saved_tensors`` too."""
-        self._forward = [None if t is None else (t, t._s.version) for t in tensors]
+        _check_saved(tensors, "save_for_forward")
+        self._kept_forward = tensors
 
     def mark_dirty(self, *tensors: Any) -> None:
         """Say which inputs ``forward`` wrote in place."""
@@ -48,99 +69,116 @@ class FunctionCtx:
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """The tensors kept by ``save_for_backward``."""
-        if self._freed:
+        node = self._owner() if self._owner is not None else None
+        entries = self._entries if node is None else node.saved
+        if entries is FREED:
             raise RuntimeError(
-                "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
-                "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time."
+                "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
+                "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
+                "retain_graph=True if you need to backward through the graph a second time. "
+                f"({node.name()}, called at {describe(node.place)})"
             )
-        return tuple(self._unpack(e) for e in (self._saved or self._forward))
+        if not entries and self._kept_forward:
+            return self._kept_forward
+        return tuple(self._unpack(e, node) for e in entries)
 
-    def _unpack(self, entry: Any) -> Any:
+    def _unpack(self, entry: Any, node: Any) -> Any:
         if entry is None:
             return None
         if len(entry) == 2:
             t, version = entry
             if t._s.version != version:
-                node = t._node if t._node is not None else self._node()
-                raise modified(node, (t._a, t._s, version), "a saved tensor")
+                raise modified(node or t._node, (t._a, t._s, version), "a saved tensor")
             return t
-        a, storage, version, i = entry
-        node = self._node()
+        a, storage, version, i, differentiable = entry
         if storage.version != version:
             raise modified(node, (a, storage, version), f"output {i}")
         found = wrap(a, storage)
-        if node is not None:
+        if differentiable:
             found._node = node if self._count == 1 else _picked(node, i, self._count, found)
         return found
 
-    def _node(self) -> Any:
-        return self._owner() if self._owner is not None else None
 
-    _owner: Any = None
-    _count = 1
+def _check_saved(tensors: tuple[Any, ...], name: str) -> None:
+    for i, t in enumerate(tensors):
+        if t is not None and not isinstance(t, BaseTensor):
+            raise TypeError(f"{name} can only save variables, but argument {i} is of type {type(t).__name__}")
 
 
 def _picked(node: Node, i: int, count: int, t: Any) -> Node:
-    from ..core import PICK
-
     return Node(PICK, (node,), {"index": i, "count": count}, t._a.shape, t._a.dtype, True, node.place, (), None, None)
 
 
 def _reverse(node: Node, g: Any, needs: list[bool], as_tensors: bool) -> list[Any]:
+    """Run the author's ``backward`` on Tensors, and check what it gives."""
     ctx: FunctionCtx = node.attrs["ctx"]
     cls = node.attrs["cls"]
-    given = g if g.__class__ is list else [g]
-    if node.saved is FREED:
-        ctx._freed = True
     grads = []
-    for k, kind in zip(given, node.types, strict=True):
+    for k, kind in zip(g if g.__class__ is list else [g], node.types, strict=True):
         if k is None:
-            grads.append(wrap(np.zeros(kind.shape, kind.dtype)) if ctx.materialize_grads else None)
+            zeros = ctx.materialize_grads and kind is not None
+            grads.append(wrap(np.zeros(kind.shape, kind.dtype)) if zeros else None)
         else:
             grads.append(k if as_tensors else wrap(k))
-    ctx._grad_recorded = as_tensors and MODE.grad  # type: ignore[attr-defined]
-    backward = cls.backward if cls.backward is not Function.backward else cls.vjp
-    results = backward(ctx, *grads)
+    results = cls._backward_rule()(ctx, *grads)
     if not isinstance(results, tuple):
-        results = tuple(results) if isinstance(results, list) else (results,)
-    n = len(node.inputs)
-    if len(results) > n and any(r is not None for r in results[n:]) or len(results) < n:
-        raise RuntimeError(f"function {cls.__name__}Backward returned an incorrect number of gradients (expected {n}, got {len(results)})")
-    out = []
-    for i, (r, need, src) in enumerate(zip(results[:n], needs, node.inputs, strict=True)):
-        if r is None or not need:
-            if r is not None and src is None and not node.attrs["tensors"][i]:
-                raise RuntimeError(f"function {cls.__name__}Backward returned a gradient different from None at position {i + 1}, but the corresponding forward input was not a Variable")
-            out.append(None)
+        results = (results,)
+    positions: tuple[int | None, ...] = node.attrs["positions"]
+    count = len(positions)
+    if len(results) < count or any(r is not None for r in results[count:]):
+        raise RuntimeError(
+            f"function {node.name()} returned an incorrect number of gradients (expected {count}, got {len(results)}): "
+            f"one for each argument of forward, None for those without{at(node.place)}"
+        )
+    out: list[Any] = [None] * len(node.inputs)
+    for i, (r, k) in enumerate(zip(results, positions, strict=False)):
+        if r is None:
             continue
+        if k is None:
+            raise RuntimeError(
+                f"function {node.name()} returned a gradient different from None at position {i + 1}, but the corresponding "
+                f"forward input was not a Variable{at(node.place)}"
+            )
         if not isinstance(r, BaseTensor):
-            raise TypeError(f"expected Variable or None (got {type(r).__name__})")
-        if r._a.shape != src.shape:
-            try:
-                fits = np.broadcast_shapes(r._a.shape, src.shape) == r._a.shape
-            except ValueError:
-                fits = False
-            if not fits:
-                raise RuntimeError(
-                    f"Function {cls.__name__}Backward returned an invalid gradient at index {i} - got {list(r._a.shape)} but expected shape compatible with {list(src.shape)}"
-                )
-            from ..ops.shape import sum_to
-
-            r = sum_to(r, shape=src.shape)
-        out.append(r if as_tensors else r._a)
+            raise RuntimeError(f"expected Variable or None (got {type(r).__name__}) at position {i + 1} of {node.name()}")
+        source = node.inputs[k]
+        if needs[k] and source is not None:
+            r = _fit(node, r, source, i)
+            out[k] = r if as_tensors else r._a
     return out
 
 
+def _fit(node: Node, r: Any, source: Node, i: int) -> Any:
+    """Give a gradient the shape of its variable: sum over what was broadcast, refuse the rest."""
+    shape, want = r._a.shape, source.shape
+    if shape == want:
+        return r
+    try:
+        fits = np.broadcast_shapes(shape, want) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise RuntimeError(
+            f"Function {node.name()} returned an invalid gradient at index {i} - got {list(shape)} but expected shape "
+            f"compatible with {list(want)}{at(node.place)}"
+        )
+    return sum_to(r, shape=want)
+
+
 def _forward(node: Node, tangents: list[Any], values: Any, out: Any) -> Any:
-    ctx: FunctionCtx = node.attrs["ctx"]
+    """Run the author's ``jvp`` on Tensors."""
     cls = node.attrs["cls"]
-    if cls.jvp is Function.jvp:
-        raise RuntimeError(f"forward-mode: {cls.__name__} has no jvp: write a static method jvp(ctx, *tangents)")
-    return cls.jvp(ctx, *tangents)
+    given = [None if k is None else tangents[k] for k in node.attrs["positions"]]
+    for k, t in enumerate(given):
+        if t is None and node.attrs["positions"][k] is not None and node.attrs["ctx"].materialize_grads:
+            kind = node.attrs["kinds"][k]
+            given[k] = wrap(np.zeros(kind.shape, kind.dtype))
+    found = cls.jvp(node.attrs["ctx"], *given)
+    return found if node.attrs["ctx"]._count > 1 or not isinstance(found, tuple) else found[0]
 
 
 FUNCTION = Op("function", lambda *xs, **attrs: xs, type=lambda *types, **attrs: types[0], names=(), outputs=0)
-FUNCTION.vjp, FUNCTION.jvp = [], None
+FUNCTION.vjp = []
 FUNCTION.reverse, FUNCTION.forward = _reverse, _forward
 
 
@@ -169,14 +207,25 @@ class Function:
     """
 
     generate_vmap_rule = False
+    _ctx_class: type[FunctionCtx]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        import warnings
+        warnings.warn(
+            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should invoke them on the "
+            "class itself. Instantiating an autograd function will raise an error in a future version of PyTorch.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
 
-        warnings.warn(f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should invoke them on the class itself.", DeprecationWarning, stacklevel=2)
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._ctx_class = type(f"{cls.__name__}Backward", (FunctionCtx,), {})
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        raise RuntimeError("Legacy autograd function with non-static forward method is deprecated. Please use new-style autograd function with static forward method.")
+        raise RuntimeError(
+            "Legacy autograd function with non-static forward method is deprecated. Please use new-style autograd function with static "
+            "forward method: decorate forward by @staticmethod and call the class's apply."
+        )
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -191,7 +240,9 @@ class Function:
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """Give the gradient of each input from those of the results."""
-        raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD.")
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD."
+        )
 
     vjp = backward
 
@@ -201,62 +252,100 @@ class Function:
         raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it with forward mode AD.")
 
     @classmethod
-    def apply(cls, *args: Any, **kwargs: Any) -> Any:
-        """Run the operation."""
-        import weakref
+    def _backward_rule(cls) -> Any:
+        """Give the reverse rule under the name that the author chose."""
+        if cls.vjp is not Function.vjp:
+            if cls.backward is not Function.backward:
+                raise RuntimeError("Implementing both 'backward' and 'vjp' for a custom Function is not allowed: choose one.")
+            return cls.vjp
+        return cls.backward
 
-        ctx = type(f"{cls.__name__}Backward", (FunctionCtx,), {})()
+    @classmethod
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
+        """Run the operation, and record it where a gradient is wanted."""
+        ctx = cls._ctx_class()
         for x in args:
             if isinstance(x, BaseTensor) and x._base is not None and x._base._node is not x._seen:
                 refresh(x)
-        flags = tuple(isinstance(x, BaseTensor) and x._node is not None and x._node.requires_grad for x in args)
+        flags = tuple([isinstance(x, BaseTensor) and x._node is not None and x._node.requires_grad for x in args])
         ctx.needs_input_grad = flags
-        wanted = MODE.grad and any(flags)
         with no_grad():
             if cls.setup_context is not Function.setup_context:
                 output = cls.forward(*args, **kwargs)
                 cls.setup_context(ctx, args, output)
             else:
                 output = cls.forward(ctx, *args, **kwargs)
-        results = list(output) if isinstance(output, tuple) else [output]
-        inputs = {id(x): x for x in args if isinstance(x, BaseTensor)}
-        for i, r in enumerate(results):
-            if isinstance(r, BaseTensor) and id(r) in inputs and not any(r is d for d in ctx._dirty):
-                results[i] = wrap(r._a, r._s)
-            elif isinstance(r, BaseTensor) and r._base is not None and not any(r is d for d in ctx._dirty):
-                results[i] = r.detach()
-        if wanted:
-            for d in ctx._dirty:
-                check_writable(d, cls.__name__)
-                if not any(d is r for r in results):
-                    raise RuntimeError("a tensor marked dirty must be returned as an output of the function")
-            tensors = [r if isinstance(r, BaseTensor) else None for r in results]
-            kinds = [None if r is None else TensorType(r._a.shape, r._a.dtype) for r in tensors]
-            nodes = tuple(x._node if f else None for x, f in zip(args, flags, strict=True))
-            first = next((k for k in kinds if k is not None), TensorType((), np.dtype(np.float32)))
-            attrs = {"ctx": ctx, "cls": cls, "tensors": [isinstance(x, BaseTensor) for x in args]}
-            node = Node(FUNCTION, nodes, attrs, first.shape, first.dtype, True, here(), (), kinds, None)
-            ctx._saved = [_detached(e, output if isinstance(output, tuple) else (output,), results) for e in ctx._saved]
-            ctx._owner, ctx._count = weakref.ref(node), len(results)
-            for d in ctx._dirty:
-                d._s.written = (cls.__name__, node.place)
-            marked = [None if r is None or any(r is p for p in ctx._plain) else r for r in tensors]
-            if len(results) == 1 and marked[0] is not None:
-                if marked[0]._a.dtype.kind in "fcV":
-                    marked[0]._node = node
-            else:
-                attach_outputs(node, marked)
-        return tuple(results) if isinstance(output, tuple) else results[0]
+        many = isinstance(output, tuple)
+        before = output if many else (output,)
+        results = [_own(r, args, ctx) for r in before]
+        if MODE.grad and any(flags):
+            _record(cls, ctx, args, flags, before, results)
+        return tuple(results) if many else results[0]
 
 
-def _detached(entry: Any, before: Any, results: list[Any]) -> Any:
+Function._ctx_class = FunctionCtx
+
+
+def _own(r: Any, args: tuple[Any, ...], ctx: FunctionCtx) -> Any:
+    """Give a result its own tensor where it is an input, or a view that knows another history."""
+    if not isinstance(r, BaseTensor) or any(r is d for d in ctx._dirty):
+        return r
+    if any(r is x for x in args) or r._base is not None or getattr(r, "_seen", None) is not None:
+        return wrap(r._a, r._s)
+    return r
+
+
+def _record(cls: Any, ctx: FunctionCtx, args: Any, flags: Any, before: Any, results: list[Any]) -> None:
+    """Make the Node of a call: one for all results, with what the author saved."""
+    for d in ctx._dirty:
+        check_writable(d, cls.__name__)
+        if not any(d is r for r in results):
+            raise RuntimeError(f"a tensor marked dirty must be returned as an output of the function {cls.__name__}{at(here())}")
+    kinds = [TensorType(r._a.shape, r._a.dtype) if isinstance(r, BaseTensor) else None for r in results]
+    positions: list[int | None] = []
+    inputs: list[Any] = []
+    for x, flag in zip(args, flags, strict=True):
+        positions.append(len(inputs) if isinstance(x, BaseTensor) else None)
+        if isinstance(x, BaseTensor):
+            inputs.append(x._node if flag else None)
+    first = next((k for k in kinds if k is not None), TensorType((), np.dtype(np.float32)))
+    attrs = {
+        "ctx": ctx,
+        "cls": cls,
+        "positions": tuple(positions),
+        "kinds": [TensorType(x._a.shape, x._a.dtype) if isinstance(x, BaseTensor) else None for x in args],
+    }
+    node = Node(FUNCTION, tuple(inputs), attrs, first.shape, first.dtype, True, here(), (), kinds, None)
+    ctx._count = len(results)
+    ctx._owner = weakref.ref(node)
+    carries = [k is not None and k.dtype.kind in "fcV" and not any(b is p or r is p for p in ctx._plain) for b, r, k in zip(before, results, kinds, strict=True)]
+    node.saved = [_entry(e, before, results, carries) for e in ctx._entries] or ()
+    ctx._entries = []
+    old = [(d, d._s.version) for d in ctx._dirty if d._base is not None]
+    if len(results) == 1:
+        if carries[0]:
+            results[0]._node = node
+    else:
+        attach_outputs(node, [r if c else None for r, c in zip(results, carries, strict=True)])
+    for d, version in old:  # a view that was written: its base takes the write into its own history
+        made = wrap(d._a, d._s, d._node)
+        d._node = d._base._node
+        refresh(d)
+        assign(d, made, cls.__name__)
+        d._s.version = version
+    for d in ctx._dirty:
+        d._s.written = (cls.__name__, node.place)
+    ctx._dirty = ctx._plain = ()
+
+
+def _entry(entry: Any, before: Any, results: list[Any], carries: list[bool]) -> Any:
     """Keep a saved result by its array, not by the tensor that will hold the node that holds it."""
-    if entry is None or len(entry) != 2:
-        return entry
+    if entry is None:
+        return None
     t, version = entry
     for i, (b, r) in enumerate(zip(before, results, strict=True)):
         if t is b or t is r:
-            return (r._a, r._s, version, i)
+            return r._a, r._s, version, i, carries[i]
     return entry
 
 
@@ -264,17 +353,30 @@ def once_differentiable(fn: Any) -> Any:
     """Mark a ``backward`` whose result must not be differentiated again.
 
     Raises RuntimeError when a second derivative is asked for through it.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> class Twice(torch.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         return x * 2
+    ...     @staticmethod
+    ...     @torch.autograd.function.once_differentiable
+    ...     def backward(ctx, g):
+    ...         return g * 2
+    >>> torch.autograd.grad(Twice.apply(torch.ones((), requires_grad=True)), torch.ones(()), allow_unused=True)
+    Traceback (most recent call last):
+    RuntimeError: One of the differentiated Tensors does not require grad
     """
 
     @functools.wraps(fn)
     def wrapper(ctx: Any, *grads: Any) -> Any:
-        recorded = getattr(ctx, "_grad_recorded", False)
         with no_grad():
             results = fn(ctx, *grads)
-        if not recorded:
+        if not MODE.grad or not any(isinstance(g, BaseTensor) and g._node is not None for g in grads):
             return results
-        many = isinstance(results, tuple)
-        return tuple(_refusing(r) for r in results) if many else _refusing(results)
+        return tuple(map(_refusing, results)) if isinstance(results, tuple) else _refusing(results)
 
     return wrapper
 
@@ -282,16 +384,16 @@ def once_differentiable(fn: Any) -> Any:
 def _refusing(r: Any) -> Any:
     if not isinstance(r, BaseTensor):
         return r
-    t = wrap(r._a, r._s)
     leaf = Node(None, (), {}, r._a.shape, r._a.dtype, True, None, (), None, None)
-    t._node = Node(REFUSES, (leaf,), {}, r._a.shape, r._a.dtype, True, here(), (), None, None)
-    return t
+    return wrap(r._a, r._s, Node(REFUSES, (leaf,), {}, r._a.shape, r._a.dtype, True, here(), (), None, None))
 
 
 def _refuse(node: Node, g: Any, needs: list[bool], as_tensors: bool) -> list[Any]:
-    raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
+    raise RuntimeError(f"trying to differentiate twice a function that was marked with @once_differentiable{at(node.place)}")
 
 
 REFUSES = Op("once_differentiable", lambda x: x, type=lambda x: x)
 REFUSES.vjp = []
 REFUSES.reverse = _refuse
+
+__all__ = ["Function", "FunctionCtx", "once_differentiable"]

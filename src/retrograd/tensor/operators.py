@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core import BaseTensor, apply, check_writable
+from ..core import BaseTensor, apply
 from ..ops import elementwise as e
-from .dispatch import METHODS, finish_in_place
+from .dispatch import METHODS, in_place, scalar
+from .functions import complex_parts, products, shaping
 from .functions import pointwise as p
-from .functions import products
 
 _NUMBERS = (float, int)
 
 
-def _fast(op: Any, slow: Any, floating: bool = False) -> Any:
+def _fast(op: Any, slow: Any, kinds: str) -> Any:
     """An operator that goes straight to the op when nothing has to be promoted."""
-    kinds = "fcV" if floating else "fcViu"
 
     def method(self: Any, other: Any) -> Any:
         d = self._a.dtype
@@ -27,16 +26,14 @@ def _fast(op: Any, slow: Any, floating: bool = False) -> Any:
         try:
             return slow(self, other)
         except TypeError:
-            if isinstance(other, (BaseTensor, str, list, tuple, dict, type(None))):
-                if isinstance(other, (str, list, tuple, dict, type(None))):
-                    return NotImplemented
+            if isinstance(other, BaseTensor):
                 raise
             return NotImplemented
 
     return method
 
 
-def _fast_reversed(op: Any, slow: Any, floating: bool = False) -> Any:
+def _fast_reversed(op: Any, slow: Any) -> Any:
     def method(self: Any, other: Any) -> Any:
         if other.__class__ in _NUMBERS and self._a.dtype.kind == "f":
             return apply(op, other, self)
@@ -48,28 +45,56 @@ def _fast_reversed(op: Any, slow: Any, floating: bool = False) -> Any:
     return method
 
 
-def _in_place(name: str, fn: Any) -> Any:
-    def method(self: Any, other: Any) -> Any:
-        check_writable(self, name)
-        return finish_in_place(self, fn(self, other), name)
+def _slow(fn: Any, default: Any = NotImplemented) -> Any:
+    """An operator that promotes; ``default`` is its answer to operands that are no numbers."""
 
-    return method
-
-
-def _compare(op: Any, slow: Any, default: Any = NotImplemented) -> Any:
     def method(self: Any, other: Any) -> Any:
         try:
-            return slow(self, other)
+            return fn(self, other)
         except TypeError:
+            if isinstance(other, BaseTensor):
+                raise
             return default
 
     return method
 
 
-def _rsub(x: Any, y: Any) -> Any:
-    if p._is_bool(y):
-        return p.sub(x, y)
-    return p.binary(e.sub, x, y, "rsub")
+def _slow_reversed(fn: Any) -> Any:
+    def method(self: Any, other: Any) -> Any:
+        try:
+            return fn(other, self)
+        except TypeError:
+            return NotImplemented
+
+    return method
+
+
+def _power(self: Any, other: Any) -> Any:
+    if isinstance(other, BaseTensor) or scalar(other) is not None:
+        return p.pow(self, other)
+    return NotImplemented
+
+
+def _product(self: Any, other: Any) -> Any:
+    return products.matmul(self, other) if isinstance(other, BaseTensor) else NotImplemented
+
+
+ARITHMETIC = {
+    "add": (e.add, p.add, "fcViu", "add"),
+    "sub": (e.sub, p.sub, "fcViu", "sub"),
+    "mul": (e.mul, p.mul, "fcViu", "mul"),
+    "truediv": (e.div, p.div, "fcV", "div"),
+    "floordiv": (e.floor_divide, p.floor_divide, "fV", "floor_divide"),
+    "mod": (e.remainder, p.remainder, "fV", "remainder"),
+    "pow": (e.power, p.pow, "fcV", "pow"),
+}
+BITWISE = {
+    "and": p.bitwise_and,
+    "or": p.bitwise_or,
+    "xor": p.bitwise_xor,
+    "lshift": p.bitwise_left_shift,
+    "rshift": p.bitwise_right_shift,
+}
 
 
 def attach(cls: Any) -> None:
@@ -77,34 +102,28 @@ def attach(cls: Any) -> None:
     for name, fn in METHODS.items():
         if name not in cls.__dict__:
             setattr(cls, name, fn)
-    pairs = {
-        "add": (e.add, p.add, False),
-        "sub": (e.sub, p.sub, False),
-        "mul": (e.mul, p.mul, False),
-        "truediv": (e.div, p.div, True),
-        "pow": (e.power, p.pow, True),
-        "floordiv": (e.floor_divide, p.floor_divide, True),
-        "mod": (e.remainder, p.remainder, True),
-    }
-    for name, (op, slow, floating) in pairs.items():
-        setattr(cls, f"__{name}__", _fast(op, slow, floating))
-        setattr(cls, f"__r{name}__", _fast_reversed(op, _rsub if name == "sub" else slow, floating))
-        setattr(cls, f"__i{name}__", _in_place(f"{METHODS_NAME.get(name, name)}_", slow))
-    cls.__pow__ = lambda self, other: p.pow(self, other) if isinstance(other, BaseTensor) or p.scalar(other) is not None else NotImplemented
-    cls.__neg__ = lambda self: p.neg(self)
-    cls.__pos__ = lambda self: p.positive(self)
-    cls.__abs__ = lambda self: p.abs(self)
-    cls.__invert__ = lambda self: p.logical_not(self) if self._a.dtype.kind == "b" else p.bitwise_not(self)
-    for name, fn in {"and": p.bitwise_and, "or": p.bitwise_or, "xor": p.bitwise_xor, "lshift": p.bitwise_left_shift, "rshift": p.bitwise_right_shift}.items():
-        setattr(cls, f"__{name}__", _compare(None, fn))
-        setattr(cls, f"__r{name}__", (lambda f: lambda self, other: f(other, self))(fn))
-        setattr(cls, f"__i{name}__", _in_place(f"__i{name}__", fn))
-    cls.__matmul__ = lambda self, other: products.matmul(self, other) if isinstance(other, BaseTensor) else NotImplemented
-    cls.__rmatmul__ = lambda self, other: products.matmul(other, self) if isinstance(other, BaseTensor) else NotImplemented
-    cls.__eq__ = _compare(e.eq, p.eq, False)
-    cls.__ne__ = _compare(e.ne, p.ne, True)
+    for name, (op, slow, kinds, shown) in ARITHMETIC.items():
+        setattr(cls, f"__{name}__", _fast(op, slow, kinds))
+        setattr(cls, f"__r{name}__", _fast_reversed(op, slow))
+        setattr(cls, f"__i{name}__", in_place(slow, shown))
+    for name, fn in BITWISE.items():
+        setattr(cls, f"__{name}__", _slow(fn))
+        setattr(cls, f"__r{name}__", _slow_reversed(fn))
+        setattr(cls, f"__i{name}__", in_place(fn, fn.__name__))
     for name, fn in {"lt": p.lt, "le": p.le, "gt": p.gt, "ge": p.ge}.items():
-        setattr(cls, f"__{name}__", _compare(None, fn))
-
-
-METHODS_NAME = {"truediv": "div", "floordiv": "floor_divide", "mod": "remainder"}
+        setattr(cls, f"__{name}__", _slow(fn))
+    cls.__eq__ = _slow(p.eq, False)
+    cls.__ne__ = _slow(p.ne, True)
+    cls.__pow__ = _power
+    cls.__neg__ = p.neg
+    cls.__pos__ = p.positive
+    cls.__abs__ = p.abs
+    cls.__invert__ = p.bitwise_not
+    cls.__matmul__ = _product
+    cls.__rmatmul__ = _slow_reversed(products.matmul)
+    cls.T = property(shaping.reversed_dims, doc="The tensor with its dimensions in reverse order.")
+    cls.H = property(complex_parts.matrix_adjoint, doc="The conjugate transpose of a matrix.")
+    cls.mT = property(shaping.matrix_transpose, doc="The tensor with its last two dimensions swapped.")
+    cls.mH = property(complex_parts.batch_adjoint, doc="The conjugate of ``mT``.")
+    cls.real = property(complex_parts.real, complex_parts.set_real, doc="The real part: a view.")
+    cls.imag = property(complex_parts.imag, complex_parts.set_imag, doc="The imaginary part: a view.")

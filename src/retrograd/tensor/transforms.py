@@ -3,50 +3,78 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..autodiff import pushforward
-from ..core import MODE, BaseTensor, Node, apply, enable_grad, no_grad, reachable, show_type, wrap
+from ..core import MODE, BaseTensor, Node, apply, enable_grad, leaf_node, no_grad, reachable, show_type, wrap
 from ..ops.elementwise import cast
 from ..ops.shape import reshape
 from .backward import grad as _grad
-from .functions.shaping import stack
+from .functions.joining import stack
 from .tree import flatten, tree_map, unflatten
 
 Argnums = int | tuple[int, ...]
 
 
+class _Running(threading.local):
+    """The leaves of the transforms whose functions are running in this thread, outermost first."""
+
+    def __init__(self) -> None:
+        self.leaves: list[set[Any]] = []
+
+
+_RUNNING = _Running()
+
+
 def _tracked(x: Any) -> Any:
     """Give an input its own node: a fresh leaf, or, where it has history, a node that stays connected to it."""
-    if not isinstance(x, BaseTensor):
-        return x
-    if x.requires_grad:  # type: ignore[attr-defined]
+    if x.requires_grad:
         return apply(reshape, x, shape=x._a.shape)
-    if x._a.dtype.kind not in "fcV":
-        return x
     t = wrap(x._a, x._s)
-    return t.requires_grad_()
+    t._node = leaf_node(t)
+    t._node.attrs["bound"] = True  # the transform's own variable: nobody outside asks for its gradient
+    return t
 
 
 def _foreign(roots: Sequence[Any], own: Sequence[Any]) -> bool:
-    """Tell whether results depend on leaves outside: then derivatives must stay differentiable."""
+    """Tell whether results depend on leaves outside: then derivatives must stay differentiable.
+
+    Leaves outside are the user's own, and those of transforms that enclose this one; leaves of transforms that have ended are not.
+    """
     mine = {t._node for t in own}
     todo = [r._node for r in roots if r._node is not None and r._node.requires_grad]
     for node in reachable(todo):
-        if node not in mine and node.op is None and node.requires_grad:
-            return True
+        if node.op is None and node.requires_grad and node not in mine:
+            if "bound" not in node.attrs or any(node in leaves for leaves in _RUNNING.leaves):
+                return True
     return False
 
 
 def _choose(args: tuple[Any, ...], argnums: Argnums, name: str) -> tuple[int, ...]:
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    if not isinstance(argnums, (int, tuple)) or (isinstance(argnums, tuple) and not all(isinstance(n, int) for n in argnums)):
+        raise RuntimeError(f"{name}: argnums must be int or Tuple[int, ...], got: {type(argnums)}")
+    numbers = (argnums,) if isinstance(argnums, int) else argnums
+    if not numbers:
+        raise RuntimeError(f"{name}: argnums must be non-empty")
     for n in numbers:
         if not -len(args) <= n < len(args):
-            raise RuntimeError(f"{name}: got argnum={n}, but only {len(args)} positional inputs")
-    return tuple(n % len(args) for n in numbers)
+            raise RuntimeError(f"{name}: Got argnum={n}, but only {len(args)} positional inputs")
+    chosen = tuple(n % len(args) for n in numbers)
+    if len(set(chosen)) != len(chosen):
+        raise RuntimeError(f"{name}: argnums elements must be unique, got {argnums}")
+    return chosen
+
+
+def _check_input(v: Any, n: int, name: str) -> None:
+    if not isinstance(v, BaseTensor):
+        kind = RuntimeError if name in ("jvp", "linearize", "jacfwd") else ValueError
+        raise kind(f"{name}: Thing passed to transform API must be Tensor, got {type(v)} in argument {n}")
+    if v._a.dtype.kind not in "fcV":
+        raise RuntimeError(f"{name}: only Tensors of floating point dtype can require gradients, argument {n} is {show_type(v)}: cast it first, such as by .float()")
 
 
 class _Recorded:
@@ -66,13 +94,16 @@ class _Recorded:
                 for n in numbers:
                     leaves, spec = flatten(args[n])
                     for v in leaves:
-                        if not isinstance(v, BaseTensor):
-                            raise TypeError(f"{name}: expected tensors in the arguments to differentiate, got {type(v).__name__} in argument {n}")
+                        _check_input(v, n, name)
                     tracked = [_tracked(v) for v in leaves]
                     self.specs.append((spec, len(tracked)))
                     self.inputs += tracked
                     given[n] = unflatten(tracked, spec)
-                result = fn(*given, **kwargs)
+                _RUNNING.leaves.append({t._node for t in self.inputs})
+                try:
+                    result = fn(*given, **kwargs)
+                finally:
+                    _RUNNING.leaves.pop()
             finally:
                 MODE.keep_inputs = keep
                 MODE.settle()
@@ -87,8 +118,13 @@ class _Recorded:
                 raise RuntimeError(f"{name}(f)(*args): expected f(*args) to return only tensors, got {type(o).__name__}")
         self.differentiable = [o for o in self.outputs if o.requires_grad]
         self.linked = self.outer and _foreign(self.differentiable, self.inputs)
-        if self.aux is not None and not self.linked:
-            self.aux = tree_map(lambda v: v.detach() if isinstance(v, BaseTensor) else v, self.aux)
+        if has_aux:
+            self.aux = tree_map(self._auxiliary, self.aux)
+
+    def _auxiliary(self, v: Any) -> Any:
+        if not isinstance(v, BaseTensor):
+            raise RuntimeError(f"Expected tensors, got unsupported type {type(v)}: aux is a tensor or nested containers of tensors")
+        return v if self.outer and _foreign([v], self.inputs) else v.detach()  # type: ignore[attr-defined]
 
     def primal(self) -> Any:
         """The function's value, with history only where it has one outside."""
@@ -226,6 +262,9 @@ def _check_tangents(primals: Any, tangents: Any, name: str) -> list[Any]:
         raise RuntimeError(f"{name}(f, primals, tangents): Expected primals and tangents to have the same python structure, got {len(p)} and {len(t)} leaves")
     made = []
     for i, (x, v) in enumerate(zip(p, t, strict=True)):
+        for what, one in (("primals", x), ("tangents", v)):
+            if not isinstance(one, BaseTensor):
+                raise RuntimeError(f"{name}(f, primals, tangents): Expected {what} to only contain Tensors, got {type(one)}")
         if x._a.shape != v._a.shape:
             raise RuntimeError(f"{name}: Expected tangent {i} to have the shape of its primal: {show_type(v)} and {show_type(x)}")
         made.append(v if v._a.dtype == x._a.dtype else cast(v, dtype=x._a.dtype))

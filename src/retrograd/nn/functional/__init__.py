@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .activation import (
     celu,
     celu_,
@@ -137,6 +139,11 @@ from .softmax import (
     softmax,
     softmin,
 )
+from .unpooling import (
+    max_unpool1d,
+    max_unpool2d,
+    max_unpool3d,
+)
 from .vision import (
     channel_shuffle,
     pixel_shuffle,
@@ -213,6 +220,9 @@ __all__ = [
     "max_pool2d_with_indices",
     "max_pool3d",
     "max_pool3d_with_indices",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "mish",
     "mse_loss",
     "multi_margin_loss",
@@ -257,3 +267,9 @@ __all__ = [
     "upsample_bilinear",
     "upsample_nearest",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    from ...utils._names import missing
+
+    raise missing(__name__, name, globals())

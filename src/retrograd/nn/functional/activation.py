@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ...core import dtypes
+from ...core import apply, dtypes
+from ...ops.elementwise import relu as relu_op
 from ...ops.elementwise import softplus as _softplus
+from ...tensor.composed import composed
 from .. import _functions as T
 from ._common import in_place, require_floats
 
@@ -24,7 +26,11 @@ def relu(input: Any, inplace: bool = False) -> Any:
     >>> torch.nn.functional.relu(torch.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
-    return T.relu_(input) if inplace else T.relu(input)
+    if inplace:
+        return T.relu_(input)
+    if input._a.dtype.kind == "f":
+        return apply(relu_op, input)
+    return T.relu(input)
 
 
 def relu_(input: Any) -> Any:
@@ -96,8 +102,7 @@ def selu(input: Any, inplace: bool = False) -> Any:
     tensor([-1.7581,  1.0507])
     """
     require_floats("selu", input)
-    function = lambda x: _elu(x, _SELU_ALPHA, _SELU_SCALE, 1)
-    return in_place(function, input) if inplace else function(input)
+    return in_place(selu, input) if inplace else _elu(input, _SELU_ALPHA, _SELU_SCALE, 1)
 
 
 def selu_(input: Any) -> Any:
@@ -119,8 +124,7 @@ def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     require_floats("celu", input)
     if alpha == 0:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
-    function = lambda x: _elu(x, alpha, 1, 1 / alpha)
-    return in_place(function, input) if inplace else function(input)
+    return in_place(lambda x: celu(x, alpha), input) if inplace else _elu(input, alpha, 1, 1 / alpha)
 
 
 def celu_(input: Any, alpha: float = 1.0) -> Any:
@@ -143,12 +147,27 @@ def gelu(input: Any, *, approximate: str = "none") -> Any:
     """
     require_floats("gelu", input)
     if approximate == "none":
-        return input * 0.5 * T.erfc(input * -math.sqrt(0.5))
+        return _gelu(input)
     if approximate == "tanh":
-        # (1 + tanh(u)) / 2 = sigmoid(2u)
-        twice = 2 * math.sqrt(2 / math.pi)
-        return input * T.sigmoid(input * (input * input * (twice * 0.044715) + twice))
+        return _gelu_by_tanh(input)
     raise RuntimeError("approximate argument must be either none or tanh.")
+
+
+@composed
+def _gelu(x: Any) -> Any:
+    return x * 0.5 * T.erfc(x * -math.sqrt(0.5))
+
+
+@composed
+def _gelu_by_tanh(x: Any) -> Any:
+    # (1 + tanh(u)) / 2 = sigmoid(2u)
+    twice = 2 * math.sqrt(2 / math.pi)
+    return x * T.sigmoid(x * (x * x * (twice * 0.044715) + twice))
+
+
+@composed
+def _silu(x: Any) -> Any:
+    return x * T.sigmoid(x)
 
 
 def silu(input: Any, inplace: bool = False) -> Any:
@@ -161,7 +180,7 @@ def silu(input: Any, inplace: bool = False) -> Any:
     tensor([0.0000, 0.7311])
     """
     require_floats("silu", input)
-    return in_place(silu, input) if inplace else input * T.sigmoid(input)
+    return in_place(silu, input) if inplace else _silu(input)
 
 
 def mish(input: Any, inplace: bool = False) -> Any:

@@ -6,10 +6,15 @@ import math
 import warnings
 from typing import Any
 
+import numpy as np
+
 from ...core import dtypes
 from ...core.mode import mode
+from ...tensor.composed import composed
 from .. import _functions as T
 from ._common import reduced, reduction_of
+
+_INT64, _UINT64 = np.dtype(np.int64), np.dtype(np.uint64)
 
 
 def cross_entropy(
@@ -39,6 +44,8 @@ def cross_entropy(
     tensor(1.3863)
     """
     reduction = reduction_of(reduction, size_average, reduce)
+    if weight is None and not label_smoothing and reduction == "mean" and _all_count(input._a, target._a, ignore_index):
+        return _mean_class_loss(input, target, 1)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing:g}")
     if not input.is_floating_point():
@@ -49,12 +56,14 @@ def cross_entropy(
     if target.shape == input.shape:
         return _soft_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing, dim)
     _check_classes("cross_entropy", input, target, weight, dim)
+    chosen, counted = _counted(target, ignore_index, input.shape[dim])
+    if counted is None and weight is None and not label_smoothing:
+        if reduction == "mean":
+            return _mean_class_loss(input, chosen, dim)
+        return reduced(_class_losses(input, chosen, dim), reduction)
     shifted = input - T.amax(input.detach(), dim, keepdim=True)
     log_total = T.log(T.exp(shifted).sum(dim, keepdim=True))
-    chosen, counted = _counted(target, ignore_index, input.shape[dim])
     losses = log_total - T.gather(shifted, dim, chosen.unsqueeze(dim))
-    if counted is None and weight is None and not label_smoothing:
-        return losses.mean() if reduction == "mean" else reduced(losses.squeeze(dim), reduction)
     shares = _shares(chosen, counted, weight, input).unsqueeze(dim)
     losses = losses * shares
     if label_smoothing:
@@ -66,6 +75,29 @@ def cross_entropy(
             spread = spread * counted.unsqueeze(dim).to(input.dtype)
         losses = losses * (1 - label_smoothing) + spread * (label_smoothing / input.shape[dim])
     return _mean_of(losses, shares) if reduction == "mean" else reduced(losses.squeeze(dim), reduction)
+
+
+def _all_count(x: Any, y: Any, ignore_index: int) -> bool:
+    """Tell, of the commonest call, that nothing is wrong with it: rows of floats, and one valid class for each."""
+    if x.ndim != 2 or y.shape != x.shape[:1] or x.dtype.kind != "f" or y.dtype != _INT64 or mode().trace is not None:
+        return False
+    # seen as unsigned, a negative number is beyond every class: one pass checks both ends
+    return bool(ignore_index < 0 and y.size and y.view(_UINT64).max() < x.shape[1])
+
+
+def _unreduced(input: Any, chosen: Any, dim: int) -> Any:
+    shifted = input - T.amax(input.detach(), dim, keepdim=True)
+    return T.log(T.exp(shifted).sum(dim, keepdim=True)) - T.gather(shifted, dim, chosen.unsqueeze(dim))
+
+
+@composed
+def _class_losses(input: Any, chosen: Any, dim: int) -> Any:
+    return _unreduced(input, chosen, dim).squeeze(dim)
+
+
+@composed
+def _mean_class_loss(input: Any, chosen: Any, dim: int) -> Any:
+    return _unreduced(input, chosen, dim).mean()
 
 
 def _soft_cross_entropy(
@@ -111,7 +143,8 @@ def _check_classes(name: str, input: Any, target: Any, weight: Any, dim: int) ->
             raise ValueError(f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({found}).")
     if target.dtype not in (dtypes.int64, dtypes.uint8):
         raise RuntimeError(
-            f"{name}: expected target dtype to be Long or Byte, but got {target.dtype}; class numbers are int64 (.long())"
+            f"{name}: expected target dtype to be Long or Byte, but got {target.dtype}; "
+            "class numbers are int64 (.long())"
         )
     if input.dim() == 2 and target.dim() > 1:
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
@@ -211,12 +244,12 @@ def binary_cross_entropy(
     reduction = reduction_of(reduction, size_average, reduce)
     if target.shape != input.shape:
         raise ValueError(
-            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) is deprecated. "
-            "Please ensure they have the same size."
+            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) is deprecated."
+            " Please ensure they have the same size."
         )
     if target.dtype != input.dtype:
         raise RuntimeError(
-            f"binary_cross_entropy: Found dtype {target.dtype} but expected {input.dtype}; convert the target with .to()"
+            f"binary_cross_entropy: Found dtype {target.dtype} but expected {input.dtype}; convert the target"
         )
     p = input.detach()
     for name, values in (("input", p), ("target", target.detach())):

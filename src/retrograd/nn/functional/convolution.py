@@ -283,7 +283,7 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
 
 
 def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
-    """Add columns up as sliding blocks of an image, the transpose of `unfold`: (N, C * KH * KW, blocks) -> (N, C, H, W).
+    """Add columns up as sliding blocks of an image, the transpose of `unfold`: (N, C KH KW, blocks) -> (N, C, H, W).
 
     Examples
     --------

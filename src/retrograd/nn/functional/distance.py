@@ -27,7 +27,7 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
 
 
 def _unit(x: Any, dim: int, eps: float) -> Any:
-    """Give vectors divided by their length; the floor of the length moves the value and leaves the slope, as in torch."""
+    """Give vectors divided by their length; the length's floor moves the value and leaves the slope, as in torch."""
     length = T.norm(x, 2, dim, keepdim=True)
     plain = length.detach()
     return x / (length + (T.clamp(plain, min=eps) - plain))

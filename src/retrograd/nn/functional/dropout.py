@@ -1,4 +1,4 @@
-"""Dropout in its forms: random zeros, elementwise or for whole channels, scaled to keep the mean or also the variance."""
+"""Dropout in its forms: random zeros, elementwise or for whole channels, that keep the mean or also the variance."""
 
 from __future__ import annotations
 

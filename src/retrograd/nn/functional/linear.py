@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core import dtypes, wrap
+from ...core import apply, dtypes, wrap
 from ...core.mode import mode, no_grad
 from ...ops.contract import linear_layer
 from ...ops.index import take_axis
@@ -26,16 +26,19 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     tensor([4.])
     """
     x, w = input._a, weight._a
-    if w.ndim == 2 and x.ndim >= 1 and x.shape[-1] == w.shape[1] and x.dtype == w.dtype:
+    if w.ndim == 2 and x.ndim > 1 and x.dtype is w.dtype and x.shape[-1] == w.shape[1]:
         if bias is None:
-            return linear_layer(input, weight)
-        if bias._a.shape == (w.shape[0],) and bias._a.dtype == w.dtype:
-            return linear_layer(input, weight, bias)
+            return apply(linear_layer, input, weight)
+        b = bias._a
+        if b.ndim == 1 and b.dtype is w.dtype and b.size == w.shape[0]:
+            return apply(linear_layer, input, weight, bias)
     return _other_linear(input, weight, bias)
 
 
 def _other_linear(input: Any, weight: Any, bias: Any) -> Any:
-    """Handle a weight vector and a bias that broadcasts; raise the error for what does not fit."""
+    """Handle a vector, a weight vector, and a bias that broadcasts; raise the error for what does not fit."""
+    if input.dim() == 1 and weight.dim() == 2 and input.shape[0] == weight.shape[1]:
+        return linear(input.unsqueeze(0), weight, bias).squeeze(0)
     if input.dim() == 0 or weight.dim() == 0:
         raise RuntimeError(
             f"both arguments to linear need to be at least 1D, but they are {input.dim()}D and {weight.dim()}D"
@@ -50,7 +53,8 @@ def _other_linear(input: Any, weight: Any, bias: Any) -> Any:
         shape = "x".join(map(str, reversed(weight.shape)))
         raise RuntimeError(
             f"mat1 and mat2 shapes cannot be multiplied ({rows}x{input.shape[-1]} and {shape}): linear of an input "
-            f"{list(input.shape)} with a weight {list(weight.shape)} wants {weight.shape[-1]} features in the input's last dimension"
+            f"{list(input.shape)} with a weight {list(weight.shape)} wants "
+            f"{weight.shape[-1]} features in the input's last dimension"
         )
     result = (input * weight).sum(-1) if weight.dim() == 1 else linear_layer(input, weight)
     if bias is None:
@@ -89,7 +93,8 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
     for number, (given, wanted) in enumerate(zip((input1, input2), weight.shape[1:], strict=True), 1):
         if given.shape[-1] != wanted:
             raise RuntimeError(
-                f"bilinear(): input{number} size does not match weight size: got {given.shape[-1]} but expected {wanted}"
+                f"bilinear(): input{number} size does not match weight size: "
+                f"got {given.shape[-1]} but expected {wanted}"
             )
     if bias is not None and bias.shape[0] != weight.shape[0]:
         raise RuntimeError(

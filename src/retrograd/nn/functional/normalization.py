@@ -1,4 +1,4 @@
-"""Normalisations: y = (x - mean) / sqrt(var + eps), over batches, layers, groups or instances, then scaled and moved."""
+"""Normalisations: y = (x - mean) / sqrt(var + eps), over batches, layers, groups or instances, then an affine map."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 from ...core import dtypes
 from ...core.mode import no_grad
+from ...tensor import FUNCTIONS
+from ...tensor.composed import composed
 from .. import _functions as T
 from ._common import pair_of_dtypes, require_floats
 
@@ -190,8 +192,13 @@ def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any 
     pair_of_dtypes("layer_norm", input, weight, bias)
     require_floats("layer_norm", input)
     wide = input if weight is None or weight.dtype == input.dtype else input.to(weight.dtype)
-    result = _affine(_standardised(wide, over, eps)[0], weight, bias)
+    result = _layer_norm(wide, weight, bias, tuple(over), eps)
     return result if wide is input else result.to(input.dtype)
+
+
+@composed
+def _layer_norm(x: Any, weight: Any, bias: Any, over: tuple[int, ...], eps: float) -> Any:
+    return _affine(_standardised(x, over, eps)[0], weight, bias)
 
 
 def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
@@ -290,4 +297,4 @@ def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out:
     tensor([0.6000, 0.8000])
     """
     length = T.clamp(T.norm(input, p, dim, keepdim=True), min=eps)
-    return input / length if out is None else T.div(input, length, out=out)
+    return input / length if out is None else FUNCTIONS["div"](input, length, out=out)

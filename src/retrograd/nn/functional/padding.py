@@ -38,7 +38,7 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
     if mode not in ("reflect", "replicate", "circular"):
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     if value:
-        raise ValueError(f'Padding mode "{mode}" doesn\'t take in value argument')
+        raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
     spatial = len(pads) // 2
     if spatial > 3 or input.dim() not in (spatial + 1, spatial + 2):
         raise NotImplementedError(
@@ -75,8 +75,8 @@ def _from_itself(input: Any, pads: tuple[int, ...], mode: str) -> Any:
         if most is not None and max(before, after) > most:
             relation = "less than" if mode == "reflect" else "at most"
             raise RuntimeError(
-                f"Padding size should be {relation} the corresponding input dimension, but got: padding ({before}, {after}) "
-                f"at dimension {axis} of input {list(input.shape)}"
+                f"Padding size should be {relation} the corresponding input dimension, but got: "
+                f"padding ({before}, {after}) at dimension {axis} of input {list(input.shape)}"
             )
         if size + before + after < 1:
             raise RuntimeError(

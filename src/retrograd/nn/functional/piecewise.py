@@ -184,7 +184,8 @@ def softshrink(input: Any, lambd: float = 0.5) -> Any:
     require_floats("softshrink", input)
     if not lambd >= 0:
         raise RuntimeError(
-            f"lambda must be in range [0, {dtypes.finfo(input.dtype).max:g}] for input dtype {input.dtype}, but found {lambd:g}"
+            f"lambda must be in range [0, {dtypes.finfo(input.dtype).max:g}] for input dtype {input.dtype}, "
+            f"but found {lambd:g}"
         )
     return input - T.clamp(input, -lambd, lambd)
 

@@ -6,12 +6,13 @@ import math
 import warnings
 from typing import Any
 
+from ...tensor.composed import composed
 from .. import _functions as T
 from ._common import reduced, reduction_of
 
 
 def _warn_of_sizes(input: Any, target: Any) -> None:
-    if target.shape != input.shape:
+    if target._a.shape != input._a.shape:
         warnings.warn(
             f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
             "This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
@@ -20,7 +21,7 @@ def _warn_of_sizes(input: Any, target: Any) -> None:
 
 
 def _refuse_integers(name: str, input: Any, target: Any) -> None:
-    if not (input.is_floating_point() or target.is_floating_point() or input.is_complex() or target.is_complex()):
+    if input._a.dtype.kind in "iub" and target._a.dtype.kind in "iub":
         raise NotImplementedError(
             f'"{name}" not implemented for {input.dtype} and {target.dtype}: a loss needs floating-point numbers; '
             "convert one with .float()"
@@ -34,6 +35,11 @@ def _weighted(losses: Any, weight: Any, input: Any, reduction: str) -> Any:
     if reduction == "mean":
         return (losses * weight).sum() / weight.sum()
     return reduced(losses * weight, reduction)
+
+
+@composed
+def _mean_square(input: Any, target: Any) -> Any:
+    return T.square(input - target).mean()
 
 
 def mse_loss(
@@ -58,6 +64,8 @@ def mse_loss(
     _warn_of_sizes(input, target)
     reduction = reduction_of(reduction, size_average, reduce)
     _refuse_integers("mse_loss", input, target)
+    if weight is None and reduction == "mean":
+        return _mean_square(input, target)
     losses = T.square(input - target)
     return reduced(losses, reduction) if weight is None else _weighted(losses, weight, input, reduction)
 

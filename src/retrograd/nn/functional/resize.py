@@ -43,7 +43,8 @@ def interpolate(
     if mode in ("nearest", "area", "nearest-exact"):
         if align_corners is not None:
             raise ValueError(
-                "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear"
+                "align_corners option can only be set with the interpolating modes: "
+                "linear | bilinear | bicubic | trilinear"
             )
     elif mode not in _DIMS:
         raise NotImplementedError(f"interpolate: there is no mode {mode!r} for an input of {input.dim()} dimensions")

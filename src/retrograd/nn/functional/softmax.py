@@ -22,7 +22,8 @@ def _chosen_dim(name: str, dim: int | None, dims: int, stacklevel: int) -> int:
 def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """Turn numbers into probabilities: y_i = exp(x_i) / sum_j exp(x_j) along ``dim``.
 
-    The largest is taken away first, so nothing overflows. ``dtype``: cast to it before. NotImplementedError for integers.
+    The largest is taken away first, so nothing overflows. ``dtype``: cast to it before. Integers without it raise
+    NotImplementedError.
 
     Examples
     --------

@@ -83,3 +83,9 @@ kaiming_uniform = _make_deprecate(kaiming_uniform_)
 kaiming_normal = _make_deprecate(kaiming_normal_)
 orthogonal = _make_deprecate(orthogonal_)
 sparse = _make_deprecate(sparse_)
+
+
+def __getattr__(name: str) -> Any:
+    from ...utils._names import missing
+
+    raise missing(__name__, name, globals())

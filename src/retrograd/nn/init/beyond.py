@@ -1,4 +1,4 @@
-"""Initialisers beyond torch: by the data (LSUV), for deep convolutions (delta-orthogonal), for residual networks (Fixup)."""
+"""Initialisers beyond torch: LSUV by the data, delta-orthogonal for deep convolutions, Fixup for residual networks."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def lsuv_(
 
         W <- W / sqrt(Var(y)),   y the layer's output on the batch, before any nonlinearity,
 
-    until abs(Var(y) - 1) < ``tol`` or ``max_iter`` times. The resulting variance of every layer's output on this batch is
-    1, whatever the nonlinearities between them. ``centre`` also moves each bias by -mean(y), so that the mean is 0.
+    until abs(Var(y) - 1) < ``tol`` or ``max_iter`` times. The resulting variance of every layer's output on this batch
+    is 1, whatever the nonlinearities between them. ``centre`` also moves each bias by -mean(y), so that the mean is 0.
 
     The model runs in evaluation mode meanwhile, without gradients. ``batch`` is the model's input, or a tuple of its
     inputs. RuntimeError for a layer whose output has no variance or is not finite.

@@ -100,8 +100,8 @@ def trunc_normal_(
 ) -> Any:
     """Fill with draws from N(mean, std^2) conditioned on [a, b], by rejection.
 
-    Where the normal puts more than 0.3 of its weight between the bounds, draws outside are made again; elsewhere uniform
-    draws x are kept with probability phi(x) / max phi. The variance is std^2 (1 + (u phi(u) - v phi(v)) / Z -
+    Where the normal puts more than 0.3 of its weight between the bounds, draws outside are made again; elsewhere
+    uniform draws x are kept with probability phi(x) / max phi. The variance is std^2 (1 + (u phi(u) - v phi(v)) / Z -
     ((phi(u) - phi(v)) / Z)^2), u and v the standardised bounds, phi the normal density, Z the weight between them.
 
     Examples

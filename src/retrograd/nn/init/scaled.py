@@ -1,4 +1,4 @@
-"""Initialisers that keep the variance of what flows forward, backward or both: Glorot's, He's and orthogonal matrices."""
+"""Initialisers that keep the variance of what flows forward, backward or both: Glorot's, He's, orthogonal matrices."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core import PICK, Node, Op, wrap
+from ...core import PICK, Node, Op, typeof, wrap
 from ...core.mode import mode
 from ...core.place import here
 from ...tensor import Tensor
@@ -27,7 +27,7 @@ def _cross(node: Any, gradients: Any, needs: Any, as_tensors: bool) -> list[Any]
     return [r if r is None or as_tensors else r._a for r in returned]
 
 
-BOUNDARY = Op("module_boundary", lambda *xs: xs, type=lambda *types: types, names=(), outputs=0)
+BOUNDARY = Op("module_boundary", lambda *xs: xs, type=lambda *types: types[0], names=(), outputs=0)
 BOUNDARY.reverse = _cross
 BOUNDARY.forward = lambda node, tangents, xs, out: tangents
 
@@ -55,12 +55,13 @@ class Boundary:
         self.module, self.hooks, self.pre_hooks = module, hooks, pre_hooks
         self.grad_output: Any = None
         self.inputs: list[int] = []  # positions that want gradients
+        self.blanks: list[Any] = []  # for each argument, the type of its gradient; None for what is no tensor
         self.outputs: list[int] = []
-        self.input_count = self.output_count = 0
+        self.output_count = 0
 
     def enter(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Put the boundary's near side around the arguments."""
-        self.input_count = len(args)
+        self.blanks = [typeof(arg) if isinstance(arg, Tensor) else None for arg in args]
         self.inputs, passed = self._wrap(args, self._leaving)
         return tuple(passed)
 
@@ -106,7 +107,7 @@ class Boundary:
     def _without_inputs(self, grad_output: Any) -> None:
         warnings.warn(_NO_INPUT, stacklevel=2)
         for hook in self.hooks:
-            returned = hook(self.module, (None,) * self.input_count, grad_output)
+            returned = hook(self.module, (None,) * len(self.blanks), grad_output)
             if returned is not None and not (isinstance(returned, tuple) and all(r is None for r in returned)):
                 raise RuntimeError(
                     "Backward hook for Modules where no input requires gradient "
@@ -117,16 +118,19 @@ class Boundary:
         """Receive the gradients of the inputs, show them to the hooks with those of the outputs."""
         if self.grad_output is None:  # they did not come through the module's outputs
             return gradients
-        full: Any = _spread(gradients, self.inputs, self.input_count)
+        full: Any = tuple(
+            wrap(np.zeros(blank.shape, blank.dtype)) if g is None and blank is not None else g
+            for g, blank in zip(_spread(gradients, self.inputs, len(self.blanks)), self.blanks, strict=True)
+        )
         for hook in self.hooks:
             replaced = hook(self.module, full, self.grad_output)
             if replaced is None:
                 continue
             replaced = _as_tuple(replaced)
-            if len(replaced) != self.input_count:
+            if len(replaced) != len(self.blanks):
                 raise RuntimeError(
                     "Backward hook returned an invalid number of grad_input, "
-                    f"got {len(replaced)}, but expected {self.input_count}"
+                    f"got {len(replaced)}, but expected {len(self.blanks)}"
                 )
             full = replaced
         self.grad_output = None

@@ -80,7 +80,7 @@ def _after(module: Any, number: int, hook: Any, args: Any, kwargs: Any, result: 
 
 
 def _always_called(module: Any, state: dict[str, Any], run: set[int]) -> None:
-    """After an error, run the hooks that want to be called all the same and were not; their own errors become warnings."""
+    """After an error, run the hooks that want to be called all the same; their own errors become warnings."""
     for marks, hooks, whose in (
         (handles._global_forward_hooks_always_called, handles._global_forward_hooks, "global module"),
         (module._forward_hooks_always_called, module._forward_hooks, "module"),

@@ -1,4 +1,4 @@
-"""Modules that hold modules: Sequential, ModuleList and ModuleDict (and, from their own file, the parameters' containers)."""
+"""Modules that hold modules: Sequential, ModuleList, ModuleDict, and the parameters' own containers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, TypeVar
 
+from . import fused
 from .module import Module
 from .parameter_container import ParameterDict, ParameterList
 from .utils import pairs_of
@@ -24,7 +25,7 @@ class _Numbered(Module):
         index = operator.index(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"index {index} is out of range")
-        return list(self._modules)[index]
+        return list(self._modules)[int(index)]
 
     def _renumber(self, modules: Iterable[Any]) -> None:
         self._modules = {str(i): module for i, module in enumerate(modules)}
@@ -96,7 +97,12 @@ class Sequential(_Numbered):
 
     def forward(self, input: Any) -> Any:
         """Apply the modules in order."""
-        for module in self._modules.values():
+        modules: Any = self._modules
+        if len(modules) > 1:
+            found = fused.run(modules, self, input)
+            if found is not None:
+                return found
+        for module in modules.values():
             input = module(input)
         return input
 
@@ -113,7 +119,8 @@ class Sequential(_Numbered):
     def __iadd__(self, other: Any) -> Sequential:
         if not isinstance(other, Sequential):
             raise ValueError(f"add operator supports only objects of Sequential class, but {type(other)} is given.")
-        return self.extend(other)
+        self.extend(other)
+        return self
 
     def _check_factor(self, times: Any) -> int:
         if not isinstance(times, int):
@@ -126,10 +133,11 @@ class Sequential(_Numbered):
         return Sequential(*list(self) * self._check_factor(times))
 
     def __rmul__(self, times: Any) -> Sequential:
-        return self * times
+        return self.__mul__(times)
 
     def __imul__(self, times: Any) -> Sequential:
-        return self.extend(list(self) * (self._check_factor(times) - 1))
+        self.extend(list(self) * (self._check_factor(times) - 1))
+        return self
 
     def insert(self, index: Any, module: Any) -> Sequential:
         """Put a module before the one with this number."""

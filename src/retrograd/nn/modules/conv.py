@@ -8,6 +8,7 @@ from typing import Any
 from .. import _functions as T
 from .. import functional as F
 from .. import init
+from ..init.fans import _calculate_fan_in_and_fan_out
 from ..parameter import Parameter
 from .module import Module
 from .utils import _ntuple, _reverse_repeat_tuple
@@ -79,14 +80,14 @@ class _ConvNd(Module):
         """Draw weight and bias anew."""
         init.kaiming_uniform_(self.weight, a=math.sqrt(5))  # the bound is then 1 / sqrt(fan_in)
         if self.bias is not None:
-            fan_in, _ = init._calculate_fan_in_and_fan_out(self.weight)
+            fan_in, _ = _calculate_fan_in_and_fan_out(self.weight)
             if fan_in != 0:
                 bound = 1 / math.sqrt(fan_in)
                 init.uniform_(self.bias, -bound, bound)
 
     def _conv_forward(self, input: Any, weight: Any, bias: Any) -> Any:
         function = (F.conv1d, F.conv2d, F.conv3d)[self._dims - 1]
-        padding = self.padding
+        padding: Any = self.padding
         if self.padding_mode != "zeros":
             input = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
             padding = 0
@@ -236,8 +237,8 @@ class _ConvTransposeNd(_ConvNd):
             output_size = output_size[lead:]
         if len(output_size) != dims:
             raise ValueError(
-                f"ConvTranspose{dims}D: for {input.dim()}D input, output_size must have {dims} or {input.dim()} elements "
-                f"(got {len(output_size)})"
+                f"ConvTranspose{dims}D: for {input.dim()}D input, output_size must have {dims} or {input.dim()} "
+                f"elements (got {len(output_size)})"
             )
         least = [
             (n - 1) * s - 2 * p + d * (k - 1) + 1

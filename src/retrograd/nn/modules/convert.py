@@ -62,7 +62,7 @@ class Convertible:
         raise NotImplementedError
 
     def _apply(self: Self, fn: Callable[[Any], Any], recurse: bool = True) -> Self:
-        """Replace the value of every parameter, gradient and buffer by ``fn`` of it; Parameters stay the same objects."""
+        """Replace the value of every parameter, gradient and buffer by ``fn`` of it; Parameters stay themselves."""
         if recurse:
             for child in self.children():
                 child._apply(fn)
@@ -99,7 +99,7 @@ class Convertible:
         return self
 
     def to(self: Self, *args: Any, **kwargs: Any) -> Self:
-        """Move to a device and floating-point dtype: ``to(device)``, ``to(dtype)``, ``to(device, dtype)``, ``to(tensor)``.
+        """Move to a device and a dtype: ``to(device)``, ``to(dtype)``, ``to(device, dtype)`` or ``to(tensor)``.
 
         Integer tensors keep their dtype. Raises TypeError for a dtype that is neither floating-point nor complex.
 

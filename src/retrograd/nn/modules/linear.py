@@ -8,6 +8,7 @@ from typing import Any
 from .. import _functions as T
 from .. import functional as F
 from .. import init
+from ..init.fans import _calculate_fan_in_and_fan_out
 from ..parameter import Parameter
 from .module import Module
 
@@ -60,7 +61,7 @@ class Linear(Module):
         # a = sqrt(5) makes the bound sqrt(6 / ((1 + 5) fan_in)) = 1 / sqrt(fan_in)
         init.kaiming_uniform_(self.weight, a=math.sqrt(5))
         if self.bias is not None:
-            fan_in, _ = init._calculate_fan_in_and_fan_out(self.weight)
+            fan_in, _ = _calculate_fan_in_and_fan_out(self.weight)
             bound = 1 / math.sqrt(fan_in) if fan_in > 0 else 0
             init.uniform_(self.bias, -bound, bound)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import functional as F
 from .distance import PairwiseDistance
-from .loss import _Loss, _WeightedLoss
+from .loss_base import _Loss, _WeightedLoss
 
 
 class SoftMarginLoss(_Loss):

@@ -76,6 +76,7 @@ class Module(Registry, Stateful, Convertible):
     """
 
     training: bool
+    _is_full_backward_hook: bool | None
     dump_patches = False
     call_super_init = False
 

@@ -179,7 +179,7 @@ class ParameterDict(Module):
 
     def get(self, key: str, default: Any = None) -> Any:
         """Give the entry, or ``default`` if there is none."""
-        return self[key] if key in self else default
+        return self[key] if key in self else default  # noqa: SIM401 - this is that method
 
     def fromkeys(self, keys: Iterable[str], default: Any = None) -> ParameterDict:
         """Give a new dictionary with ``default`` under every key."""
@@ -210,5 +210,5 @@ class ParameterDict(Module):
         """List the entries, one to a line."""
         return "\n".join(_line(key, value, lambda v: v.type()) for key, value in self.items())
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, input: Any) -> Any:
         raise RuntimeError("ParameterDict should not be called.")

@@ -25,6 +25,8 @@ class Embedding(Module):
     torch.Size([2, 2, 3])
     """
 
+    weight: Any
+
     def __init__(
         self,
         num_embeddings: int,

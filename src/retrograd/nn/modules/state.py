@@ -25,8 +25,6 @@ class _IncompatibleKeys(NamedTuple):
             return "<All keys matched successfully>"
         return f"_IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
-    __str__ = __repr__
-
 
 class _Bound:
     """A hook that is given its module first; it can be pickled, unlike a closure."""
@@ -123,7 +121,7 @@ class Stateful:
         return add_hook(self._state_dict_hooks, hook)
 
     def register_state_dict_post_hook(self, hook: Any) -> RemovableHandle:
-        """Call ``hook(module, state_dict, prefix, local_metadata)`` after ``state_dict()``; it may change the dictionary."""
+        """Call ``hook(module, state_dict, prefix, local_metadata)`` after ``state_dict()``; it may change that."""
         hook._from_public_api = True
         return add_hook(self._state_dict_hooks, hook)
 
@@ -168,7 +166,8 @@ class Stateful:
         for name, held in local.items():
             if prefix + name in state_dict:
                 error = self._load_one(name, held, prefix + name, state_dict[prefix + name], assign)
-                error_msgs.extend([error] * (error is not None))
+                if error is not None:
+                    error_msgs.append(error)
             elif strict:
                 missing_keys.append(prefix + name)
         extra = prefix + _EXTRA_STATE_KEY_SUFFIX
@@ -196,7 +195,7 @@ class Stateful:
                 f"from checkpoint but received {type(given)}"
             )
         if held.ndim == 0 and given.shape == (1,):
-            given = given[0]
+            given = given.reshape(())
         if given.shape != held.shape:
             return (
                 f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, "
@@ -222,9 +221,9 @@ class Stateful:
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Copy parameters and buffers out of a dictionary such as ``state_dict()`` gives.
 
-        Returns ``(missing_keys, unexpected_keys)``. With ``strict`` (the default) either is an error, and so is, always,
-        a tensor of another shape: RuntimeError lists every key. With ``assign`` the module takes the dictionary's tensors
-        instead of copying out of them.
+        Returns ``(missing_keys, unexpected_keys)``. With ``strict`` (the default) either is an error, and so is,
+        always, a tensor of another shape: RuntimeError lists every key. With ``assign`` the module takes the
+        dictionary's tensors instead of copying out of them.
 
         Examples
         --------

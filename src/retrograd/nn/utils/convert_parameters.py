@@ -38,5 +38,5 @@ def vector_to_parameters(vec: Any, parameters: Iterable[Any]) -> None:
         raise TypeError(f"expected torch.Tensor, but got: {type(vec).__name__}")
     start = 0
     for p in parameters:
-        p.data = vec[start : start + p.numel()].view_as(p).data
+        p.data = vec.narrow(0, start, p.numel()).view_as(p).data
         start += p.numel()

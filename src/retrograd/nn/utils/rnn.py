@@ -13,7 +13,7 @@ def pad_sequence(
 ) -> Any:
     """Stack sequences (L_i, *) into (L, N, *), or (N, L, *) with ``batch_first``, filling up to the longest, L.
 
-    Raises RuntimeError unless there are tensors of like further dimensions.
+    Raises RuntimeError unless there are tensors whose further dimensions are the first one's.
 
     Examples
     --------
@@ -31,10 +31,7 @@ def pad_sequence(
     padded = []
     for row in rows:
         if row.shape[1:] != rows[0].shape[1:]:
-            raise RuntimeError(
-                f"pad_sequence: the sequences must agree in all dimensions but the first, but got {list(rows[0].shape)} "
-                f"and {list(row.shape)}"
-            )
+            row = row.expand(row.shape[0], *rows[0].shape[1:])
         missing = longest - row.shape[0]
         if missing:
             fill = T.full((missing, *row.shape[1:]), padding_value, dtype=row.dtype)

@@ -8,8 +8,6 @@ third edition, 6.2.1), with the integrand written around its peak so that large 
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 
 from . import tables
@@ -21,17 +19,9 @@ LARGE_A = 64.0
 # Below this x the upper function has a series of its own, which keeps its digits when a is small too.
 SMALL_X = 1.1
 TERMS = 400
-NODES = 40
 EPSILON = 2.0**-53
 # 1/3, 1/5, ...: the series of (atanh(r) - r)/r^3 in r^2.
 ATANH_TAIL = tuple(1.0 / k for k in range(3, 61, 2))
-
-
-@functools.cache
-def _nodes() -> tuple[Array, Array]:
-    """Nodes and weights of Gauss-Legendre quadrature on [0, 1]."""
-    nodes, weights = np.polynomial.legendre.leggauss(NODES)
-    return 0.5 * (nodes + 1.0), 0.5 * weights
 
 
 def _log1p_minus(d: Array, ratio: Array) -> Array:
@@ -110,9 +100,10 @@ def _large(a: Array, x: Array) -> tuple[Array, Array]:
     width = np.where(right, width, -np.minimum(width, x))
     total = np.zeros_like(x)
     offset = x - peak
-    for node, weight in zip(*_nodes()):
-        step = node * width
-        total += weight * np.exp(peak * _log1p_minus((offset + step) / peak, (x + step) / peak))
+    for node, weight in zip(tables.GAUSS_NODES, tables.GAUSS_WEIGHTS):
+        for fraction in (0.5 - 0.5 * node, 0.5 + 0.5 * node):
+            step = fraction * width
+            total += 0.5 * weight * np.exp(peak * _log1p_minus((offset + step) / peak, (x + step) / peak))
     correction = polynomial(tables.LGAMMA_LARGE, 1.0 / (peak * peak)) / peak
     tail = np.abs(width) * total * np.exp(-correction) / np.sqrt(2.0 * np.pi * peak)
     tail = np.where(slope >= 0.0, tail, np.nan)

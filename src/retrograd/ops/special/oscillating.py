@@ -20,7 +20,7 @@ TWO_OVER_PI = 2.0 / np.pi
 
 def _j0_small(x: Array) -> Array:
     value: Array = ((x - J0_ROOT[0]) - J0_ROOT[1]) * (x + J0_ROOT[0]) * polynomial(tables.J0_SMALL, x * x)
-    return value
+    return np.where(x == 0.0, 1.0, value)
 
 
 def _j1_small(x: Array) -> Array:

@@ -2,6 +2,48 @@
 
 from __future__ import annotations
 
-from . import conversion, gathering, indexing, norms, pointwise, products, reductions, scans, shaping, sorting
+from . import (
+    arithmetic,
+    comparing,
+    complex_parts,
+    conversion,
+    diagonals,
+    einsum,
+    extremes,
+    gathering,
+    indexing,
+    joining,
+    masking,
+    norms,
+    pointwise,
+    products,
+    reductions,
+    repeating,
+    scans,
+    shaping,
+    sorting,
+    statistics,
+)
 
-__all__ = ["conversion", "gathering", "indexing", "norms", "pointwise", "products", "reductions", "scans", "shaping", "sorting"]
+__all__ = [
+    "arithmetic",
+    "comparing",
+    "complex_parts",
+    "conversion",
+    "diagonals",
+    "einsum",
+    "extremes",
+    "gathering",
+    "indexing",
+    "joining",
+    "masking",
+    "norms",
+    "pointwise",
+    "products",
+    "reductions",
+    "repeating",
+    "scans",
+    "shaping",
+    "sorting",
+    "statistics",
+]

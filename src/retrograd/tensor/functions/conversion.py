@@ -103,9 +103,10 @@ def _fill(self: Any, value: Any, name: str) -> Any:
             raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value._a.ndim} dimensions.")
         return copy_(self, value)
     v = np.asarray(value)
-    if v.dtype.kind == "c" and self._a.dtype.kind != "c":
+    if v.dtype.kind == "c" and self._a.dtype.kind not in "cb" and v.imag != 0:
         raise RuntimeError(f"value cannot be converted to type {self.dtype.name} without overflow")
-    return assign(self, wrap(np.broadcast_to(v.astype(self._a.dtype), self._a.shape)), name, keep_old=True)
+    v = v.real.astype(self._a.dtype) if v.dtype.kind == "c" and self._a.dtype.kind in "fiuV" else v.astype(self._a.dtype)
+    return assign(self, wrap(np.broadcast_to(v, self._a.shape)), name, keep_old=True)
 
 
 @function("fill_")

@@ -9,34 +9,29 @@ from typing import Any
 
 import numpy as np
 
-from ...core import MODE, BaseTensor, apply, assign, at, check_writable, here, quiet_off, quiet_on, wrap
+from ...core import MODE, BaseTensor, apply, assign, at, check_writable, here, quiet_off, quiet_on
 from ...core import dtypes as _d
 from ...core.door import _quiet
 from ...ops.elementwise import cast
 from ...ops.index import ARRAY, full_index, indexing
 from ...ops.shape import expand, reshape, slice_
 from ..dispatch import METHODS, scalar, type_name
+from ..tensor import Tensor
 
 ALL = slice(None)
 _PLAIN = (int, slice, type(None))
 
 
-# -- reading ---------------------------------------------------------------------------------------------------------------
+# -- reading -----------------------------------------------------------------------------------------------------------
 def getitem(self: Any, index: Any) -> Any:
-    """Give the part that an index names: a view for ints, slices, None and Ellipsis, a copy for masks and index tensors."""
-    c = index.__class__
+    """Give the part that an index names.
+
+    It is a view for ints, slices, None and Ellipsis, and a copy for masks and index tensors.
+    """
     try:
-        if c is int:
-            return apply(slice_, self, index=(index, ...))
-        if c is tuple:
-            for i in index:
-                k = i.__class__
-                if k is not int and (k is not slice or not _simple(i)):
-                    break
-            else:
-                return apply(slice_, self, index=(*index, ...))
-        elif c is slice and _simple(index):
-            return apply(slice_, self, index=(index, ...))
+        key = plain_key(index)
+        if key is not None:
+            return apply(slice_, self, index=key)
         basic, spec, arrays = parse(self, index)
         x = apply(slice_, self, index=(*basic, ...)) if basic is not None else self
         return x if spec is None else apply(indexing(len(arrays)).read, x, *arrays, spec=spec)
@@ -44,9 +39,23 @@ def getitem(self: Any, index: Any) -> Any:
         raise explained(error, self) from None
 
 
+def plain_key(index: Any) -> tuple[Any, ...] | None:
+    """Give the key of an index of ints and slices alone, by far the most frequent; None for any other."""
+    c = index.__class__
+    if c is int:
+        return (index, ...)
+    if c is tuple:
+        for i in index:
+            k = i.__class__
+            if k is not int and (k is not slice or not _simple(i)):
+                return None
+        return (*index, ...)
+    return (index, ...) if c is slice and _simple(index) else None
+
+
 def _simple(s: slice) -> bool:
-    a, b, step = s.start, s.stop, s.step
-    return step is None and (a is None or a.__class__ is int) and (b is None or b.__class__ is int)
+    a, b = s.start, s.stop
+    return s.step is None and (a is None or a.__class__ is int) and (b is None or b.__class__ is int)
 
 
 def explained(error: IndexError, x: Any) -> Exception:
@@ -56,7 +65,8 @@ def explained(error: IndexError, x: Any) -> Exception:
     if text.startswith("too many indices"):
         if ndim == 0:
             return IndexError(
-                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
+                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to "
+                "convert a 0-dim tensor to a number"
             )
         return IndexError(f"too many indices for tensor of dimension {ndim}{at(here())}")
     found = re.match(r"index (-?\d+) is out of bounds for axis (\d+) with size (\d+)$", text)
@@ -78,7 +88,8 @@ def explained(error: IndexError, x: Any) -> Exception:
 def parse(x: Any, index: Any) -> tuple[tuple[Any, ...] | None, tuple[Any, ...] | None, list[Any]]:
     """Split an index into its basic part, and the places and index Tensors of its advanced part.
 
-    Returns (basic, spec, arrays): ``x[basic]`` is a view, None where it would change nothing; ``spec`` is None without arrays.
+    Returns (basic, spec, arrays): ``x[basic]`` is a view, None for basic where it would change nothing; ``spec`` is
+    None without arrays.
     """
     items = _items(index)
     shape = x._a.shape
@@ -110,13 +121,14 @@ def parse(x: Any, index: Any) -> tuple[tuple[Any, ...] | None, tuple[Any, ...] |
         elif c is bool:
             basic.append(None)
             spec.append(ARRAY)
-            arrays.append(wrap(np.zeros(1 if i else 0, np.int64)))
+            arrays.append(Tensor._wrap(np.zeros(1 if i else 0, np.int64)))
         else:
             width = _width(i)
             if i._a.dtype.kind == "b" and i._a.shape != shape[d : d + width]:
                 bad = next(k for k in range(width) if i._a.shape[k] != shape[d + k])
                 raise IndexError(
-                    f"The shape of the mask {list(i._a.shape)} at index {bad} does not match the shape of the indexed tensor {list(shape)} at index {d + bad}"
+                    f"The shape of the mask {list(i._a.shape)} at index {bad} does not match the shape of the "
+                    f"indexed tensor {list(shape)} at index {d + bad}"
                 )
             basic.extend([ALL] * width)
             spec.append(ARRAY)
@@ -163,7 +175,8 @@ def _items(index: Any) -> list[Any]:
         if any(isinstance(i, str) for i in index):
             raise TypeError("new(): invalid data type 'str'")
         warnings.warn(
-            "Using a non-tuple sequence for multidimensional indexing is deprecated; use x[tuple(seq)] instead of x[seq].",
+            "Using a non-tuple sequence for multidimensional indexing is deprecated; use x[tuple(seq)] instead "
+            "of x[seq].",
             UserWarning,
             stacklevel=4,
         )
@@ -185,7 +198,8 @@ def _item(i: Any) -> Any:
         if not isinstance(i, (np.ndarray, Sequence)):
             name = f"numpy.{c.__name__}" if isinstance(i, np.generic) else c.__name__
             raise IndexError(
-                f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {name})"
+                "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
+                f"indices (got {name})"
             )
         i = _as_index(i)
     kind = i._a.dtype
@@ -207,34 +221,28 @@ def _as_index(i: Any) -> Any:
     from ..creation import as_array
 
     if isinstance(i, np.ndarray):
-        return wrap(i)
+        return Tensor._wrap(i)
     a = as_array(list(i))
-    return wrap(a if a.dtype.kind == "b" or a.dtype == np.uint8 else a.astype(np.int64))
+    return Tensor._wrap(a if a.dtype.kind == "b" or a.dtype == np.uint8 else a.astype(np.int64))
 
 
-# -- writing ---------------------------------------------------------------------------------------------------------------
+# -- writing -----------------------------------------------------------------------------------------------------------
 def setitem(self: Any, index: Any, value: Any) -> None:
     """Write a number or a Tensor, broadcast, to the part that an index names, with history."""
+    d = self._a.dtype
+    if not isinstance(value, BaseTensor):
+        number = filled(value, d, f"can't assign a {type(value).__name__} to a torch.{type_name(d)}Tensor")
+        value = Tensor._wrap(number)
+    recorded = MODE.trace is not None or (MODE.grad and (self.requires_grad or value.requires_grad))
     try:
-        c = index.__class__
-        basic: tuple[Any, ...] | None
-        if c is int or (c is slice and _simple(index)):
-            basic, spec, arrays = (index,), None, []
-        else:
+        key = plain_key(index)
+        if key is None:
             basic, spec, arrays = parse(self, index)
-        if not isinstance(value, BaseTensor):
-            value = wrap(
-                filled(
-                    value,
-                    self._a.dtype,
-                    f"can't assign a {type(value).__name__} to a torch.{type_name(self._a.dtype)}Tensor",
-                )
-            )
-        recorded = MODE.trace is not None or (MODE.grad and (self.requires_grad or value.requires_grad))
-        if spec is None:
-            _write_part(self, basic or (), value, recorded)
-        else:
-            _write_places(self, basic, spec, arrays, value, recorded)
+            if spec is not None:
+                _write_places(self, basic, spec, arrays, value, recorded)
+                return
+            key = (*(basic or ()), ...)
+        _write_part(self, key, value, recorded)
     except IndexError as error:
         raise explained(error, self) from None
 
@@ -242,15 +250,14 @@ def setitem(self: Any, index: Any, value: Any) -> None:
 METHODS["__getitem__"], METHODS["__setitem__"] = getitem, setitem
 
 
-def _write_part(self: Any, basic: tuple[Any, ...], value: Any, recorded: bool) -> None:
-    if not recorded:
-        if self._s.inference or 0 in self._a.strides:
-            check_writable(apply(slice_, self, index=(*basic, ...)), "__setitem__")
-        _write_directly(self, (*basic, ...), value)
-        return
-    view = apply(slice_, self, index=(*basic, ...))
-    check_writable(view, "__setitem__")
-    assign(view, fitted(value, view._a.shape, view._a.dtype), "__setitem__")
+def _write_part(self: Any, key: tuple[Any, ...], value: Any, recorded: bool) -> None:
+    if recorded or 0 in self._a.strides or self._s.inference:
+        view = apply(slice_, self, index=key)
+        check_writable(view, "__setitem__")
+        if recorded:
+            assign(view, fitted(value, view._a.shape, view._a.dtype), "__setitem__")
+            return
+    _write_directly(self, key, value)
 
 
 def _write_directly(self: Any, key: Any, value: Any) -> None:
@@ -270,7 +277,8 @@ def _write_directly(self: Any, key: Any, value: Any) -> None:
     finally:
         quiet_off(token)
     self._s.version += 1
-    self._s.written = ("__setitem__", here())
+    if MODE.grad:
+        self._s.written = ("__setitem__", here())
 
 
 def _unfit(error: Exception, given: tuple[int, ...], wanted: tuple[int, ...]) -> Exception:
@@ -280,7 +288,8 @@ def _unfit(error: Exception, given: tuple[int, ...], wanted: tuple[int, ...]) ->
             f"Please clone() the tensor before performing the operation. (__setitem__){at(here())}"
         )
     return RuntimeError(
-        f"shape mismatch: value tensor of shape {list(given)} cannot be broadcast to indexing result of shape {list(wanted)}{at(here())}"
+        f"shape mismatch: value tensor of shape {list(given)} cannot be broadcast to indexing result of shape "
+        f"{list(wanted)}{at(here())}"
     )
 
 
@@ -306,7 +315,8 @@ def _write_places(self: Any, basic: Any, spec: tuple[Any, ...], arrays: list[Any
     if value._a.dtype != d:
         if value._a.size != 1 or any(i._a.dtype.kind != "b" for i in arrays):
             raise RuntimeError(
-                f"Index put requires the source and destination dtypes match, got {type_name(d)} for the destination and "
+                f"Index put requires the source and destination dtypes match, got {type_name(d)} for the "
+                "destination and "
                 f"{type_name(value._a.dtype)} for the source.{at(here())}"
             )
         value = cast(value, dtype=d)
@@ -330,7 +340,7 @@ def places_shape(shape: tuple[int, ...], spec: tuple[Any, ...], arrays: list[Any
     return found
 
 
-# -- numbers as array elements -----------------------------------------------------------------------------------------------
+# -- numbers as array elements -----------------------------------------------------------------------------------------
 _C_NAMES = {
     "float32": "float",
     "float64": "double",
@@ -345,7 +355,12 @@ _C_NAMES = {
 
 
 def filled(value: Any, dtype: Any, complaint: str) -> Any:
-    """Give a number as a 0-d array of a dtype; TypeError (the complaint) for what is no number, RuntimeError where it does not fit."""
+    """Give a number as a 0-d array of a dtype.
+
+    Raises TypeError (the complaint) for what is no number, and RuntimeError for one that the dtype does not hold.
+    """
+    if value.__class__ is float and dtype.kind == "f" and -60000 < value < 60000:
+        return np.array(value, dtype)
     s = scalar(value)
     if s is None:
         raise TypeError(complaint)

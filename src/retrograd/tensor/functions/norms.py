@@ -11,9 +11,10 @@ from ...core import MODE, apply
 from ...core import dtypes as _d
 from ...ops import elementwise as e
 from ...ops import reduce as r
-from ..dispatch import FUNCTIONS, as_dtype, function, to_default_float, type_name, wrap_dim
 from ...ops.shape import reshape as _reshape
-from . import pointwise as _p
+from ..composed import composed
+from ..dispatch import FUNCTIONS, as_dtype, function, to_default_float, type_name, wrap_dim
+from . import arithmetic, comparing
 from .reductions import (
     axes_of,
     check_input,
@@ -28,10 +29,17 @@ from .reductions import (
 )
 
 
-# -- exponentials summed ------------------------------------------------------------------------------------------------------
+# -- exponentials summed -----------------------------------------------------------------------------------------------
 @function("logsumexp")
 def logsumexp(input: Any, dim: Any, keepdim: bool = False, **named: Any) -> Any:
-    """Give log sum exp(x) along some dimensions, computed around the largest element."""
+    """Give log sum exp(x) along some dimensions, computed around the largest element.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.tensor([1000.0, 0.0]).logsumexp(0)
+    tensor(1000.)
+    """
     if named:
         return logsumexp(**{"input": input, "dim": dim, "keepdim": keepdim, **renamed("logsumexp", named)})
     check_input(input, keepdim, "logsumexp")
@@ -54,40 +62,65 @@ def _softmax_input(input: Any, dim: Any, dtype: Any, name: str) -> tuple[Any, tu
     axis = wrap_dim(dim, x._a.ndim, name)
     if x._a.dtype.kind not in "fcV":
         raise NotImplementedError(
-            f"\"{name}\" not implemented for '{type_name(x._a.dtype)}': give dtype=, or convert the input to a floating dtype"
+            f"\"{name}\" not implemented for '{type_name(x._a.dtype)}': give dtype=, or convert the input to a "
+            "floating dtype"
         )
     return x, (axis,) if x._a.ndim else ()
 
 
 @function("softmax")
 def softmax(input: Any, dim: Any, dtype: Any = None, **named: Any) -> Any:
-    """Give exp(x) / sum exp(x) along a dimension."""
+    """Give exp(x) / sum exp(x) along a dimension.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.tensor([0.0, 0.0]).softmax(0)
+    tensor([0.5000, 0.5000])
+    """
     if named:
         return softmax(**{"input": input, "dim": dim, "dtype": dtype, **renamed("softmax", named)})
     given, axes = _softmax_input(input, dim, dtype, "softmax")
     x = widened(given)
     if not x._a.size:
         return apply(e.clone, given)
+    return narrowed(_softmax(x, axes), given)
+
+
+@composed
+def _softmax(x: Any, axes: tuple[int, ...]) -> Any:
     top = constant(r.amax, x, axis=axes, keepdims=True)
     y = apply(e.exp, apply(e.sub, x, top))
-    return narrowed(apply(e.div, y, apply(r.sum_, y, axis=axes, keepdims=True)), given)
+    return apply(e.div, y, apply(r.sum_, y, axis=axes, keepdims=True))
 
 
 @function("log_softmax")
 def log_softmax(input: Any, dim: Any, dtype: Any = None, **named: Any) -> Any:
-    """Give x - log sum exp(x) along a dimension."""
+    """Give x - log sum exp(x) along a dimension.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.tensor([0.0, 0.0]).log_softmax(0)
+    tensor([-0.6931, -0.6931])
+    """
     if named:
         return log_softmax(**{"input": input, "dim": dim, "dtype": dtype, **renamed("log_softmax", named)})
     given, axes = _softmax_input(input, dim, dtype, "log_softmax")
     x = widened(given)
     if not x._a.size:
         return apply(e.clone, given)
+    return narrowed(_log_softmax(x, axes), given)
+
+
+@composed
+def _log_softmax(x: Any, axes: tuple[int, ...]) -> Any:
     z = apply(e.sub, x, constant(r.amax, x, axis=axes, keepdims=True))
     total = apply(r.sum_, apply(e.exp, z), axis=axes, keepdims=True)
-    return narrowed(apply(e.sub, z, apply(e.log, total)), given)
+    return apply(e.sub, z, apply(e.log, total))
 
 
-# -- norms --------------------------------------------------------------------------------------------------------------------
+# -- norms -------------------------------------------------------------------------------------------------------------
 def vector_norm(x: Any, order: float, axes: tuple[int, ...], keepdim: bool) -> Any:
     """Give (sum |x|^p)^(1/p) over dimensions; p = 0 counts, p = inf and -inf give extremes. Subgradient 0 at 0."""
     if order == 2:
@@ -97,7 +130,8 @@ def vector_norm(x: Any, order: float, axes: tuple[int, ...], keepdim: bool) -> A
         return apply(r.sum_, size, axis=axes, keepdims=keepdim)
     if (math.isinf(order) or order < 0) and any(not size._a.shape[i] for i in axes):
         raise RuntimeError(
-            f"linalg.vector_norm cannot compute the {order} norm on an empty tensor because the operation does not have an identity"
+            f"linalg.vector_norm cannot compute the {order} norm on an empty tensor because the operation does "
+            "not have an identity"
         )
     if math.isinf(order):
         return apply(r.amax if order > 0 else r.amin, size, axis=axes, keepdims=keepdim)
@@ -126,6 +160,12 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dty
     """Give the p-norm of all elements, or of those along some dimensions: (sum |x|^p)^(1/p).
 
     ``p`` is a number, "fro" (the 2-norm) or "nuc" (the sum of a matrix's singular values).
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.tensor([3.0, 4.0]).norm()
+    tensor(5.)
     """
     if named:
         return norm(
@@ -146,8 +186,15 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dty
 
 @function("dist")
 def dist(input: Any, other: Any, p: Any = 2) -> Any:
-    """Give the p-norm of ``input - other``."""
-    return norm(_p.sub(input, other), float(p))
+    """Give the p-norm of ``input - other``.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.dist(torch.tensor([3.0, 4.0]), torch.zeros(2))
+    tensor(5.)
+    """
+    return norm(arithmetic.sub(input, other), float(p))
 
 
 @function("renorm", inplace=True)
@@ -159,5 +206,10 @@ def renorm(input: Any, p: Any, dim: int, maxnorm: Any) -> Any:
         raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {ndim} dimensions")
     axis = wrap_dim(dim, ndim, "renorm")
     size = norm(input, float(p), tuple(i for i in range(ndim) if i != axis), True)
-    scale = apply(e.where, _p.gt(size, maxnorm), _p.div(float(maxnorm), _p.add(size, 1e-7)), number(1.0, size))
-    return _p.mul(input, scale)
+    scale = apply(
+        e.where,
+        comparing.gt(size, maxnorm),
+        arithmetic.div(float(maxnorm), arithmetic.add(size, 1e-7)),
+        number(1.0, size),
+    )
+    return arithmetic.mul(input, scale)

@@ -8,21 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from ...core import MODE, BaseTensor, apply, wrap
+from ...core import MODE, BaseTensor, apply
 from ...core import dtypes as _d
 from ...ops import elementwise as e
 from ...ops import reduce as r
-from ...ops.index import gather
 from ...ops.shape import reshape, slice_
-from .. import return_types
 from ..dispatch import as_dtype, function, type_name, wrap_dim, wrap_dims
-from . import pointwise as p
+from ..tensor import Tensor
+from . import arithmetic, comparing
+from .shaping import reshaped
 
 EVERY = tuple(tuple(range(n)) for n in range(65))
 _RENAMED = {"axis": "dim", "keepdims": "keepdim", "x": "input"}
 
 
-# -- arguments -------------------------------------------------------------------------------------------------------------
+# -- arguments ---------------------------------------------------------------------------------------------------------
 def renamed(name: str, given: dict[str, Any]) -> dict[str, Any]:
     """Give arguments under torch's names where NumPy's were used; TypeError for unknown ones."""
     out = {}
@@ -62,7 +62,7 @@ def constant(op: Any, *xs: Any, **attrs: Any) -> Any:
 
 def wants_grad(*xs: Any) -> bool:
     """Tell whether an operation on these would be recorded."""
-    return MODE.trace is not None or (MODE.grad and any(isinstance(x, BaseTensor) and x.requires_grad for x in xs))
+    return MODE.trace is not None or (MODE.grad and any(isinstance(x, Tensor) and x.requires_grad for x in xs))
 
 
 def widened(x: Any) -> Any:
@@ -77,7 +77,20 @@ def narrowed(y: Any, x: Any) -> Any:
 
 def number(value: float, x: Any) -> Any:
     """Give a number as an operand beside ``x``: itself, or in its dtype where NumPy has no weak numbers."""
-    return value if x._a.dtype.kind != "V" else wrap(np.array(value, x._a.dtype))
+    return value if x._a.dtype.kind != "V" else literal(np.array(value, x._a.dtype))
+
+
+def literal(a: Any) -> Any:
+    """Give an array that does not depend on any Tensor as a Tensor; under trace it is a constant."""
+    return Tensor._wrap(a)
+
+
+def untraceable(name: str) -> None:
+    """Raise NotImplementedError under trace: what an operation gives depends on values in a way that no graph says."""
+    if MODE.trace is not None:
+        raise NotImplementedError(
+            f"{name}: the result's shape depends on the values, so that it cannot be part of a graph"
+        )
 
 
 def check_nonempty(a: Any, dim: Any, name: str, kind: type[Exception] = RuntimeError) -> None:
@@ -93,10 +106,17 @@ def check_nonempty(a: Any, dim: Any, name: str, kind: type[Exception] = RuntimeE
             raise IndexError(f"{name}(): Expected reduction dim {k} to have non-zero size.")
 
 
-# -- sums and products -----------------------------------------------------------------------------------------------------
+# -- sums and products -------------------------------------------------------------------------------------------------
 @function("sum")
 def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, **named: Any) -> Any:
-    """Add up all elements, or those along some dimensions; integers and bools add up to int64."""
+    """Add up all elements, or those along some dimensions; integers and bools add up to int64.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.tensor([[1, 2], [3, 4]]).sum(0)
+    tensor([4, 6])
+    """
     if named:
         return sum(**{"input": input, "dim": dim, "keepdim": keepdim, "dtype": dtype, **renamed("sum", named)})
     if keepdim.__class__ is not bool or not isinstance(input, BaseTensor):
@@ -113,7 +133,14 @@ def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 
 @function("nansum")
 def nansum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, **named: Any) -> Any:
-    """Add up elements, NaN counting as zero."""
+    """Add up elements, NaN counting as zero.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.tensor([1.0, float("nan")]).nansum()
+    tensor(1.)
+    """
     if named:
         return nansum(**{"input": input, "dim": dim, "keepdim": keepdim, "dtype": dtype, **renamed("nansum", named)})
     check_input(input, keepdim, "nansum")
@@ -129,6 +156,13 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
     """Average all elements, or those along some dimensions: sum / count.
 
     Raises RuntimeError for integers and bools, unless a floating ``dtype`` is given.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.tensor([[1.0, 2.0], [3.0, 4.0]]).mean(dim=1, keepdim=True)
+    tensor([[1.5000],
+            [3.5000]])
     """
     if named:
         return mean(**{"input": input, "dim": dim, "keepdim": keepdim, "dtype": dtype, **renamed("mean", named)})
@@ -140,7 +174,8 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
         if wanted.kind not in "fcV":
             which = "Input" if dtype is None else "Optional"
             raise RuntimeError(
-                f"mean(): could not infer output dtype. {which} dtype must be either a floating point or complex dtype. Got: {type_name(wanted)}"
+                f"mean(): could not infer output dtype. {which} dtype must be either a floating point or "
+                f"complex dtype. Got: {type_name(wanted)}"
             )
         input = as_dtype(input, dtype)
     return apply(r.mean, input, axis=axes_of(dim, a.ndim, "mean"), keepdims=keepdim)
@@ -156,13 +191,13 @@ def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
         raise RuntimeError(
             f"nanmean(): expected input to have floating point or complex dtype but got {type_name(input._a.dtype)}"
         )
-    there = sum(p.logical_not(p.isnan(input)), dim, keepdim)
+    there = sum(comparing.logical_not(comparing.isnan(input)), dim, keepdim)
     total = nansum(input, dim, keepdim, dtype=dtype)
-    return p.div(total, as_dtype(there, total.dtype))
+    return arithmetic.div(total, as_dtype(there, total.dtype))
 
 
 def tree(x: Any, axis: int, op: Any) -> Any:
-    """Combine the elements along an axis pairwise, level by level, so that every derivative of ``op`` carries through."""
+    """Combine the elements along an axis pairwise, level by level: every derivative of ``op`` carries through."""
     lead = (slice(None),) * axis
     rest: list[Any] = []
     n = x._a.shape[axis]
@@ -181,7 +216,14 @@ def tree(x: Any, axis: int, op: Any) -> Any:
 
 @function("prod")
 def prod(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, **named: Any) -> Any:
-    """Multiply all elements, or those along a dimension; integers and bools give int64."""
+    """Multiply all elements, or those along a dimension; integers and bools give int64.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.tensor([2.0, 3.0, 4.0]).prod()
+    tensor(24.)
+    """
     if named:
         return prod(**{"input": input, "dim": dim, "keepdim": keepdim, "dtype": dtype, **renamed("prod", named)})
     check_input(input, keepdim, "prod")
@@ -199,7 +241,7 @@ def prod(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
         return apply(e.add, apply(r.sum_, input, axis=axes, keepdims=keepdim), 1)
     x = widened(input)
     if dim is None:
-        y = tree(apply(reshape, x, shape=(a.size,)), 0, e.mul)
+        y = tree(reshaped(x, (a.size,)), 0, e.mul)
         y = apply(reshape, y, shape=(1,) * a.ndim if keepdim else ())
     else:
         y = tree(x, axes[0], e.mul)
@@ -212,7 +254,14 @@ def prod(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
 
 @function("count_nonzero")
 def count_nonzero(input: Any, dim: Any = None, **named: Any) -> Any:
-    """Count the elements that are not zero."""
+    """Count the elements that are not zero.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.tensor([0, 3, 0, 1]).count_nonzero()
+    tensor(2)
+    """
     if named:
         return count_nonzero(**{"input": input, "dim": dim, **renamed("count_nonzero", named)})
     check_input(input, False, "count_nonzero")
@@ -240,139 +289,7 @@ any_ = _quantifier("any", r.any_, "Tell whether any element, or any along some d
 all_ = _quantifier("all", r.all_, "Tell whether all elements, or all along some dimensions, are not zero.")
 
 
-# -- extremes --------------------------------------------------------------------------------------------------------------
-def _no_complex(input: Any, name: str) -> None:
-    if input._a.dtype.kind == "c":
-        raise NotImplementedError(
-            f"\"{name}\" not implemented for '{type_name(input._a.dtype)}': complex numbers have no order"
-        )
-
-
-def _extreme(name: str, op: Any, doc: str) -> Any:
-    def fn(input: Any, dim: Any = None, keepdim: bool = False, **named: Any) -> Any:
-        if named:
-            return fn(**{"input": input, "dim": dim, "keepdim": keepdim, **renamed(name, named)})
-        check_input(input, keepdim, name)
-        _no_complex(input, name)
-        check_nonempty(input._a, dim, name)
-        return apply(op, input, axis=axes_of(dim, input._a.ndim, name), keepdims=keepdim)
-
-    fn.__name__ = fn.__qualname__ = name
-    fn.__doc__ = doc
-    return function(name)(fn)
-
-
-amax = _extreme("amax", r.amax, "Give the largest element along some dimensions; equal ones share the gradient.")
-amin = _extreme("amin", r.amin, "Give the smallest element along some dimensions; equal ones share the gradient.")
-
-
-def take_one(input: Any, indices: Any, axis: int, keepdim: bool, result: Any) -> Any:
-    """Give (values, indices) for indices that keep the reduced dimension at length 1."""
-    values = apply(gather, input, indices, axis=axis)
-    if not keepdim:
-        shape = (*input._a.shape[:axis], *input._a.shape[axis + 1 :])
-        values, indices = apply(reshape, values, shape=shape), apply(reshape, indices, shape=shape)
-    return result(values, indices)
-
-
-def share_evenly(input: Any, chosen: Any, value: Any) -> Any:
-    """Give ``value``, which the elements where ``chosen`` holds have, so that they share its gradient evenly."""
-    if not wants_grad(input):
-        return value
-    if value._a.ndim == 0 and p.isnan(value):
-        missing = apply(e.isnan, input)
-        return p.div(sum(apply(e.where, missing, input, number(0.0, input))), sum(missing).item())
-    return amax(apply(e.where, chosen, input, number(-math.inf, input)))
-
-
-def _max_or_min(name: str, op: Any, arg: Any, pair: Any, result: Any, doc: str) -> Any:
-    def fn(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None, **named: Any) -> Any:
-        if named:
-            return fn(**{"input": input, "dim": dim, "keepdim": keepdim, "other": other, **renamed(name, named)})
-        if other is not None or isinstance(dim, BaseTensor):
-            return pair(input, dim if other is None else other)
-        check_input(input, keepdim, name)
-        a = input._a
-        _no_complex(input, name)
-        check_nonempty(a, dim, name)
-        if dim is None:
-            found = apply(op, input, axis=EVERY[a.ndim], keepdims=False)
-            return (
-                share_evenly(input, None, found)
-                if found._node is not None and MODE.trace is None and found._a != found._a
-                else found
-            )
-        axis = wrap_dim(dim, a.ndim, name)
-        if not a.ndim:
-            return result(apply(e.clone, input), apply(arg, input, axis=None, keepdims=False))
-        return take_one(input, apply(arg, input, axis=axis, keepdims=True), axis, keepdim, result)
-
-    fn.__name__ = fn.__qualname__ = name
-    fn.__doc__ = doc
-    return function(name)(fn)
-
-
-max = _max_or_min(
-    "max",
-    r.amax,
-    r.argmax,
-    p.maximum,
-    return_types.max,
-    "Give the largest element; along a dimension, (values, indices) of the first largest; of two Tensors, the larger of each pair.",
-)
-min = _max_or_min(
-    "min",
-    r.amin,
-    r.argmin,
-    p.minimum,
-    return_types.min,
-    "Give the smallest element; along a dimension, (values, indices) of the first smallest; of two Tensors, the smaller of each pair.",
-)
-
-
-def _arg(name: str, op: Any, doc: str) -> Any:
-    def fn(input: Any, dim: Any = None, keepdim: bool = False, **named: Any) -> Any:
-        if named:
-            return fn(**{"input": input, "dim": dim, "keepdim": keepdim, **renamed(name, named)})
-        check_input(input, keepdim, name)
-        a = input._a
-        if a.dtype.kind in "bc":
-            raise RuntimeError(f"{name}(): does not support {'bool' if a.dtype.kind == 'b' else 'complex'} input")
-        check_nonempty(a, dim, name, IndexError)
-        axis = None if dim is None else wrap_dim(dim, a.ndim, name)
-        return apply(op, input, axis=axis if a.ndim else None, keepdims=keepdim)
-
-    fn.__name__ = fn.__qualname__ = name
-    fn.__doc__ = doc
-    return function(name)(fn)
-
-
-argmax = _arg(
-    "argmax",
-    r.argmax,
-    "Give the index of the first largest element, of all (flattened) or along a dimension; NaN is largest.",
-)
-argmin = _arg(
-    "argmin",
-    r.argmin,
-    "Give the index of the first smallest element, of all (flattened) or along a dimension; NaN is smallest.",
-)
-
-
-@function("aminmax")
-def aminmax(input: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
-    """Give the smallest and the largest element, of all or along a dimension."""
-    check_input(input, keepdim, "aminmax")
-    if dim is not None:
-        check_nonempty(input._a, dim, "aminmax")
-    elif not input._a.size:
-        raise RuntimeError(
-            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
-        )
-    return return_types.aminmax(amin(input, dim, keepdim), amax(input, dim, keepdim))
-
-
-# -- spread ------------------------------------------------------------------------------------------------------------------
+# -- spread ------------------------------------------------------------------------------------------------------------
 def root(s: Any) -> Any:
     """Give the square root, with slope 0 where it is 0 (a norm's subgradient)."""
     if MODE.trace is None and (s._node is None or s._a.all()):
@@ -420,8 +337,6 @@ def _spread(
     centre = apply(r.mean, x, axis=axes, keepdims=True)
     total = apply(r.sum_, square_size(apply(e.sub, x, centre)), axis=axes, keepdims=keepdim)
     variance = apply(e.mul, total, 1 / freedom if freedom > 0 else math.inf)
-    if not keepdim:
-        centre = apply(reshape, centre, shape=variance._a.shape)
     return variance, centre
 
 
@@ -429,7 +344,14 @@ def _spread(
 def var(
     input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, **named: Any
 ) -> Any:
-    """Give the variance: sum (x - mean)^2 / max(0, n - correction); the correction is 1 unless said otherwise."""
+    """Give the variance: sum (x - mean)^2 / max(0, n - correction); the correction is 1 unless said otherwise.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.tensor([1.0, 2.0, 3.0]).var()
+    tensor(1.)
+    """
     return narrowed(_spread("var", input, dim, unbiased, keepdim, correction, named)[0], input)
 
 
@@ -437,7 +359,14 @@ def var(
 def std(
     input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, **named: Any
 ) -> Any:
-    """Give the standard deviation, the square root of ``var``; its slope is 0 where it is 0."""
+    """Give the standard deviation, the square root of ``var``; its slope is 0 where it is 0.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.tensor([1.0, 2.0, 3.0]).std(correction=0)
+    tensor(0.8165)
+    """
     return narrowed(root(_spread("std", input, dim, unbiased, keepdim, correction, named)[0]), input)
 
 
@@ -445,9 +374,16 @@ def std(
 def var_mean(
     input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, **named: Any
 ) -> Any:
-    """Give (variance, mean)."""
+    """Give (variance, mean).
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.var_mean(torch.tensor([1.0, 2.0, 3.0]))
+    (tensor(1.), tensor(2.))
+    """
     variance, centre = _spread("var_mean", input, dim, unbiased, keepdim, correction, named)
-    return narrowed(variance, input), narrowed(centre, input)
+    return narrowed(variance, input), narrowed(apply(reshape, centre, shape=variance._a.shape), input)
 
 
 @function("std_mean", method=False)
@@ -456,4 +392,4 @@ def std_mean(
 ) -> Any:
     """Give (standard deviation, mean)."""
     variance, centre = _spread("std_mean", input, dim, unbiased, keepdim, correction, named)
-    return narrowed(root(variance), input), narrowed(centre, input)
+    return narrowed(root(variance), input), narrowed(apply(reshape, centre, shape=variance._a.shape), input)

@@ -12,7 +12,7 @@ from ...ops.index import gather
 from ...ops.shape import cat, slice_
 from .. import return_types
 from ..dispatch import as_dtype, function, type_name, wrap_dim
-from . import pointwise as p
+from . import arithmetic
 from .reductions import check_input, narrowed, renamed, wants_grad, widened
 from .reductions import sum as _sum
 
@@ -27,7 +27,10 @@ def _scanned(input: Any, dim: Any, dtype: Any, name: str) -> tuple[Any, int]:
 
 
 def doubling(x: Any, axis: int, op: Any) -> Any:
-    """Scan along an axis by steps of 1, 2, 4, ... (Hillis and Steele 1986), so that every derivative of ``op`` carries through."""
+    """Scan along an axis by steps of 1, 2, 4, ...: every derivative of ``op`` carries through.
+
+    Source: Hillis and Steele, "Data parallel algorithms", 1986.
+    """
     lead = (slice(None),) * axis
     n, step = x._a.shape[axis], 1
     while step < n:
@@ -42,7 +45,14 @@ def doubling(x: Any, axis: int, op: Any) -> Any:
 
 @function("cumsum", inplace=True)
 def cumsum(input: Any, dim: Any, *, dtype: Any = None, **named: Any) -> Any:
-    """Give the running sums along a dimension; integers and bools give int64."""
+    """Give the running sums along a dimension; integers and bools give int64.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.tensor([1.0, 2.0, 3.0]).cumsum(0)
+    tensor([1., 3., 6.])
+    """
     if named:
         return cumsum(**{"input": input, "dim": dim, "dtype": dtype, **renamed("cumsum", named)})
     x, axis = _scanned(input, dim, dtype, "cumsum")
@@ -51,7 +61,14 @@ def cumsum(input: Any, dim: Any, *, dtype: Any = None, **named: Any) -> Any:
 
 @function("cumprod", inplace=True)
 def cumprod(input: Any, dim: Any, *, dtype: Any = None, **named: Any) -> Any:
-    """Give the running products along a dimension; integers and bools give int64."""
+    """Give the running products along a dimension; integers and bools give int64.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.tensor([1.0, 2.0, 3.0]).cumprod(0)
+    tensor([1., 2., 6.])
+    """
     if named:
         return cumprod(**{"input": input, "dim": dim, "dtype": dtype, **renamed("cumprod", named)})
     x, axis = _scanned(input, dim, dtype, "cumprod")
@@ -64,7 +81,14 @@ def cumprod(input: Any, dim: Any, *, dtype: Any = None, **named: Any) -> Any:
 
 @function("logcumsumexp")
 def logcumsumexp(input: Any, dim: Any) -> Any:
-    """Give the logarithms of the running sums of exponentials along a dimension."""
+    """Give the logarithms of the running sums of exponentials along a dimension.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.zeros(2).logcumsumexp(0)
+    tensor([0.0000, 0.6931])
+    """
     check_input(input, False, "logcumsumexp")
     axis = wrap_dim(dim, input._a.ndim, "logcumsumexp")
     if input._a.dtype.kind not in "fV":
@@ -110,10 +134,17 @@ cummin = _running(
 )
 
 
-# -- differences and integrals -------------------------------------------------------------------------------------------------
+# -- differences and integrals -----------------------------------------------------------------------------------------
 @function("diff")
 def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
-    """Give the differences of neighbours along a dimension, ``n`` times over."""
+    """Give the differences of neighbours along a dimension, ``n`` times over.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.tensor([1.0, 4.0, 9.0]).diff()
+    tensor([3., 5.])
+    """
     check_input(input, False, "diff")
     if not input._a.ndim:
         raise RuntimeError("diff expects input to be at least one-dimensional")
@@ -144,11 +175,11 @@ def _pieces(y: Any, x: Any, dx: Any, dim: int, name: str) -> Any:
     axis = wrap_dim(dim, y._a.ndim, name)
     lead = (slice(None),) * axis
     n = y._a.shape[axis]
-    pairs = p.add(
+    pairs = arithmetic.add(
         apply(slice_, y, index=(*lead, slice(1, n))), apply(slice_, y, index=(*lead, slice(0, max(n - 1, 0))))
     )
     if x is None:
-        return p.mul(pairs, p.div(dx, 2) if hasattr(dx, "_a") else dx / 2.0), axis
+        return arithmetic.mul(pairs, arithmetic.div(dx, 2) if hasattr(dx, "_a") else dx / 2.0), axis
     if x._a.ndim == 1:
         if x._a.shape[0] != n:
             raise RuntimeError(f"{name}(): There must be one `x` value for each sample point")
@@ -156,12 +187,19 @@ def _pieces(y: Any, x: Any, dx: Any, dim: int, name: str) -> Any:
         width = width.reshape(width._a.shape + (1,) * (y._a.ndim - 1 - axis))
     else:
         width = diff(x, dim=axis - y._a.ndim)
-    return p.div(p.mul(pairs, width), 2.0), axis
+    return arithmetic.div(arithmetic.mul(pairs, width), 2.0), axis
 
 
 @function("trapezoid", "trapz", method=False)
 def trapezoid(y: Any, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Any:
-    """Integrate along a dimension by the trapezoidal rule, over points ``x`` or steps ``dx``."""
+    """Integrate along a dimension by the trapezoidal rule, over points ``x`` or steps ``dx``.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.trapezoid(torch.tensor([0.0, 1.0, 2.0]))
+    tensor(2.)
+    """
     areas, axis = _pieces(y, x, dx, dim, "trapezoid")
     return _sum(areas, axis)
 

@@ -7,15 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from ...core import BaseTensor, apply, wrap
+from ...core import MODE, BaseTensor, apply, wrap
 from ...ops import elementwise as e
 from ...ops import index as ix
-from ...ops.shape import permute, reshape
+from ...ops import order as od
+from ...ops import reduce as r
+from ...ops.shape import expand, permute, reshape
 from .. import return_types
 from ..dispatch import function, scalar, type_name, wrap_dim
-from . import pointwise as p
-from .reductions import check_input, check_nonempty, renamed, share_evenly, take_one
+from . import arithmetic, comparing
+from .extremes import share_evenly, take_one
+from .reductions import check_input, check_nonempty, constant, literal, renamed, untraceable
 from .reductions import sum as _sum
+from .shaping import reshaped
 
 
 def _no_complex(x: Any, name: str) -> None:
@@ -23,10 +27,19 @@ def _no_complex(x: Any, name: str) -> None:
         raise RuntimeError(f"\"{name}\" not implemented for '{type_name(x._a.dtype)}': complex numbers have no order")
 
 
-# -- sorting -------------------------------------------------------------------------------------------------------------------
+# -- sorting -----------------------------------------------------------------------------------------------------------
 @function("sort")
 def sort(input: Any, dim: Any = -1, descending: bool = False, stable: bool = False, **named: Any) -> Any:
-    """Give (values, indices) in ascending or descending order along a dimension; equal elements keep theirs. NaN counts as largest."""
+    """Give (values, indices) in ascending or descending order along a dimension.
+
+    Equal elements keep their order; NaN counts as largest.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.tensor([3.0, 1.0, 2.0]).sort().indices
+    tensor([1, 2, 0])
+    """
     if named:
         return sort(
             **{"input": input, "dim": dim, "descending": descending, "stable": stable, **renamed("sort", named)}
@@ -34,7 +47,7 @@ def sort(input: Any, dim: Any = -1, descending: bool = False, stable: bool = Fal
     check_input(input, False, "sort")
     _no_complex(input, "sort")
     axis = wrap_dim(dim, input._a.ndim, "sort")
-    indices = apply(ix.argsort, input, axis=axis, descending=bool(descending))
+    indices = apply(od.argsort, input, axis=axis, descending=bool(descending), stable=bool(stable))
     values = apply(ix.gather, input, indices, axis=axis) if input._a.ndim else apply(e.clone, input)
     return return_types.sort(values, indices)
 
@@ -44,7 +57,8 @@ def argsort(input: Any, dim: Any = -1, descending: bool = False, stable: bool = 
     """Give the indices that sort along a dimension."""
     check_input(input, False, "argsort")
     _no_complex(input, "sort")
-    return apply(ix.argsort, input, axis=wrap_dim(dim, input._a.ndim, "argsort"), descending=bool(descending))
+    axis = wrap_dim(dim, input._a.ndim, "argsort")
+    return apply(od.argsort, input, axis=axis, descending=bool(descending), stable=bool(stable))
 
 
 @function("msort")
@@ -55,7 +69,14 @@ def msort(input: Any) -> Any:
 
 @function("topk")
 def topk(input: Any, k: int, dim: Any = -1, largest: bool = True, sorted: bool = True) -> Any:
-    """Give (values, indices) of the ``k`` largest or smallest elements along a dimension, in order."""
+    """Give (values, indices) of the ``k`` largest or smallest elements along a dimension, in order.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.tensor([3.0, 1.0, 2.0]).topk(2).values
+    tensor([3., 2.])
+    """
     check_input(input, False, "topk")
     _no_complex(input, "topk")
     if input._a.dtype.kind == "b":
@@ -68,14 +89,21 @@ def topk(input: Any, k: int, dim: Any = -1, largest: bool = True, sorted: bool =
             f"selected index k out of range: topk of {k} among {a.shape[axis] if a.ndim else 1} along dimension {axis}"
         )
     if not a.ndim:
-        return return_types.topk(apply(e.clone, input), wrap(np.zeros((), np.int64)))
-    indices = apply(ix.topk_index, input, k=k, axis=axis, largest=bool(largest))
+        return return_types.topk(apply(e.clone, input), literal(np.zeros((), np.int64)))
+    indices = apply(od.topk_index, input, k=k, axis=axis, largest=bool(largest))
     return return_types.topk(apply(ix.gather, input, indices, axis=axis), indices)
 
 
 @function("kthvalue")
 def kthvalue(input: Any, k: int, dim: Any = -1, keepdim: bool = False) -> Any:
-    """Give (value, index) of the ``k``-th smallest element (from 1) along a dimension."""
+    """Give (value, index) of the ``k``-th smallest element (from 1) along a dimension.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.tensor([3.0, 1.0, 2.0]).kthvalue(2).values
+    tensor(2.)
+    """
     check_input(input, keepdim, "kthvalue")
     a = input._a
     axis = wrap_dim(dim, a.ndim, "kthvalue")
@@ -83,11 +111,11 @@ def kthvalue(input: Any, k: int, dim: Any = -1, keepdim: bool = False) -> Any:
     if not 1 <= k <= (a.shape[axis] if a.ndim else 1):
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {axis}")
     if not a.ndim:
-        return return_types.kthvalue(apply(e.clone, input), wrap(np.zeros((), np.int64)))
-    return take_one(input, apply(ix.kth_index, input, k=int(k) - 1, axis=axis), axis, keepdim, return_types.kthvalue)
+        return return_types.kthvalue(apply(e.clone, input), literal(np.zeros((), np.int64)))
+    return take_one(input, apply(od.kth_index, input, k=int(k) - 1, axis=axis), axis, keepdim, return_types.kthvalue)
 
 
-# -- middles and modes -----------------------------------------------------------------------------------------------------------
+# -- middles and modes -------------------------------------------------------------------------------------------------
 def _median(name: str, result: Any, op: Any, doc: str) -> Any:
     def fn(input: Any, dim: Any = None, keepdim: bool = False, **named: Any) -> Any:
         if named:
@@ -98,15 +126,15 @@ def _median(name: str, result: Any, op: Any, doc: str) -> Any:
         if dim is None:
             if not a.size:
                 if a.dtype.kind in "fV":
-                    return p.add(_sum(input), math.nan)
+                    return arithmetic.add(_sum(input), math.nan)
                 return wrap(np.array(np.iinfo(a.dtype).min, a.dtype))
-            flat = apply(reshape, input, shape=(a.size,))
+            flat = reshaped(input, (a.size,))
             value = take_one(flat, apply(op, flat, axis=0), 0, False, result)[0]
             return share_evenly(flat, apply(e.eq, flat, value), value)
         axis = wrap_dim(dim, a.ndim, name)
         check_nonempty(a, axis, name)
         if not a.ndim:
-            return result(apply(e.clone, input), wrap(np.zeros((), np.int64)))
+            return result(apply(e.clone, input), literal(np.zeros((), np.int64)))
         return take_one(input, apply(op, input, axis=axis), axis, keepdim, result)
 
     fn.__name__ = fn.__qualname__ = name
@@ -117,27 +145,35 @@ def _median(name: str, result: Any, op: Any, doc: str) -> Any:
 median = _median(
     "median",
     return_types.median,
-    ix.median_index,
-    "Give the middle element (the lower of two), of all or as (values, indices) along a dimension; NaN if there is one.",
+    od.median_index,
+    "Give the middle element (the lower of two), of all or as (values, indices) along a dimension; NaN if there "
+    "is one.",
 )
 nanmedian = _median(
-    "nanmedian", return_types.nanmedian, ix.nanmedian_index, "Give the median of the elements that are not NaN."
+    "nanmedian", return_types.nanmedian, od.nanmedian_index, "Give the median of the elements that are not NaN."
 )
 
 
 @function("mode")
 def mode(input: Any, dim: Any = -1, keepdim: bool = False) -> Any:
-    """Give (values, indices) of the most frequent element along a dimension, the smallest of equally frequent ones."""
+    """Give (values, indices) of the most frequent element along a dimension, the smallest of equally frequent ones.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.tensor([2, 1, 2]).mode().values
+    tensor(2)
+    """
     check_input(input, keepdim, "mode")
     a = input._a
     axis = wrap_dim(dim, a.ndim, "mode")
     check_nonempty(a, axis, "mode")
     if not a.ndim:
-        return return_types.mode(apply(e.clone, input), wrap(np.zeros((), np.int64)))
-    return take_one(input, apply(ix.mode_index, input, axis=axis), axis, keepdim, return_types.mode)
+        return return_types.mode(apply(e.clone, input), literal(np.zeros((), np.int64)))
+    return take_one(input, apply(od.mode_index, input, axis=axis), axis, keepdim, return_types.mode)
 
 
-# -- quantiles -------------------------------------------------------------------------------------------------------------------
+# -- quantiles ---------------------------------------------------------------------------------------------------------
 _WAYS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
@@ -146,7 +182,7 @@ def _quantile(input: Any, q: Any, dim: Any, keepdim: bool, interpolation: str, n
     if input._a.dtype not in (np.float32, np.float64):
         raise RuntimeError(f"{name}() input tensor must be either float or double dtype")
     if not isinstance(q, BaseTensor):
-        q = wrap(np.array(float(q), input._a.dtype))
+        q = literal(np.array(float(q), input._a.dtype))
     if q._a.ndim > 1:
         raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
     if q._a.dtype != input._a.dtype:
@@ -168,12 +204,12 @@ def _quantile(input: Any, q: Any, dim: Any, keepdim: bool, interpolation: str, n
     if not q._a.ndim:
         return apply(reshape, values, shape=shape)
     order = (values._a.ndim - 1, *range(values._a.ndim - 1))
-    return apply(reshape, apply(permute, values, axes=order), shape=(q._a.size, *shape))
+    return reshaped(apply(permute, values, axes=order), (q._a.size, *shape))
 
 
 def _axis_last(x: Any, axis: int | None) -> Any:
     if axis is None:
-        return apply(reshape, x, shape=(x._a.size,))
+        return reshaped(x, (x._a.size,))
     if not x._a.ndim:
         return apply(reshape, x, shape=(1,))
     axes = (*(i for i in range(x._a.ndim) if i != axis), axis)
@@ -181,41 +217,51 @@ def _axis_last(x: Any, axis: int | None) -> Any:
 
 
 def _between(ordered: Any, q: Any, interpolation: str, skip: bool) -> Any:
-    """Interpolate in sorted lines at the ranks q (n - 1); a line with NaN gives NaN, or its NaN are left out if ``skip``."""
-    a = ordered._a
-    missing = np.isnan(a).sum(-1, keepdims=True)
-    n = a.shape[-1] - (missing if skip else np.zeros_like(missing))
-    flat_q = apply(reshape, q, shape=(q._a.size,))
-    top = wrap(np.maximum(n - 1, 0).astype(a.dtype))
-    ranks = apply(e.mul, flat_q, top)
-    if not skip:
-        ranks = apply(e.where, wrap(missing > 0), float(a.shape[-1] - 1), ranks)
-    low_rank = np.floor(ranks._a)
-    if interpolation == "lower":
-        return _at(ordered, low_rank)
-    if interpolation == "higher":
-        return _at(ordered, np.ceil(ranks._a))
-    if interpolation == "nearest":
-        return _at(ordered, np.rint(ranks._a))
-    low, high = _at(ordered, low_rank), _at(ordered, np.ceil(ranks._a))
-    weight = 0.5 if interpolation == "midpoint" else apply(e.sub, ranks, wrap(low_rank))
+    """Interpolate in sorted lines at the ranks q (n - 1); NaN gives NaN, or is left out if ``skip``."""
+    n = ordered._a.shape[-1]
+    last = (ordered._a.ndim - 1,)
+    missing = constant(r.sum_integers, constant(e.isnan, ordered), axis=last, keepdims=True)
+    ranks = reshaped(q, (q._a.size,))
+    if skip:
+        there = constant(e.cast, constant(e.sub, n, missing), dtype=ordered._a.dtype)
+        ranks = apply(e.mul, ranks, constant(e.clamp, constant(e.sub, there, 1.0), min=0.0, max=None))
+    else:
+        ranks = apply(e.where, constant(e.gt, missing, 0), float(n - 1), apply(e.mul, ranks, float(n - 1)))
+    if interpolation in _ROUND:
+        return _at(ordered, constant(_ROUND[interpolation], ranks))
+    floor = constant(e.floor, ranks)
+    low, high = _at(ordered, floor), _at(ordered, constant(e.ceil, ranks))
     if interpolation == "midpoint":
-        return p.add(low, p.mul(p.sub(high, low), weight))
-    if np.isfinite(low._a).all() and np.isfinite(high._a).all():
-        return p.lerp(low, high, weight)
+        return arithmetic.add(low, arithmetic.mul(arithmetic.sub(high, low), 0.5))
+    weight = apply(e.sub, ranks, floor)
+    if MODE.trace is None and np.isfinite(low._a).all() and np.isfinite(high._a).all():
+        return arithmetic.lerp(low, high, weight)
     # from the nearer end, so that infinity times zero does not arise
-    step = p.sub(high, low)
-    return p.where(weight < 0.5, p.add(low, p.mul(step, weight)), p.sub(high, p.mul(step, p.rsub(weight, 1))))
+    step = arithmetic.sub(high, low)
+    upwards = arithmetic.add(low, arithmetic.mul(step, weight))
+    downwards = arithmetic.sub(high, arithmetic.mul(step, arithmetic.rsub(weight, 1)))
+    return comparing.where(weight < 0.5, upwards, downwards)
+
+
+_ROUND = {"lower": e.floor, "higher": e.ceil, "nearest": e.round_}
 
 
 def _at(ordered: Any, ranks: Any) -> Any:
-    places = np.broadcast_to(ranks, (*ordered._a.shape[:-1], ranks.shape[-1])).astype(np.int64)
-    return apply(ix.gather, ordered, wrap(places), axis=ordered._a.ndim - 1)
+    places = constant(e.cast, ranks, dtype=np.dtype(np.int64))
+    shape = (*ordered._a.shape[:-1], ranks._a.shape[-1])
+    return apply(ix.gather, ordered, constant(expand, places, shape=shape), axis=ordered._a.ndim - 1)
 
 
 @function("quantile")
 def quantile(input: Any, q: Any, dim: Any = None, keepdim: bool = False, *, interpolation: str = "linear") -> Any:
-    """Give the q-quantiles of all elements or along a dimension: the element of rank q (n - 1), interpolated."""
+    """Give the q-quantiles of all elements or along a dimension: the element of rank q (n - 1), interpolated.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.tensor([0.0, 1.0, 2.0]).quantile(0.25)
+    tensor(0.5000)
+    """
     return _quantile(input, q, dim, keepdim, interpolation, "quantile", False)
 
 
@@ -225,24 +271,30 @@ def nanquantile(input: Any, q: Any, dim: Any = None, keepdim: bool = False, *, i
     return _quantile(input, q, dim, keepdim, interpolation, "nanquantile", True)
 
 
-# -- distinct elements -------------------------------------------------------------------------------------------------------------
+# -- distinct elements -------------------------------------------------------------------------------------------------
 def _results(parts: list[Any], return_inverse: bool, return_counts: bool) -> Any:
     kept = [parts[0], *([parts[1]] if return_inverse else []), *([parts[2]] if return_counts else [])]
     found = tuple(wrap(np.ascontiguousarray(x)) for x in kept)
     return found[0] if len(found) == 1 else found
 
 
-def _sortable(a: Any) -> Any:
-    return a.astype(np.float32) if a.dtype.kind == "V" else a
-
-
 @function("unique", out=False)
 def unique(
     input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: Any = None
 ) -> Any:
-    """Give the distinct elements, or slices along a dimension, in order; on request where each went, and how many there were."""
+    """Give the distinct elements, or slices along a dimension, in order.
+
+    On request also where each element went (``return_inverse``), and how many there were (``return_counts``).
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.tensor([2, 1, 2]).unique()
+    tensor([1, 2])
+    """
     check_input(input, False, "unique")
-    a = _sortable(input._a)
+    untraceable("unique")
+    a = od.comparable(input._a)
     axis = None if dim is None else wrap_dim(dim, a.ndim, "unique")
     values, inverse, counts = np.unique(
         a if a.ndim or axis is None else a.reshape(1),
@@ -259,7 +311,8 @@ def unique(
 def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: bool = False, dim: Any = None) -> Any:
     """Give the elements, or slices along a dimension, without those equal to the one before."""
     check_input(input, False, "unique_consecutive")
-    a = _sortable(input._a)
+    untraceable("unique_consecutive")
+    a = od.comparable(input._a)
     axis = 0 if dim is None else wrap_dim(dim, a.ndim, "unique_consecutive")
     lines = a.reshape(-1) if dim is None else np.atleast_1d(np.moveaxis(a, axis, 0))
     changed = (lines[1:] != lines[:-1]).any(axis=tuple(range(1, lines.ndim)))
@@ -273,11 +326,19 @@ def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: 
     return _results([values.astype(input._a.dtype), inverse, counts], return_inverse, return_counts)
 
 
-# -- bins and searches -------------------------------------------------------------------------------------------------------------
+# -- bins and searches -------------------------------------------------------------------------------------------------
 @function("bincount")
 def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
-    """Count how often each non-negative integer occurs, or add up the weights of its occurrences."""
+    """Count how often each non-negative integer occurs, or add up the weights of its occurrences.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.tensor([0, 2, 2]).bincount()
+    tensor([1, 0, 2])
+    """
     check_input(input, False, "bincount")
+    untraceable("bincount")
     a = input._a
     if a.dtype.kind not in "iu":
         raise NotImplementedError(
@@ -291,33 +352,28 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
         return wrap(np.bincount(a, minlength=minlength).astype(np.int64))
     if weights._a.shape != a.shape:
         raise RuntimeError("weights should be 1-d and have the same length as input")
-    total = np.bincount(a, _sortable(weights._a), minlength)
+    total = np.bincount(a, od.comparable(weights._a), minlength)
     return wrap(total.astype(np.float32 if weights._a.dtype == np.float32 else np.float64))
 
 
 @function("histc")
 def histc(input: Any, bins: int = 100, min: Any = 0, max: Any = 0) -> Any:
-    """Count the elements in ``bins`` equal intervals from ``min`` to ``max``, which are the input's own if both are 0."""
+    """Count the elements in ``bins`` equal intervals from ``min`` to ``max``; equal bounds mean the input's own."""
     check_input(input, False, "histc")
     if bins <= 0:
         raise RuntimeError("bins must be > 0")
-    a = _sortable(input._a)
-    if a.dtype.kind not in "f":
+    if input._a.dtype.kind not in "fV":
         raise NotImplementedError(
-            f"\"histogram_cpu\" not implemented for '{type_name(input._a.dtype)}': convert the input to a floating dtype"
+            f"\"histogram_cpu\" not implemented for '{type_name(input._a.dtype)}': convert the input to a "
+            "floating dtype"
         )
     low, high = float(min), float(max)
-    if low == high and a.size:
-        low, high = float(a.min()), float(a.max())
-    if low == high:
-        low, high = low - 1, high + 1
     if not (math.isfinite(low) and math.isfinite(high)):
         raise RuntimeError(f"range of [{low}, {high}] is not finite")
     if low > high:
         raise RuntimeError("max must be larger than min")
-    inside = a[(a >= low) & (a <= high)].astype(np.float64)
-    place = np.minimum(((inside - low) * (bins / (high - low))).astype(np.int64), bins - 1)
-    return wrap(np.bincount(place, minlength=bins).astype(input._a.dtype))
+    own = low == high
+    return apply(od.histogram, input, bins=int(bins), low=None if own else low, high=None if own else high)
 
 
 @function("searchsorted", method=False)
@@ -330,7 +386,14 @@ def searchsorted(
     side: str | None = None,
     sorter: Any = None,
 ) -> Any:
-    """Give where in the sorted last dimension each value would be put in: before equal ones, or (``right``) after them."""
+    """Give where in the sorted last dimension each value would go: before equal ones, or (``right``) after them.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.searchsorted(torch.tensor([1, 3, 5]), torch.tensor([2, 5]))
+    tensor([1, 2])
+    """
     if side is not None and side not in ("left", "right"):
         raise RuntimeError(f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
     if side == "left" and right:
@@ -338,24 +401,20 @@ def searchsorted(
             "torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True"
         )
     side = side or ("right" if right else "left")
-    s = _sortable(sorted_sequence._a)
     if sorter is not None:
-        s = np.take_along_axis(s, sorter._a, -1)
-    v = _sortable(input._a) if isinstance(input, BaseTensor) else np.asarray(scalar(input))
-    if s.ndim == 1:
-        found = np.searchsorted(s, v, side)
-    else:
-        if s.shape[:-1] != v.shape[:-1]:
-            raise RuntimeError(
-                "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and input value tensor must match, "
-                f"but we got boundaries tensor {list(s.shape)} and input value tensor {list(v.shape)}"
-            )
-        rows = [
-            np.searchsorted(x, y, side)
-            for x, y in zip(s.reshape(-1, s.shape[-1]), v.reshape(-1, v.shape[-1]), strict=True)
-        ]
-        found = np.array(rows).reshape(v.shape)
-    return wrap(np.asarray(found, np.int32 if out_int32 else np.int64))
+        sorted_sequence = apply(ix.gather, sorted_sequence, sorter, axis=sorted_sequence._a.ndim - 1)
+    values = input if isinstance(input, BaseTensor) else literal(np.asarray(scalar(input)))
+    s, v = sorted_sequence._a, values._a
+    if s.ndim != 1 and s.shape[:-1] != v.shape[:-1]:
+        raise RuntimeError(
+            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of "
+            "boundaries tensor and "
+            f"input value tensor must match, but we got boundaries tensor {list(s.shape)} and input value "
+            f"tensor {list(v.shape)}"
+        )
+    return apply(
+        od.searchsorted, sorted_sequence, values, side=side, dtype=np.dtype(np.int32 if out_int32 else np.int64)
+    )
 
 
 @function("bucketize", method=False)
@@ -369,5 +428,5 @@ def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bo
 @function("isin", method=False)
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Any:
     """Tell which elements are among ``test_elements``."""
-    a, b = (_sortable(x._a) if isinstance(x, BaseTensor) else np.asarray(scalar(x)) for x in (elements, test_elements))
-    return wrap(np.asarray(np.isin(a, b, assume_unique=assume_unique, invert=invert)))
+    x, y = (v if isinstance(v, BaseTensor) else literal(np.asarray(scalar(v))) for v in (elements, test_elements))
+    return apply(od.isin, x, y, invert=bool(invert))

@@ -1,0 +1,385 @@
+"""Composed functions recorded as one Node that carries its inner Graph: differentiated once per type, run as straight-line NumPy.
+
+A composed function has no rules of its own. The third time it meets the same types, one run of it is traced together with its
+backward walk, and two Python functions are written from the graph: results with what the backward needs, and gradients. Asked for
+a derivative of a derivative, the Node unfolds into the nodes it stands for. See docs/decisions/composed-functions.md.
+"""
+
+from __future__ import annotations
+
+import functools
+from operator import iadd
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..autodiff import pullback, pushforward
+from ..autodiff.trace import Trace
+from ..core import FREED, MODE, BaseTensor, Graph, Node, Op, Storage, describe, here, modified, quiet_off, quiet_on, reachable, refresh, wrap
+from ..core.door import _quiet
+from .backward import grad
+
+WARM = 3  # calls with the same types before a program is made
+MOST = 512  # programs kept for one function; after that, new types run as they are
+ALIAS = Op("alias", lambda x: x, type=lambda x: x, vjp=[lambda g: g], jvp=[lambda t: t], family="linear")
+
+
+class Table:
+    """The programs of one composed function, by the types and settings it was called with."""
+
+    def __init__(self, fn: Callable[..., Any], most_bytes: int | None = None) -> None:
+        self.fn = fn
+        self.most_bytes = most_bytes  # a program that would keep more than this for backward is not made
+        self.programs: dict[Any, Any] = {}
+
+    def find(self, xs: tuple[Any, ...]) -> tuple[Any, int]:
+        """Give the program for these arguments, or None while there is none, and the mask of those that want gradients."""
+        mode = MODE
+        if mode.special:
+            return None, 0
+        key: list[Any] = []
+        mask, bit = 0, 1
+        for x in xs:
+            if isinstance(x, BaseTensor):
+                if x._base is not None and x._base._node is not x._seen:
+                    refresh(x)
+                a = x._a
+                key.append(a.shape)
+                key.append(a.dtype)
+                node = x._node
+                if node is not None and node.requires_grad:
+                    mask |= bit
+            else:
+                key.append(x)
+            bit <<= 1
+        if not mode.grad:
+            mask = 0
+        key.append(mask)
+        found = tuple(key)
+        program = self.programs.get(found, 0)
+        if program.__class__ is int:
+            program = self._warm(found, program, xs, mask)
+        return program, mask
+
+    def _warm(self, key: Any, seen: int, xs: tuple[Any, ...], mask: int) -> Any:
+        if seen < WARM - 1:
+            if len(self.programs) < MOST:
+                self.programs[key] = seen + 1
+            return None
+        made: Any = Program(self.fn, xs, mask)
+        if self.most_bytes is not None and made.kept_bytes > self.most_bytes:
+            made = None
+        self.programs[key] = made
+        return made
+
+
+def composed(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Record calls of a function of Tensors as one Node each.
+
+    The function takes Tensors and hashable settings by position and gives one Tensor. It must be a composition of operations
+    whose course depends on types and settings only, without random draws, in-place writes to its arguments, or Tensors from
+    elsewhere.
+    """
+    table = Table(fn)
+
+    @functools.wraps(fn)
+    def call(*xs: Any) -> Any:
+        program, mask = table.find(xs)
+        return fn(*xs) if program is None else program.run(xs, mask)
+
+    return call
+
+
+class Program:
+    """One composed function for one set of types: its graph, and the functions written from it."""
+
+    def __init__(self, fn: Callable[..., Any], xs: tuple[Any, ...], mask: int) -> None:
+        self.name = fn.__name__.strip("_")
+        self.tensors = [i for i, x in enumerate(xs) if isinstance(x, BaseTensor)]
+        self.wanted = [i for i in self.tensors if mask >> i & 1]
+        held = [wrap(x._a) if isinstance(x, BaseTensor) else x for x in xs]
+        for i in self.wanted:
+            held[i].requires_grad_()
+        upstream = None
+        with Trace([held[i] for i in self.tensors]) as trace:
+            before = MODE.grad
+            MODE.grad = bool(self.wanted)
+            try:
+                out = fn(*held)
+                grads: list[Any] = []
+                if self.wanted and out.requires_grad:
+                    upstream = wrap(np.ones(out._a.shape, out._a.dtype))
+                    grads = list(grad(out, [held[i] for i in self.wanted], upstream, retain_graph=True, allow_unused=True))
+            finally:
+                MODE.grad = before
+            self.given = [trace.node_of(held[i]) for i in self.tensors]
+            self.out: Node = trace.node_of(out)
+            self.grads = [None if g is None else trace.node_of(g) for g in grads]
+            self.upstream = None if upstream is None else trace.node_of(upstream)
+            graph, inputs, _ = trace.finish([out, *[g for g in grads if g is not None]])
+        self.constants = dict(graph.constants)
+        known = set(self.given) | {self.upstream}
+        for node, t in zip(graph.inputs, inputs, strict=True):
+            if node not in known:
+                self.constants[node] = t._a  # made inside the function, so the same at every call
+        self.graph = Graph(tuple(self.given), (self.out,), self.constants)
+        self.inner = [n for n in reachable([self.out]) if n.op is not None and n.requires_grad]
+        self.saved = self._plan()
+        self.kept_bytes = sum(n.type.nbytes for n in self.saved if n not in self.given)
+        self.op = Op.__new__(Op)
+        self._make_op()
+        self.forward, self.backward = write(self)
+        for node in reachable([self.out, *[g for g in self.grads if g is not None]]):
+            node.saved, node.out = (), None  # the trial run's values are not needed any more
+
+    def _plan(self) -> list[Node]:
+        """Give the values that the inner nodes would save, in order."""
+        kept: dict[Node, None] = {}
+        for node in self.inner:
+            for i, entry in enumerate(node.saved or ()):
+                if entry is not None and node.inputs[i] not in self.constants:
+                    kept[node.inputs[i]] = None
+            if node.out is not None:
+                kept[node] = None
+        self.reads = {n: ([e is not None for e in n.saved or ()], n.out is not None, n.types) for n in self.inner}
+        backward = reachable([g for g in self.grads if g is not None])
+        late = _depends(backward, self.upstream)
+        for node in backward:
+            if node in late:
+                for i in node.inputs:
+                    if i not in late and i is not self.upstream and i not in self.constants:
+                        kept[i] = None
+        return list(kept)
+
+    def _make_op(self) -> None:
+        op = self.op
+        op.name, op.numpy, op.type, op.names = self.name, None, None, ()  # type: ignore[assignment]
+        op.view, op.broadcasts, op.family, op.outputs, op.impure = False, False, "composed", 1, False
+        op.lower = op.cost = op.domain = None
+        op.samples, op.conjugates, op.vjp, op.jvp = (), False, [], None
+        last = self.out.op
+        op.shown = last.shown or f"{last.name.capitalize()}Backward0" if last is not None else ""
+        op.plans, op.add_into, op.inline, op.fresh = {}, None, None, None
+        op.reverse, op.forward = self._reverse, self._push
+
+    def run(self, xs: tuple[Any, ...], mask: int) -> Any:
+        """Compute the result, and record it as one node if a gradient is wanted."""
+        token = quiet_on(_quiet)
+        try:
+            made = self.forward(*[xs[i]._a for i in self.tensors])
+        finally:
+            quiet_off(token)
+        t = wrap(made[0])
+        if mask and self.upstream is not None:
+            a = t._a
+            stores = [None if i is None else xs[i]._s for i in self.sources]
+            saved = (made[1:], stores, [None if s is None else s.version for s in stores])
+            inputs = tuple([x._node if mask >> i & 1 else None for i, x in enumerate(xs)])
+            t._node = Node(self.op, inputs, {}, a.shape, a.dtype, True, here(2), saved, None, (a, t._s, 0))
+        return t
+
+    def _values(self, node: Node) -> tuple[Any, Any]:
+        if node.saved is FREED:
+            raise RuntimeError(
+                "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
+                "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you "
+                f"need to backward through the graph a second time or if you need to access saved tensors after calling backward. ({node.name()}, called at {describe(node.place)})"
+            )
+        values, stores, versions = node.saved
+        for v, s, version in zip(values, stores, versions, strict=True):
+            if s is not None and s.version != version:
+                raise modified(node, (v, s, version), "an input")
+        out = node.out
+        if self.reads_out and out[1].version != out[2]:
+            raise modified(node, out, "output 0")
+        return values, out
+
+    def _reverse(self, node: Node, g: Any, needs: list[bool], as_tensors: bool) -> list[Any]:
+        values, _ = self._values(node)
+        results: list[Any] = [None] * len(node.inputs)
+        if not as_tensors:
+            for i, r in zip(self.wanted, self.backward(g, *values), strict=True):
+                results[i] = r
+            return results
+        root, aliases = self._unfold(node)
+        live = [i for i in self.wanted if needs[i]]
+        found = pullback([root], [g], retain=True, as_tensors=True, wanted=[aliases[i] for i in live])
+        for i, r in zip(live, found, strict=True):
+            results[i] = r
+        return results
+
+    def _push(self, node: Node, ts: list[Any], values: Any, out: Any) -> Any:
+        root, aliases = self._unfold(node)
+        pairs = [(aliases[i], ts[i]) for i in self.wanted if ts[i] is not None]
+        return pushforward([root], [a for a, _ in pairs], [t for _, t in pairs])[0]
+
+    def _unfold(self, node: Node) -> tuple[Node, dict[int, Node]]:
+        """Make the nodes that this one stands for, with what they would have saved."""
+        values, out = self._values(node)
+        stores, versions = node.saved[1], node.saved[2]
+        held = {}
+        for n, v, s, version in zip(self.saved, values, stores, versions, strict=True):
+            v = v if isinstance(v, np.ndarray) else np.asarray(v)
+            held[n] = (v, s, version) if s is not None else (v, Storage(v), 0)
+        held[self.out] = out
+        real: dict[Node, Any] = {}
+        aliases: dict[int, Node] = {}
+        for i, n in zip(self.tensors, self.given, strict=True):
+            outer = node.inputs[i]
+            if outer is not None:
+                aliases[i] = real[n] = Node(ALIAS, (outer,), {}, n.shape, n.dtype, True, node.place, (), None, None)
+        for n in self.inner:
+            flags, reads_out, types = self.reads[n]
+            saved = [None if not f else self.constants[i] if i in self.constants and not isinstance(self.constants[i], np.ndarray) else held[i] if i not in self.constants else (self.constants[i], Storage(self.constants[i]), 0) for f, i in zip(flags, n.inputs, strict=False)]
+            inputs = tuple(real.get(i) for i in n.inputs)
+            real[n] = Node(n.op, inputs, n.attrs, n.shape, n.dtype, True, node.place, saved if any(flags) else (), types, held[n] if reads_out else None)
+        return real[self.out], aliases
+
+    sources: list[int | None]  # for each saved value, the argument that it is, if it is one
+    reads_out: bool
+
+
+def _depends(order: list[Node], source: Node | None) -> set[Node]:
+    """Give the nodes of a sorted list that depend on one."""
+    found: set[Node] = {source} if source is not None else set()
+    for n in order:
+        if any(i in found for i in n.inputs):
+            found.add(n)
+    found.discard(source)  # type: ignore[arg-type]
+    return found
+
+
+# -- writing the two functions ------------------------------------------------------------------------------------------------
+def write(program: Program) -> tuple[Any, Any]:
+    """Write the forward and the backward function of a program as straight-line Python."""
+    writer = Writer(program)
+    place = {n: i for n, i in zip(program.given, program.tensors, strict=True)}
+    program.sources = [place.get(n) for n in program.saved]
+    program.reads_out = program.out in program.saved
+    early = [n for n in reachable([program.out, *program.saved]) if n.op is not None]
+    forward = writer.function("forward", program.given, early, [program.out, *program.saved], set(program.saved) | {program.out})
+    if program.upstream is None:
+        return forward, None
+    grads = [g for g in program.grads if g is not None]
+    stop = {*program.saved, program.upstream}
+    late = [n for n in _until(grads, stop) if n.op is not None and n not in stop]
+    backward = writer.function("backward", [program.upstream, *program.saved], late, program.grads, set(grads))
+    fresh = dict(zip(program.wanted, writer.fresh, strict=True))
+    program.op.fresh = tuple(fresh.get(i, False) for i in range(max(program.tensors, default=-1) + 1))
+    return forward, backward
+
+
+def _until(roots: list[Node], stop: set[Any]) -> list[Node]:
+    seen: set[Node] = set()
+    todo = list(roots)
+    while todo:
+        n = todo.pop()
+        if n in seen:
+            continue
+        seen.add(n)
+        if n not in stop:
+            todo.extend(n.inputs)
+    return sorted(seen, key=lambda n: n.seq)
+
+
+class Writer:
+    """Turns lists of nodes into Python source."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.scope: dict[str, Any] = {
+            "asarray": np.asarray,
+            "dot": np.dot,
+            "add_up": np.add.reduce,
+            "maximum": np.maximum.reduce,
+            "add_to": iadd,
+            "nan": float("nan"),
+            "inf": float("inf"),
+        }
+        self.names: dict[Node, str] = {}
+
+    def name(self, n: Node) -> str:
+        """Give the variable that holds a node's value."""
+        constants = self.program.constants
+        if n in constants:
+            value = constants[n]
+            if isinstance(value, np.ndarray):
+                key = f"c{n.seq}"
+                self.scope[key] = value
+                return key
+            return repr(value) if isinstance(value, (int, bool)) or np.isfinite(value) else f"float('{value}')"
+        return f"v{n.seq}"
+
+    def function(self, name: str, parameters: list[Any], body: list[Node], results: list[Any], kept: set[Node]) -> Any:
+        """Write a function that computes ``body`` from ``parameters`` and returns ``results``."""
+        skip = self._broadcasts_by_itself(body, kept)
+        last: dict[Node, int] = {}
+        for k, n in enumerate(body):
+            for i in n.inputs:
+                last[skip.get(i, i)] = k
+        fresh: set[Node] = set()
+        lines = [f"def {name}({', '.join(self.name(p) for p in parameters)}):"]
+        for k, n in enumerate(body):
+            if n in skip:
+                continue
+            inputs = [skip.get(i, i) for i in n.inputs]
+            args = [self.name(i) for i in inputs]
+            op: Any = n.op
+            text = op.inline([i.type for i in n.inputs], n.attrs) if op.inline is not None else None
+            if text is not None:
+                lines.append(f"    {self.name(n)} = {text.format(*args)}")
+                if not op.view and n.shape != ():
+                    fresh.add(n)
+                continue
+            fn = f"f{n.seq}"
+            self.scope[fn] = op.numpy
+            for key, value in n.attrs.items():
+                constant = f"a{n.seq}_{key}"
+                self.scope[constant] = value
+                args.append(f"{key}={constant}")
+            if isinstance(op.numpy, np.ufunc):
+                for i in inputs:
+                    if i in fresh and last[i] == k and i not in kept and i.shape == n.shape and i.dtype == n.dtype:
+                        args.append(f"out={self.name(i)}")
+                        break
+            lines.append(f"    {self.name(n)} = {fn}({', '.join(args)})")
+            if not op.view and n.shape != ():
+                fresh.add(n)
+        shown = ["None" if r is None else f"asarray({self.name(r)})" if r in body and r.shape == () else self.name(r) for r in results]
+        self.fresh = tuple(r in fresh and results.count(r) == 1 for r in results)
+        lines.append(f"    return ({', '.join(shown)},)")
+        exec(compile("\n".join(lines), f"<retrograd composed {self.program.name}>", "exec"), self.scope)
+        return self.scope[name]
+
+    def _broadcasts_by_itself(self, body: list[Node], kept: set[Node]) -> dict[Node, Node]:
+        """Leave out expansions (and reshapes of single elements) that NumPy's own broadcasting does where they are used."""
+        users: dict[Node, list[Node]] = {}
+        for n in body:
+            for i in n.inputs:
+                users.setdefault(i, []).append(n)
+        skip: dict[Node, Node] = {}
+        for n in body:
+            op: Any = n.op
+            expands = op.name == "expand"
+            single = op.name == "view" and all(d == 1 for d in n.shape)
+            if n in kept or not (expands or single):
+                continue
+            source = skip.get(n.inputs[0], n.inputs[0])
+            if all(self._fills(u, n) for u in users.get(n, [])):
+                skip[n] = source
+        return skip
+
+    @staticmethod
+    def _fills(user: Node, n: Node) -> bool:
+        """Tell whether a user's result has its shape without this operand's."""
+        op: Any = user.op
+        if op.name == "expand":
+            return True
+        if op.family != "elementwise" and op.name not in ("where",):
+            return False
+        others = [i for i in user.inputs if i is not n]
+        return any(o.shape == user.shape for o in others)
+
+
+__all__ = ["composed"]

@@ -1,0 +1,273 @@
+"""Sums, products, quotients, remainders and powers, elementwise with promotion."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+import numpy as np
+
+from ...core import MODE, BaseTensor, apply, at, here, show_type, wrap
+from ...core import dtypes as _d
+from ...ops import elementwise as e
+from ..dispatch import as_dtype, binary, function, operand, refused, result_type, scalar, tensor_operand, unary
+
+
+def is_bool(x: Any) -> bool:
+    """Tell whether an operand is a tensor of bools, or True or False (library use)."""
+    return bool(x._a.dtype.kind == "b") if isinstance(x, BaseTensor) else isinstance(x, (bool, np.bool_))
+
+
+def _scaled(x: Any, other: Any, alpha: Any, name: str) -> Any:
+    """Give alpha * other; RuntimeError where alpha is of a higher kind of number than the result."""
+    d = result_type(operand(x, name, "input"), operand(other, name))
+    if isinstance(alpha, float) and d.category < _d.FLOATING:
+        raise RuntimeError(f"For integral input tensors, argument alpha must not be a floating point number ({name}).")
+    if isinstance(alpha, complex) and d.category < _d.COMPLEX:
+        raise RuntimeError(f"For non-complex input tensors, argument alpha must not be a complex number ({name}).")
+    if isinstance(alpha, bool) and d.category:
+        raise RuntimeError(f"Boolean alpha only supported for Boolean results ({name}).")
+    if not d.category:
+        return other if alpha else _nothing(other)
+    return mul(as_dtype(other, d), alpha) if isinstance(other, BaseTensor) else other * alpha
+
+
+def _nothing(x: Any) -> Any:
+    return wrap(np.zeros_like(x._a)) if isinstance(x, BaseTensor) else False
+
+
+@function("add", inplace=True)
+def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
+    """Add, elementwise with broadcasting: ``input + alpha * other``."""
+    if alpha != 1 or alpha is True:
+        other = _scaled(input, other, alpha, "add")
+    if is_bool(input) and is_bool(other):
+        return binary(e.logical_or, input, other, "add")
+    return binary(e.add, input, other, "add")
+
+
+def _no_bools(x: Any, y: Any) -> None:
+    """Raise RuntimeError where bools would be subtracted."""
+    a, b = is_bool(x), is_bool(y)
+    if a and b:
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with two bool tensors is not supported, "
+            "use the `^` or `logical_xor()` operator instead."
+        )
+    if a or b:
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with a bool tensor is not supported. "
+            "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+        )
+
+
+@function("sub", "subtract", inplace=True)
+def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
+    """Subtract, elementwise with broadcasting: ``input - alpha * other``."""
+    _no_bools(input, other)
+    if alpha != 1:
+        other = _scaled(input, other, alpha, "sub")
+    return binary(e.sub, input, other, "sub")
+
+
+@function("rsub", out=False)
+def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
+    """Subtract the other way round: ``other - alpha * input``."""
+    _no_bools(input, other)
+    if alpha != 1:
+        input = _scaled(other, input, alpha, "rsub")
+    return binary(e.sub, other, input, "rsub")
+
+
+@function("mul", "multiply", inplace=True)
+def mul(input: Any, other: Any) -> Any:
+    """Multiply, elementwise with broadcasting."""
+    return binary(e.mul, input, other, "mul")
+
+
+@function("div", "divide", inplace=True)
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
+    """Divide, elementwise with broadcasting; integers give floats unless ``rounding_mode`` is "floor" or "trunc"."""
+    if rounding_mode is None:
+        return binary(e.div, input, other, "div", floating=True)
+    if rounding_mode == "floor":
+        return _quotient(e.floor_divide, input, other, "div_floor")
+    if rounding_mode == "trunc":
+        return _quotient(e.trunc_divide, input, other, "div_trunc")
+    raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'")
+
+
+@function("true_divide", inplace=True)
+def true_divide(input: Any, other: Any) -> Any:
+    """Divide, giving floats."""
+    return binary(e.div, input, other, "true_divide", floating=True)
+
+
+def _quotient(op: Any, x: Any, y: Any, name: str) -> Any:
+    """Divide real numbers; RuntimeError where integers are divided by zero."""
+    if isinstance(y, BaseTensor):
+        zero = y._a.dtype.kind in "iu" and not y._a.all()
+    else:
+        zero = not y
+    if zero and result_type(operand(x, name), operand(y, name)).category == _d.INTEGRAL:
+        raise RuntimeError(f"ZeroDivisionError: {name} of integers by zero{at(here())}")
+    return binary(op, x, y, name, kinds="fViu")
+
+
+@function("floor_divide", inplace=True)
+def floor_divide(input: Any, other: Any) -> Any:
+    """Divide and round towards minus infinity; RuntimeError for integers divided by zero."""
+    return _quotient(e.floor_divide, input, other, "floor_divide")
+
+
+@function("remainder", inplace=True)
+def remainder(input: Any, other: Any) -> Any:
+    """Give the remainder with the divisor's sign; RuntimeError for integers divided by zero."""
+    return _quotient(e.remainder, input, other, "remainder")
+
+
+@function("fmod", inplace=True)
+def fmod(input: Any, other: Any) -> Any:
+    """Give the remainder with the dividend's sign; RuntimeError for integers divided by zero."""
+    return _quotient(e.float_mod, input, other, "fmod")
+
+
+@function("pow", inplace=True)
+def pow(input: Any, exponent: Any) -> Any:
+    """Raise to a power, elementwise with broadcasting."""
+    if isinstance(input, BaseTensor):
+        if exponent.__class__ is int and exponent == 2 and input._a.dtype.kind in "fcV":
+            return apply(e.square, input)
+        if isinstance(exponent, BaseTensor):
+            if not exponent._a.ndim and not exponent.requires_grad and MODE.trace is None:
+                d = result_type(input, exponent)
+                if d.numpy == input._a.dtype and d.category:
+                    exponent = exponent.item()
+        elif isinstance(exponent, int) and exponent < 0 and input._a.dtype.kind in "iu":
+            raise RuntimeError(
+                f"Integers to negative integer powers are not allowed: {show_type(input)} to the power {exponent}; "
+                f"convert the base to a floating dtype first{at(here())}"
+            )
+        elif isinstance(exponent, bool) and is_bool(input):
+            return input.clone() if exponent else wrap(np.ones_like(input._a))
+        if scalar(exponent) == 2 and input._a.dtype.kind in "fcV" and not isinstance(exponent, complex):
+            return apply(e.square, input)
+    return binary(e.power, input, exponent, "pow", kinds="fcViu")
+
+
+@function("float_power", inplace=True)
+def float_power(input: Any, exponent: Any) -> Any:
+    """Raise to a power in double precision."""
+    pair = (operand(input, "float_power", "input"), operand(exponent, "float_power", "exponent"))
+    d = _d.complex128 if result_type(*pair).is_complex else _d.float64
+    xs = [as_dtype(x, d) if isinstance(x, BaseTensor) else wrap(np.asarray(x, d.numpy)) for x in pair]
+    return binary(e.power, *xs, "float_power")
+
+
+@function("square", inplace=True)
+def square(input: Any) -> Any:
+    """Multiply by itself."""
+    return pow(tensor_operand(input, "square"), 2)
+
+
+@function("neg", "negative", inplace=True)
+def neg(input: Any) -> Any:
+    """Change the sign."""
+    if is_bool(input):
+        raise RuntimeError(
+            "Negation, the `-` operator, on a bool tensor is not supported. "
+            "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+        )
+    return unary(e.neg, input, "neg", floating=False)
+
+
+@function("positive", out=False)
+def positive(input: Any) -> Any:
+    """Give the tensor itself; RuntimeError for bools."""
+    if is_bool(tensor_operand(input, "positive")):
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return input
+
+
+@function("abs", "absolute", inplace=True)
+def abs(input: Any) -> Any:
+    """Give the magnitude."""
+    return unary(e.absolute, input, "abs", floating=False, kinds="fcViu")
+
+
+@function("sign", inplace=True)
+def sign(input: Any) -> Any:
+    """Give -1, 0 or 1."""
+    if tensor_operand(input, "sign")._a.dtype.kind == "c":
+        raise NotImplementedError("torch.sign does not take complex numbers: use torch.sgn")
+    return sgn(input)
+
+
+@function("sgn", inplace=True)
+def sgn(input: Any) -> Any:
+    """Give x / |x|, 0 at 0: the sign of complex numbers too."""
+    return input.clone() if is_bool(input) else unary(e.sign, input, "sgn", floating=False)
+
+
+@function("ldexp", inplace=True)
+def ldexp(input: Any, other: Any) -> Any:
+    """Give input * 2^other."""
+    tensor_operand(other, "ldexp", "other", 2)
+    if tensor_operand(input, "ldexp")._a.dtype.kind in "fV" and other._a.dtype.kind in "iub":
+        if other._a.dtype.kind == "b":
+            raise refused("ldexp", other.dtype)
+        return as_dtype(mul(input, pow(2.0, as_dtype(other, _d.float64))), input.dtype)
+    base = 2.0 if input._a.dtype.kind != "c" else wrap(np.asarray(2, input._a.dtype))
+    return mul(input, pow(base, other))
+
+
+def _tensors(name: str, *xs: Any) -> None:
+    for i, x in enumerate(xs):
+        tensor_operand(x, name, f"tensor{i}" if i else "input", i + 1)
+
+
+@function("lerp", inplace=True)
+def lerp(input: Any, end: Any, weight: Any) -> Any:
+    """Give input + weight * (end - input), exact at the weights 0 and 1."""
+    _tensors("lerp", input, end)
+    for x, which in ((end, "end"), (weight, "weight")):
+        if isinstance(x, BaseTensor) and x._a.dtype != input._a.dtype:
+            raise RuntimeError(f"expected dtype {input.dtype} for `{which}` but got dtype {x.dtype}: lerp needs one dtype{at(here())}")
+    if input._a.dtype.kind not in "fcV":
+        raise refused("lerp", input.dtype)
+    step = sub(end, input)
+    if isinstance(weight, BaseTensor):
+        near = add(input, mul(weight, step))
+        return apply(e.where, apply(e.lt, apply(e.absolute, weight), 0.5), near, sub(end, mul(step, 1 - weight)))
+    if builtins.abs(weight) < 0.5:
+        return add(input, mul(step, weight))
+    return sub(end, mul(step, 1 - weight))
+
+
+@function("addcmul", inplace=True)
+def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+    """Give input + value * tensor1 * tensor2."""
+    _tensors("addcmul", input, tensor1, tensor2)
+    d = result_type(input, tensor1, tensor2)
+    if not d.category:
+        raise refused("addcmul", d)
+    if isinstance(value, float) and d.category < _d.FLOATING:
+        raise RuntimeError("value cannot be converted to an integer without overflow: addcmul of integers takes an integer value")
+    xs = [as_dtype(x, d) for x in (input, tensor1, tensor2)]
+    product = mul(xs[1], xs[2])
+    return add(xs[0], product if value == 1 else mul(product, value))
+
+
+@function("addcdiv", inplace=True)
+def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+    """Give input + value * tensor1 / tensor2."""
+    _tensors("addcdiv", input, tensor1, tensor2)
+    if tensor1._a.dtype.kind in "iub" and tensor2._a.dtype.kind in "iub":
+        raise RuntimeError(
+            "Integer division with addcdiv is no longer supported: convert tensor1 or tensor2 to a floating dtype first, "
+            "or write input + value * torch.div(tensor1, tensor2, rounding_mode='trunc')"
+        )
+    d = result_type(input, tensor1, tensor2)
+    xs = [as_dtype(x, d) for x in (input, tensor1, tensor2)]
+    quotient = div(xs[1], xs[2])
+    return add(xs[0], quotient if value == 1 else mul(quotient, value))

@@ -1,0 +1,172 @@
+"""Turning, rolling, repeating, and grids of combinations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...core import BaseTensor, apply, here, show_type, wrap
+from ...ops import shape as s
+from ...ops.elementwise import clone as clone_op
+from ...ops.index import take_axis
+from ..dispatch import function, sizes, wrap_dim, wrap_dims
+from .joining import stack
+from .shaping import clone, expand, ravel, reshaped, transpose
+
+
+@function("flip", out=False)
+def flip(input: Any, *dims: Any) -> Any:
+    """Reverse the order along dimensions (a copy)."""
+    found = sizes(dims, "flip")
+    return apply(s.flip, input, axes=wrap_dims(found, input._a.ndim, "flip") if found else ())
+
+
+@function("fliplr", out=False)
+def fliplr(input: Any) -> Any:
+    """Reverse the columns."""
+    return flip(input, 1)
+
+
+@function("flipud", out=False)
+def flipud(input: Any) -> Any:
+    """Reverse the rows."""
+    return flip(input, 0)
+
+
+@function("rot90", out=False)
+def rot90(input: Any, k: int = 1, dims: Any = (0, 1)) -> Any:
+    """Turn by 90 degrees, k times, in the plane of two dimensions."""
+    a, b = (wrap_dim(d, input._a.ndim, "rot90") for d in dims)
+    k %= 4
+    if k == 0:
+        return clone(input)
+    if k == 2:
+        return flip(input, a, b)
+    return transpose(flip(input, b), a, b) if k == 1 else flip(transpose(input, a, b), b)
+
+
+@function("roll", out=False)
+def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
+    """Shift around along dimensions (along the flattened tensor if none is given)."""
+    by = (int(shifts),) if isinstance(shifts, int) else tuple(shifts)
+    if dims is None or dims == ():
+        if len(by) != 1:
+            raise RuntimeError(f"shifts and dimensions must align. shifts: {len(by)}, dims:0")
+        flat = apply(s.roll, ravel(input), shifts=by, axes=(0,))
+        return reshaped(flat, input._a.shape)
+    axes = (dims,) if isinstance(dims, int) else tuple(dims)
+    if len(axes) != len(by):
+        raise RuntimeError(f"shifts and dimensions must align. shifts: {len(by)}, dims:{len(axes)}")
+    return apply(s.roll, input, shifts=by, axes=tuple(wrap_dim(d, input._a.ndim, "roll") for d in axes))
+
+
+@function("repeat", torch=False)
+def repeat(input: Any, *repeats: Any) -> Any:
+    """Copy the tensor a number of times along each dimension."""
+    times = sizes(repeats, "repeat")
+    shape = input._a.shape
+    if len(times) < len(shape):
+        raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
+    if any(k < 0 for k in times):
+        raise RuntimeError(f"Trying to create tensor with negative dimension: repeat {list(times)} of {show_type(input)}")
+    shape = (1,) * (len(times) - len(shape)) + shape
+    inner = tuple(v for n in shape for v in (1, n))
+    outer = tuple(v for k, n in zip(times, shape, strict=True) for v in (k, n))
+    x = apply(s.expand, reshaped(input, inner), shape=outer)
+    x = apply(clone_op, x, order="C")
+    return apply(s.reshape, x, shape=tuple(k * n for k, n in zip(times, shape, strict=True)))
+
+
+@function("tile", out=False)
+def tile(input: Any, *dims: Any) -> Any:
+    """Repeat, with ones put before too few numbers."""
+    times = sizes(dims, "tile")
+    return repeat(input, (1,) * (input._a.ndim - len(times)) + times)
+
+
+@function("repeat_interleave", out=False)
+def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *, output_size: Any = None) -> Any:
+    """Repeat each element (or slice along ``dim``) a number of times."""
+    if repeats is None:
+        return wrap(np.repeat(np.arange(input._a.size), input._a))
+    if dim is None:
+        input, dim = ravel(input), 0
+    d = wrap_dim(dim, input._a.ndim, "repeat_interleave")
+    counts = repeats._a if isinstance(repeats, BaseTensor) else np.asarray(repeats)
+    n = input._a.shape[d]
+    if counts.ndim and counts.size not in (1, n):
+        raise RuntimeError(f"repeats must have the same size as input along dim, but got repeats.size(0) = {counts.size} and input.size({d}) = {n}")
+    index = np.repeat(np.arange(n), counts.reshape(-1) if counts.ndim and counts.size > 1 else int(counts.reshape(-1)[0]))
+    return apply(take_axis, input, wrap(index), axis=d)
+
+
+@function("meshgrid", method=False, out=False)
+def meshgrid(*tensors: Any, indexing: str | None = None) -> Any:
+    """Give the grids of coordinates that vectors span."""
+    parts = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else list(tensors)
+    if indexing is None:
+        import warnings
+
+        warnings.warn(
+            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.", UserWarning, stacklevel=3
+        )
+        indexing = "ij"
+    if indexing not in ("ij", "xy"):
+        raise RuntimeError(f"torch.meshgrid: indexing must be one of \"xy\" or \"ij\", but received: {indexing}")
+    swap = indexing == "xy" and len(parts) >= 2
+    if swap:
+        parts[0], parts[1] = parts[1], parts[0]
+    shape = tuple(p._a.size for p in parts)
+    grids = [expand(reshaped(p, (1,) * i + (-1 if False else p._a.size,) + (1,) * (len(parts) - i - 1)), shape) for i, p in enumerate(parts)]
+    if swap:
+        grids = [transpose(g, 0, 1) for g in grids]
+        grids[0], grids[1] = grids[1], grids[0]
+    return tuple(grids)
+
+
+@function("broadcast_tensors", method=False, out=False)
+def broadcast_tensors(*tensors: Any) -> Any:
+    """Expand tensors to their common shape."""
+    parts = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else list(tensors)
+    try:
+        shape = np.broadcast_shapes(*(p._a.shape for p in parts))
+    except ValueError:
+        from ...core import shapes_error
+
+        raise shapes_error("broadcast_tensors", parts, here()) from None
+    return tuple(expand(p, shape) for p in parts)
+
+
+@function("broadcast_shapes", method=False, out=False)
+def broadcast_shapes(*shapes: Any) -> Any:
+    """Give the shape to which these broadcast."""
+    from ..tensor import Size
+
+    try:
+        return Size(np.broadcast_shapes(*(tuple(n) if isinstance(n, (tuple, list)) else (n,) for n in shapes)))
+    except ValueError as error:
+        raise RuntimeError(f"Shape mismatch: objects cannot be broadcast to a single shape: {shapes}") from error
+
+
+@function("cartesian_prod", method=False, out=False)
+def cartesian_prod(*tensors: Any) -> Any:
+    """Give every combination of elements, one from each vector."""
+    if len(tensors) == 1:
+        return tensors[0]
+    return stack([ravel(g) for g in meshgrid(*tensors, indexing="ij")], 1)
+
+
+@function("combinations", out=False)
+def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
+    """Give every choice of r elements of a vector."""
+    from itertools import combinations as plain
+    from itertools import combinations_with_replacement as again
+
+    rows = list((again if with_replacement else plain)(range(input._a.size), r))
+    return apply(take_axis, input, wrap(np.array(rows, np.int64).reshape(-1, r)), axis=0)
+
+
+def constant_pad(x: Any, widths: Any, value: Any = 0) -> Any:
+    """Pad with a constant; ``widths`` gives (before, after) per dimension (library use)."""
+    return apply(s.pad, x, widths=tuple(tuple(w) for w in widths), value=value)
