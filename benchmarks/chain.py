@@ -32,8 +32,10 @@ def run() -> None:
     end = time.perf_counter()
     assert x.grad.item() == 1.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{length} additions: forward {forward - start:.2f} s, backward {backward - forward:.2f} s, freed {end - backward:.2f} s, "
-          f"together {end - start:.2f} s, peak resident {peak:.0f} MiB")
+    print(
+        f"{length} additions: forward {forward - start:.2f} s, backward {backward - forward:.2f} s, freed {end - backward:.2f} s, "
+        f"together {end - start:.2f} s, peak resident {peak:.0f} MiB"
+    )
 
 
 threading.stack_size(256 * 1024)

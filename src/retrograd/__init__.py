@@ -9,6 +9,8 @@ tensor([2., 4., 6.])
 
 from __future__ import annotations
 
+from . import cpu as _cpu  # isort: skip  # before anything that loads NumPy
+
 import importlib
 import math as _math
 from typing import Any
@@ -56,7 +58,16 @@ from .settings import (
 )
 from .tensor import Size, Tensor, as_tensor, from_dlpack, from_numpy, frombuffer, tensor
 from .tensor.printing import set_printoptions
-from .tensor.random_functions import Generator, default_generator, fork_rng, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from .tensor.random_functions import (
+    Generator,
+    default_generator,
+    fork_rng,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
+)
 from .tensor.tensor import Layout as layout
 from .tensor.tensor import sparse_coo, strided
 from .version import __version__
@@ -103,7 +114,15 @@ _SUBMODULES = (
     "version",
     "xpu",
 )
-_FROM = {"save": "serialization", "load": "serialization", "autocast": "amp", "vmap": "func", "Stream": "cuda", "Event": "cuda"}
+_FROM = {
+    "save": "serialization",
+    "load": "serialization",
+    "autocast": "amp",
+    "vmap": "func",
+    "is_anomaly_enabled": "autograd",
+    "Stream": "cuda",
+    "Event": "cuda",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -133,7 +152,9 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({n for n in globals() if not n.startswith("_")} | set(_SUBMODULES) | set(_FROM) | {"FloatTensor", "LongTensor"})
+    return sorted(
+        {n for n in globals() if not n.startswith("_")} | set(_SUBMODULES) | set(_FROM) | {"FloatTensor", "LongTensor"}
+    )
 
 
 from . import autograd, nn, optim  # noqa: E402  the faces below need the names above

@@ -25,7 +25,9 @@ def synchronize(device: Any = None) -> None:
 
 
 def _refuse(what: str) -> RuntimeError:
-    return RuntimeError(f"torch.accelerator.{what}: retrograd computes on the CPU; ask torch.accelerator.is_available() first (it is False)")
+    return RuntimeError(
+        f"torch.accelerator.{what}: retrograd computes on the CPU; ask torch.accelerator.is_available() first (it is False)"
+    )
 
 
 def set_device_index(device: Any) -> None:

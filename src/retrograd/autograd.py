@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .core import BaseTensor, enable_grad, inference_mode, no_grad, set_grad_enabled
-from .tensor import Tensor as Variable
+from .tensor import Tensor
 from .tensor import functional as functional
 from .tensor.anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
 from .tensor.backward import backward_many, grad
@@ -14,7 +14,14 @@ from .tensor.function import Function, FunctionCtx, once_differentiable
 from .testing.gradcheck import GradcheckError, gradcheck, gradgradcheck
 
 
-def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False, grad_variables: Any = None, inputs: Any = None) -> None:
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Any = None,
+) -> None:
     """Walk back from one or several tensors and add each leaf's gradient to its ``.grad``.
 
     Parameters
@@ -39,6 +46,29 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
     if len(gradients) != len(outputs):
         raise RuntimeError(f"got {len(outputs)} tensors and {len(gradients)} gradients")
     backward_many(outputs, gradients, retain_graph, create_graph, inputs)
+
+
+class _AnyTensor(type):
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, Tensor)
+
+
+class Variable(metaclass=_AnyTensor):
+    """A Tensor, under the name it had before PyTorch 0.4: calling it gives the data without history.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> Variable(torch.ones(2), requires_grad=True)
+    tensor([1., 1.], requires_grad=True)
+    """
+
+    def __new__(cls, data: Any = None, requires_grad: bool = False, volatile: Any = None) -> Any:
+        if data is None:
+            return Tensor().requires_grad_(requires_grad)
+        if not isinstance(data, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(data).__name__}")
+        return data.detach().requires_grad_(requires_grad)
 
 
 class function:

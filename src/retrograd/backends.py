@@ -8,6 +8,8 @@ from typing import Any
 class _Flags:
     """A namespace of flags."""
 
+    _name: str
+
     def __init__(self, name: str, **flags: Any) -> None:
         self.__dict__.update(flags, _name=name)
 
@@ -31,7 +33,9 @@ class _Flags:
 
 
 cudnn: Any = _Flags("cudnn", enabled=False, benchmark=False, deterministic=False, allow_tf32=False, benchmark_limit=10)
-cuda: Any = _Flags("cuda", matmul=_Flags("cuda.matmul", allow_tf32=False, allow_fp16_reduced_precision_reduction=False), enabled=False)
+cuda: Any = _Flags(
+    "cuda", matmul=_Flags("cuda.matmul", allow_tf32=False, allow_fp16_reduced_precision_reduction=False), enabled=False
+)
 mps: Any = _Flags("mps")
 mkl: Any = _Flags("mkl")
 mkldnn: Any = _Flags("mkldnn", enabled=False)

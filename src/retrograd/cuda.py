@@ -54,7 +54,9 @@ def reset_peak_memory_stats(device: Any = None) -> None:
 
 
 def _refuse(what: str) -> RuntimeError:
-    return RuntimeError(f"torch.cuda.{what}: retrograd computes on the CPU; ask torch.cuda.is_available() first (it is False)")
+    return RuntimeError(
+        f"torch.cuda.{what}: retrograd computes on the CPU; ask torch.cuda.is_available() first (it is False)"
+    )
 
 
 def current_device() -> int:

@@ -24,7 +24,13 @@ preserve_format = memory_format("preserve_format")
 channels_last = memory_format("channels_last")
 channels_last_3d = memory_format("channels_last_3d")
 
-_state: dict[str, Any] = {"threads": None, "interop": 1, "deterministic": False, "warn_only": False, "precision": "highest"}
+_state: dict[str, Any] = {
+    "threads": None,
+    "interop": 1,
+    "deterministic": False,
+    "warn_only": False,
+    "precision": "highest",
+}
 
 
 def _checked(n: Any, name: str) -> int:
@@ -112,7 +118,12 @@ def get_default_device() -> Any:
 
 def set_default_tensor_type(t: Any) -> None:
     """Set the default floating dtype by a tensor type or its name, such as "torch.DoubleTensor"."""
-    names = {"FloatTensor": _d.float32, "DoubleTensor": _d.float64, "HalfTensor": _d.float16, "BFloat16Tensor": _d.bfloat16}
+    names = {
+        "FloatTensor": _d.float32,
+        "DoubleTensor": _d.float64,
+        "HalfTensor": _d.float16,
+        "BFloat16Tensor": _d.bfloat16,
+    }
     name = (t if isinstance(t, str) else t.__name__).split(".")[-1]
     if name not in names:
         raise TypeError(f"only floating-point types are supported as the default type, got {t!r}")

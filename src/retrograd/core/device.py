@@ -4,7 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-KNOWN = ("cpu", "cuda", "mps", "xpu", "meta", "xla", "hpu", "mtia", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga", "maia", "vulkan", "lazy", "ipu", "privateuseone")
+KNOWN = (
+    "cpu",
+    "cuda",
+    "mps",
+    "xpu",
+    "meta",
+    "xla",
+    "hpu",
+    "mtia",
+    "mkldnn",
+    "opengl",
+    "opencl",
+    "ideep",
+    "hip",
+    "ve",
+    "fpga",
+    "maia",
+    "vulkan",
+    "lazy",
+    "ipu",
+    "privateuseone",
+)
 
 
 class device:
@@ -20,6 +41,9 @@ class device:
     """
 
     __slots__ = ("index", "type")
+
+    type: str
+    index: int | None
 
     def __init__(self, type: Any = "cpu", index: int | None = None) -> None:
         if isinstance(type, device):
@@ -38,7 +62,9 @@ class device:
         self.type, self.index = name, index
 
     def __repr__(self) -> str:
-        return f"device(type='{self.type}')" if self.index is None else f"device(type='{self.type}', index={self.index})"
+        return (
+            f"device(type='{self.type}')" if self.index is None else f"device(type='{self.type}', index={self.index})"
+        )
 
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"

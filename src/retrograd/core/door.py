@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from . import node as _class
 from . import op as _op
 from .errors import at, shapes_error, show_call
 from .mode import MODE
-from . import node as _class
 from .node import FREED, BaseTensor, Node, Storage, next_seq, wrap
 from .op import Op
 from .place import describe, here
@@ -18,9 +18,9 @@ from .types import TensorType
 # NumPy's floating-point warnings are switched off inside the door: infinities and NaNs are values here, as in torch.
 try:
     from numpy._core._ufunc_config import _extobj_contextvar  # type: ignore[attr-defined]
-    from numpy._core.umath import _make_extobj  # type: ignore[attr-defined]
+    from numpy._core.umath import _make_extobj
 
-    _quiet = _make_extobj(all="ignore")
+    _quiet: Any = _make_extobj(all="ignore")
     quiet_on: Any = _extobj_contextvar.set
     quiet_off: Any = _extobj_contextvar.reset
 except ImportError:  # another NumPy layout: the public, slower way
@@ -51,36 +51,86 @@ def apply(op: Op, *xs: Any, **attrs: Any) -> Any:
     **attrs
         The operation's attributes.
     """
-    arrays = []
-    nodes = []
     mask = 0
-    bit = 1
-    for x in xs:
+    count = len(xs)
+    if count == 2:  # most operations have two operands, or one: the loop below, written out
+        x, y = xs
+        p: Node | None = None
+        q: Node | None = None
+        u: Any = x
+        v: Any = y
         if isinstance(x, BaseTensor):
-            base = x._base
-            if base is not None and base._node is not x._seen:
+            if x._base is not None and x._base._node is not x._seen:
                 refresh(x)
-            node = x._node
-            if node is not None:
-                if node.requires_grad:
-                    mask |= bit
-                    nodes.append(node)
+            u = x._a
+            p = x._node
+            if p is not None:
+                if p.requires_grad:
+                    mask = 1
                 else:
-                    nodes.append(None)
+                    p = None
+        if isinstance(y, BaseTensor):
+            if y._base is not None and y._base._node is not y._seen:
+                refresh(y)
+            v = y._a
+            q = y._node
+            if q is not None:
+                if q.requires_grad:
+                    mask |= 2
+                else:
+                    q = None
+        nodes: tuple[Any, ...] = (p, q)
+        token = quiet_on(_quiet)
+        try:
+            a = op.numpy(u, v, **attrs) if attrs else op.numpy(u, v)
+        except Exception as error:
+            raise failed(op, xs, attrs, error) from (None if isinstance(error, ValueError) else error)
+        finally:
+            quiet_off(token)
+    elif count == 1 and isinstance(xs[0], BaseTensor):
+        x = xs[0]
+        if x._base is not None and x._base._node is not x._seen:
+            refresh(x)
+        p = x._node
+        if p is not None:
+            if p.requires_grad:
+                mask = 1
             else:
-                nodes.append(None)
-            arrays.append(x._a)
-        else:
-            nodes.append(None)
-            arrays.append(x)
-        bit <<= 1
-    token = quiet_on(_quiet)
-    try:
-        a = op.numpy(*arrays, **attrs)
-    except Exception as error:
-        raise failed(op, xs, attrs, error) from (None if isinstance(error, ValueError) else error)
-    finally:
-        quiet_off(token)
+                p = None
+        nodes = (p,)
+        token = quiet_on(_quiet)
+        try:
+            a = op.numpy(x._a, **attrs) if attrs else op.numpy(x._a)
+        except Exception as error:
+            raise failed(op, xs, attrs, error) from (None if isinstance(error, ValueError) else error)
+        finally:
+            quiet_off(token)
+    else:
+        arrays = []
+        inputs: list[Node | None] = []
+        for x in xs:
+            node = None
+            if isinstance(x, BaseTensor):
+                if x._base is not None and x._base._node is not x._seen:
+                    refresh(x)
+                node = x._node
+                if node is not None:
+                    if node.requires_grad:
+                        mask |= 1 << len(inputs)
+                    else:
+                        node = None
+                arrays.append(x._a)
+            else:
+                arrays.append(x)
+            inputs.append(node)
+        nodes = tuple(inputs)
+        token = quiet_on(_quiet)
+        try:
+            a = op.numpy(*arrays, **attrs)
+        except Exception as error:
+            raise failed(op, xs, attrs, error) from (None if isinstance(error, ValueError) else error)
+        finally:
+            quiet_off(token)
     if a.__class__ is not _ndarray:
         if op.outputs != 1:
             return _finish_many(op, xs, attrs, mask, a)
@@ -111,7 +161,7 @@ def apply(op: Op, *xs: Any, **attrs: Any) -> Any:
     if mode.special:
         return _finish_special(op, xs, attrs, mask, t, mode)
     if mask and mode.grad and op.vjp is not None and a.dtype.kind in INEXACT:
-        t._node = record(op, xs, attrs, mask, tuple(nodes), t, False)
+        t._node = record(op, xs, attrs, mask, nodes, t, False)
     return t
 
 
@@ -121,7 +171,15 @@ def _finish_special(op: Op, xs: Any, attrs: dict[str, Any], mask: int, t: Any, m
     if mode.trace is not None:
         _record_traced(op, xs, attrs, mask, t, wanted)
     elif wanted:
-        t._node = record(op, xs, attrs, mask, tuple([x._node if mask >> i & 1 else None for i, x in enumerate(xs)]), t, mode.keep_inputs)
+        t._node = record(
+            op,
+            xs,
+            attrs,
+            mask,
+            tuple([x._node if mask >> i & 1 else None for i, x in enumerate(xs)]),
+            t,
+            mode.keep_inputs,
+        )
         if mode.anomaly is not None:
             mode.anomaly.recorded(t._node, xs, t._a)
     elif mode.inference and not op.view:
@@ -137,7 +195,10 @@ _op.door = apply
 def record(op: Op, xs: Any, attrs: dict[str, Any], mask: int, inputs: tuple[Any, ...], t: Any, forward: bool) -> Node:
     """Make the Node of an operation, with what its rules will read."""
     count = len(inputs)
-    plan = op.plans.get((mask << 1 | forward) << 24 | count) or op.plan(mask, forward, count)
+    quick = op.quick
+    plan = quick[mask] if quick and not forward and count == len(op.names) else None
+    if plan is None:
+        plan = op.plan(mask, forward, count)
     node = _new(Node)
     if plan.values:
         kept: list[Any] = [None] * count
@@ -208,7 +269,18 @@ def _finish_many(op: Op, xs: Any, attrs: dict[str, Any], mask: int, arrays: Any)
     if mask and mode.grad and op.reverse is not None:
         inputs = tuple(x._node if mask >> i & 1 else None for i, x in enumerate(xs))
         saved = [(x._a, x._s, x._s.version) if isinstance(x, BaseTensor) else x for x in xs]
-        node = Node(op, inputs, attrs, (), np.dtype(np.float32), True, here(), saved, None, tuple((r._a, r._s, r._s.version) for r in results))
+        node = Node(
+            op,
+            inputs,
+            attrs,
+            (),
+            np.dtype(np.float32),
+            True,
+            here(),
+            saved,
+            None,
+            tuple((r._a, r._s, r._s.version) for r in results),
+        )
         attach_outputs(node, results)
     for observer in mode.observers:
         observer(op, xs, attrs, results)
@@ -219,7 +291,18 @@ def attach_outputs(node: Node, results: Any) -> None:
     """Give each result of a node with several outputs the Node that picks it."""
     for i, r in enumerate(results):
         if r is not None and r._a.dtype.kind in INEXACT:
-            r._node = Node(PICK, (node,), {"index": i, "count": len(results)}, r._a.shape, r._a.dtype, True, node.place, (), None, None)
+            r._node = Node(
+                PICK,
+                (node,),
+                {"index": i, "count": len(results)},
+                r._a.shape,
+                r._a.dtype,
+                True,
+                node.place,
+                (),
+                None,
+                None,
+            )
 
 
 def refresh(view: Any) -> None:
@@ -310,7 +393,12 @@ STRAIGHT = Op(
 def check_writable(x: Any, name: str, overlap: bool = False) -> None:
     """Raise RuntimeError if writing to this tensor now would spoil a gradient, or (unless ``overlap``) write one place twice."""
     a = x._a
-    if not overlap and 0 in a.strides and a.size > 1 and any(s == 0 and n > 1 for s, n in zip(a.strides, a.shape, strict=True)):
+    if (
+        not overlap
+        and 0 in a.strides
+        and a.size > 1
+        and any(s == 0 and n > 1 for s, n in zip(a.strides, a.shape, strict=True))
+    ):
         raise RuntimeError(
             f"unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
             f"Please clone() the tensor before performing the operation. ({name} on an expanded {show_call('tensor', [x])}){at(here())}"
@@ -434,7 +522,9 @@ def _rebind(x: Any, op: Op, old: Node | None, new: Node | None, attrs: dict[str,
 def modified(node: Node, entry: Any, which: str) -> RuntimeError:
     """Say that a value kept for the backward pass was overwritten since, by what and where."""
     a, storage, version = entry
-    kind = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16"}.get(str(a.dtype), str(a.dtype))
+    kind = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16"}.get(
+        str(a.dtype), str(a.dtype)
+    )
     by = ""
     if storage.written is not None:
         by = f" It was last written by {storage.written[0]} at {describe(storage.written[1])}."
@@ -450,7 +540,9 @@ def failed(op: Op, xs: Any, attrs: dict[str, Any], error: Exception) -> Exceptio
     """Turn NumPy's error into one that names the op, the types, the place and the remedy."""
     place = here()
     text = str(error)
-    if isinstance(error, (RuntimeError, IndexError, NotImplementedError, MemoryError)) or getattr(error, "explained", False):
+    if isinstance(error, (RuntimeError, IndexError, NotImplementedError, MemoryError)) or getattr(
+        error, "explained", False
+    ):
         return error
     if "broadcast" in text or "could not be broadcast" in text:
         return shapes_error(op.name, xs, place)
@@ -461,4 +553,16 @@ def failed(op: Op, xs: Any, attrs: dict[str, Any], error: Exception) -> Exceptio
         return RuntimeError(f"{show_call(op.name, xs, attrs)}: {text}{at(place)}")
 
 
-__all__ = ["FREED", "PICK", "STRAIGHT", "VIEW_WRITE", "apply", "assign", "check_writable", "next_seq", "quiet_off", "quiet_on", "refresh"]
+__all__ = [
+    "FREED",
+    "PICK",
+    "STRAIGHT",
+    "VIEW_WRITE",
+    "apply",
+    "assign",
+    "check_writable",
+    "next_seq",
+    "quiet_off",
+    "quiet_on",
+    "refresh",
+]

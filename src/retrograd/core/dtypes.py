@@ -71,7 +71,23 @@ uint32 = dtype("uint32", np.uint32, INTEGRAL)
 uint64 = dtype("uint64", np.uint64, INTEGRAL)
 bool_ = dtype("bool", np.bool_, BOOLEAN)
 
-ALL = (float32, float64, float16, bfloat16, complex64, complex128, uint8, int8, int16, int32, int64, uint16, uint32, uint64, bool_)
+ALL = (
+    float32,
+    float64,
+    float16,
+    bfloat16,
+    complex64,
+    complex128,
+    uint8,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint16,
+    uint32,
+    uint64,
+    bool_,
+)
 ALIASES = {
     "float": float32,
     "double": float64,
@@ -159,7 +175,9 @@ def promote_types(a: dtype, b: dtype) -> dtype:
     if a.category < b.category:
         a, b = b, a
     if a.category != FLOATING and (a in _BARE or b in _BARE):
-        raise RuntimeError(f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {a} and {b}")
+        raise RuntimeError(
+            f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {a} and {b}"
+        )
     if a.category != b.category:
         if a.category == COMPLEX and b.category == FLOATING:
             return promote_types(a, b.to_complex())
@@ -182,8 +200,10 @@ class finfo:
     def __init__(self, type: dtype | None = None) -> None:
         d = _default if type is None else type
         if not isinstance(d, dtype) or d.category < FLOATING:
-            raise TypeError(f"torch.finfo() requires a floating point input type, got {d!r}. Use torch.iinfo to handle {d!r}.")
-        info = ml_dtypes.finfo(d.to_real().numpy)
+            raise TypeError(
+                f"torch.finfo() requires a floating point input type, got {d!r}. Use torch.iinfo to handle {d!r}."
+            )
+        info = ml_dtypes.finfo(d.to_real().numpy)  # type: ignore[no-untyped-call]
         self.dtype = d.to_real().name
         self.bits = int(info.bits)
         self.eps = float(info.eps)
@@ -204,7 +224,9 @@ class iinfo:
 
     def __init__(self, type: dtype) -> None:
         if not isinstance(type, dtype) or type.category != INTEGRAL:
-            raise TypeError(f"torch.iinfo() requires an integer input type, got {type!r}. Use torch.finfo to handle {type!r}.")
+            raise TypeError(
+                f"torch.iinfo() requires an integer input type, got {type!r}. Use torch.finfo to handle {type!r}."
+            )
         info = np.iinfo(type.numpy)
         self.dtype, self.bits, self.min, self.max = type.name, int(info.bits), int(info.min), int(info.max)
 

@@ -56,9 +56,17 @@ class Graph:
         for node in self.nodes:
             if node.op is None:
                 continue
-            found = node.op.type(*(i.type if i.op is not None or i not in self.constants else _typed(i, self.constants[i]) for i in node.inputs), **node.attrs)
+            found = node.op.type(
+                *(
+                    i.type if i.op is not None or i not in self.constants else _typed(i, self.constants[i])
+                    for i in node.inputs
+                ),
+                **node.attrs,
+            )
             if found is not None and tuple(found) != (node.shape, node.dtype):
-                raise TypeError(f"{node.op.name} in this graph is marked {node.type}, its inputs and attributes give {found}")
+                raise TypeError(
+                    f"{node.op.name} in this graph is marked {node.type}, its inputs and attributes give {found}"
+                )
 
     def __str__(self) -> str:
         names: dict[Node, str] = {}

@@ -22,7 +22,9 @@ class Mode(threading.local):
 
     def settle(self) -> None:
         """Work out ``special`` after one of the switches changed."""
-        self.special = bool(self.inference or self.trace is not None or self.keep_inputs or self.anomaly is not None or self.observers)
+        self.special = bool(
+            self.inference or self.trace is not None or self.keep_inputs or self.anomaly is not None or self.observers
+        )
 
 
 MODE = Mode()

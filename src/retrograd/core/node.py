@@ -61,7 +61,21 @@ class Node:
     number is always below its user's: sorting by ``seq`` is a topological order.
     """
 
-    __slots__ = ("__weakref__", "attrs", "dtype", "hooks", "inputs", "op", "out", "place", "requires_grad", "saved", "seq", "shape", "types")
+    __slots__ = (
+        "__weakref__",
+        "attrs",
+        "dtype",
+        "hooks",
+        "inputs",
+        "op",
+        "out",
+        "place",
+        "requires_grad",
+        "saved",
+        "seq",
+        "shape",
+        "types",
+    )
 
     def __init__(
         self,
@@ -121,7 +135,8 @@ class Node:
     @property
     def metadata(self) -> dict[str, Any]:
         """A dictionary for the user's own notes."""
-        return self.hook_table().metadata
+        notes: dict[str, Any] = self.hook_table().metadata
+        return notes
 
     def hook_table(self) -> Any:
         """Give this node's hooks, made on first use."""
@@ -138,7 +153,9 @@ class Node:
         return self.hook_table().add("pre", hook)
 
     def __repr__(self) -> str:
-        return f"<{self.name()} at {describe(self.place)}>" if self.place else f"<{self.name()} object at {id(self):#x}>"
+        return (
+            f"<{self.name()} at {describe(self.place)}>" if self.place else f"<{self.name()} object at {id(self):#x}>"
+        )
 
 
 class Hooks:
@@ -203,7 +220,8 @@ def backward_name(node: Node) -> str:
         return "torch::autograd::AccumulateGrad"
     if "cls" in node.attrs:
         return f"{node.attrs['cls'].__name__}Backward"
-    shown = node.op.shown or "".join(part.capitalize() for part in node.op.name.strip("_").split("_"))
+    shown = node.op.shown(node.attrs) if callable(node.op.shown) else node.op.shown
+    shown = shown or "".join(part.capitalize() for part in node.op.name.strip("_").split("_"))
     return shown if shown.endswith(("Backward", "Backward0")) or shown == "CopySlices" else f"{shown}Backward0"
 
 

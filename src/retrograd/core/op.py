@@ -79,7 +79,12 @@ class Rule:
         if callable(self.fn):
             defaults = {n: p.default for n, p in inspect.signature(self.fn).parameters.items()}
         scope: dict[str, Any] = {"fn": self.fn, "defaults": defaults}
-        exec(compile(f"def rule(g, node, xs, out, i):\n    return {body}\n", f"<retrograd rule of {self.op.name}>", "exec"), scope)
+        exec(
+            compile(
+                f"def rule(g, node, xs, out, i):\n    return {body}\n", f"<retrograd rule of {self.op.name}>", "exec"
+            ),
+            scope,
+        )
         self.call = scope["rule"]
         return self.call(g, node, xs, out, i)
 
@@ -143,7 +148,7 @@ class Op:
         cost: Any = None,
         domain: Any = None,
         samples: Any = (),
-        shown: str = "",
+        shown: Any = "",
     ) -> None:
         if name in REGISTRY:
             raise ValueError(f"an op named {name!r} is already registered")
@@ -155,8 +160,14 @@ class Op:
         self.jvp = self._rules(jvp, jvp_form)
         self.leaves_kind = True  # the result may be of integers or bools although the inputs are not
         self.plans: dict[int, Plan] = {}
-        self.add_into: Any = None  # (buffer, g, arrays, attrs): add the first input's gradient into an array of its shape
-        self.inline: Any = None  # (types, attrs) -> a NumPy expression of {0}, {1}, ..., or None: the same meaning with fewer calls
+        # the plans of ops with named inputs by mask alone; None where one is still to be made
+        self.quick: list[Plan | None] = [None] * (1 << len(self.names)) if len(self.names) <= 3 else []
+        self.add_into: Any = (
+            None  # (buffer, g, arrays, attrs): add the first input's gradient into an array of its shape
+        )
+        self.inline: Any = (
+            None  # (types, attrs) -> a NumPy expression of {0}, {1}, ..., or None: the same meaning with fewer calls
+        )
         self.fresh: Any = None  # for each gradient that ``reverse`` gives, whether the array is the walk's to keep
         self.reverse: Any = None  # replaces the rules: (node, g, wanted, as_tensors) -> list of gradients
         self.forward: Any = None  # replaces the tangent rules: (node, tangents, values, out) -> tangent
@@ -172,12 +183,14 @@ class Op:
     def rule_for(self, i: int) -> Rule | None:
         """Give the reverse rule for input ``i``."""
         rules = self.vjp
-        return rules[i] if isinstance(rules, list) else rules
+        found: Rule | None = rules[i] if isinstance(rules, list) else rules
+        return found
 
     def tangent_for(self, i: int) -> Rule | None:
         """Give the forward rule for input ``i``."""
         rules = self.jvp
-        return rules[i] if isinstance(rules, list) else rules
+        found: Rule | None = rules[i] if isinstance(rules, list) else rules
+        return found
 
     def plan(self, mask: int, forward: bool, count: int) -> Plan:
         """Say what is saved when the inputs in ``mask`` want gradients."""
@@ -185,6 +198,8 @@ class Op:
         found = self.plans.get(key)
         if found is None:
             found = self.plans[key] = Plan(self, mask, forward, count)
+            if self.quick and not forward and count == len(self.names):
+                self.quick[mask] = found
         return found
 
     def __call__(self, *xs: Any, **attrs: Any) -> Any:

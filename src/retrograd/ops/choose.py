@@ -21,9 +21,14 @@ def select(cond: Any, x: Any, y: Any) -> Any:
         return np.where(cond, x, y)
     arrays = [v for v in (x, y) if v.__class__ is np.ndarray]
     d = arrays[0].dtype if arrays else None
-    if d is None or d.kind not in "fiu" or d.itemsize not in _INTEGERS or any(v.shape != cond.shape and v.ndim for v in arrays):
+    if (
+        d is None
+        or d.kind not in "fiu"
+        or d.itemsize not in _INTEGERS
+        or any(v.shape != cond.shape and v.ndim for v in arrays)
+    ):
         return np.where(cond, x, y)
-    if len(arrays) == 2 and x.dtype != y.dtype or not cond.flags.c_contiguous:
+    if (len(arrays) == 2 and x.dtype != y.dtype) or not cond.flags.c_contiguous:
         return np.where(cond, x, y)
     kind = _INTEGERS[d.itemsize]
     mask = cond.astype(kind)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core import TensorType
+from .blas import dot
 from .derive import bilinear, general
 from .shape import expand, sum_to, transpose
 from .sums import is_narrow
@@ -17,9 +18,9 @@ def _dot(x: Any, y: Any) -> Any:
     if is_narrow(x.dtype):
         return np.matmul(x.astype(np.float32), y.astype(np.float32)).astype(x.dtype)
     if x.ndim == 2 == y.ndim:
-        return np.dot(x, y)
+        return dot(x, y)
     if x.ndim > 2 and y.ndim == 2 and x.flags.c_contiguous:
-        return np.dot(x.reshape(-1, x.shape[-1]), y).reshape(*x.shape[:-1], y.shape[-1])
+        return dot(_rows(x), y).reshape(*x.shape[:-1], y.shape[-1])
     return np.matmul(x, y)
 
 
@@ -36,7 +37,12 @@ matmul = bilinear(
     _dot,
     type=_matmul_type,
     transposes=[lambda g, y: matmul(g, _flipped(y)), lambda g, x: matmul(_flipped(x), g)],
-    samples=({"shapes": ((3, 4), (4, 2))}, {"shapes": ((5, 3, 4), (4, 2))}, {"shapes": ((2, 1, 3, 4), (5, 4, 2))}, {"shapes": ((0, 4), (4, 2))}),
+    samples=(
+        {"shapes": ((3, 4), (4, 2))},
+        {"shapes": ((5, 3, 4), (4, 2))},
+        {"shapes": ((2, 1, 3, 4), (5, 4, 2))},
+        {"shapes": ((0, 4), (4, 2))},
+    ),
     shown="MmBackward0",
     cost=lambda x, y: 2 * math.prod(x.shape) * y.shape[-1],
 )
@@ -53,7 +59,7 @@ def _rows(x: Any) -> Any:
 
 def _linear(x: Any, w: Any, b: Any = None) -> Any:
     if x.ndim == 2 and x.dtype.itemsize > 2:
-        out = np.dot(x, w.T)
+        out = dot(x, w.T)
     else:
         out = _dot(_rows(x), w.T).reshape(*x.shape[:-1], w.shape[0])
     if b is not None:
@@ -75,8 +81,16 @@ linear_layer = general(
     _linear,
     type=lambda x, w, b=None: TensorType((*x.shape[:-1], w.shape[0]), x.dtype),
     names=("x", "w", "b"),
-    vjp=[lambda g, w: matmul(g, w), lambda g, x: weight_product(g, x), lambda g, *, node: sum_to(g, shape=(node.shape[-1],))],
-    jvp=[lambda t, w: linear_layer(t, w), lambda t, x: linear_layer(x, t), lambda t, *, out_type: expand(t, shape=out_type.shape)],
+    vjp=[
+        lambda g, w: matmul(g, w),
+        lambda g, x: weight_product(g, x),
+        lambda g, *, node: sum_to(g, shape=(node.shape[-1],)),
+    ],
+    jvp=[
+        lambda t, w: linear_layer(t, w),
+        lambda t, x: linear_layer(x, t),
+        lambda t, *, out_type: expand(t, shape=out_type.shape),
+    ],
     samples=(
         {"shapes": ((3, 4), (2, 4), (2,))},
         {"shapes": ((2, 3, 4), (5, 4), (5,))},

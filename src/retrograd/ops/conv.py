@@ -41,7 +41,7 @@ def _out_shape(x: TensorType, w: TensorType, stride: Ints, padding: Pairs, dilat
         )
     if x.shape[1] != w.shape[1] * groups:
         raise RuntimeError(
-            f"Given groups={groups}, weight of size {list(w.shape)}, expected input{list(x.shape)} to have "
+            f"conv{count}d: Given groups={groups}, weight of size {list(w.shape)}, expected input{list(x.shape)} to have "
             f"{w.shape[1] * groups} channels, but got {x.shape[1]} channels instead"
         )
     if x.dtype != w.dtype:
@@ -58,7 +58,7 @@ def _out_shape(x: TensorType, w: TensorType, stride: Ints, padding: Pairs, dilat
     if min(pixels) < 1 or min(padded) < 1:
         reach = tuple((k - 1) * d + 1 for k, d in zip(w.shape[2:], dilation, strict=True))
         raise RuntimeError(
-            f"Calculated padded input size per channel: ({_times(padded)}). Kernel size: ({_times(reach)}). "
+            f"conv{count}d: Calculated padded input size per channel: ({_times(padded)}). Kernel size: ({_times(reach)}). "
             f"Kernel size can't be greater than actual input size; pad the input or use a smaller kernel or dilation"
         )
     return (x.shape[0], w.shape[0], *pixels)

@@ -50,7 +50,7 @@ def elementwise(
 
     def type_rule(*types: TensorType | None, **attrs: Any) -> TensorType:
         known = [t for t in types if t is not None]
-        found = known[-1].dtype
+        found: Any = known[-1].dtype
         if result == "bool":
             found = BOOL
         elif result == "real":
@@ -120,7 +120,13 @@ def linear(
 
 
 def many_linear(
-    name: str, numpy: Callable[..., Any], *, type: Callable[..., TensorType], transpose: Callable[..., Any], samples: Any, shown: str = ""
+    name: str,
+    numpy: Callable[..., Any],
+    *,
+    type: Callable[..., TensorType],
+    transpose: Callable[..., Any],
+    samples: Any,
+    shown: str = "",
 ) -> Op:
     """Make an op of any number of arrays, linear in all of them together, such as concatenation.
 
@@ -130,13 +136,32 @@ def many_linear(
     def forward(node: Any, tangents: Any, values: Any, out: Any) -> Any:
         return op(*tangents, **node.attrs)
 
-    op = Op(name, numpy, type=type, names=(), vjp=transpose, jvp=None, family="linear", samples=samples, shown=shown, domain=ANY)
+    op = Op(
+        name,
+        numpy,
+        type=type,
+        names=(),
+        vjp=transpose,
+        jvp=None,
+        family="linear",
+        samples=samples,
+        shown=shown,
+        domain=ANY,
+    )
     op.forward = forward
     return op
 
 
 def bilinear(
-    name: str, numpy: Callable[..., Any], *, type: Callable[..., TensorType], transposes: Sequence[Any], samples: Any, lower: Any = None, shown: str = "", cost: Any = None
+    name: str,
+    numpy: Callable[..., Any],
+    *,
+    type: Callable[..., TensorType],
+    transposes: Sequence[Any],
+    samples: Any,
+    lower: Any = None,
+    shown: str = "",
+    cost: Any = None,
 ) -> Op:
     """Make an op linear in each of two arrays: the product rule gives its tangent."""
 
@@ -177,10 +202,30 @@ def general(
     shown: str = "",
 ) -> Op:
     """Make an op whose reverse and forward rules are both written out."""
-    return Op(name, numpy, type=type, names=names, vjp=vjp, jvp=jvp, family="general", samples=samples, domain=domain, broadcasts=broadcasts, shown=shown)
+    return Op(
+        name,
+        numpy,
+        type=type,
+        names=names,
+        vjp=vjp,
+        jvp=jvp,
+        family="general",
+        samples=samples,
+        domain=domain,
+        broadcasts=broadcasts,
+        shown=shown,
+    )
 
 
-def plain(name: str, numpy: Callable[..., Any], *, type: Callable[..., TensorType], names: Sequence[str] = ("x",), samples: Any = (), impure: bool = False) -> Op:
+def plain(
+    name: str,
+    numpy: Callable[..., Any],
+    *,
+    type: Callable[..., TensorType],
+    names: Sequence[str] = ("x",),
+    samples: Any = (),
+    impure: bool = False,
+) -> Op:
     """Make an op without derivative."""
     return Op(name, numpy, type=type, names=names, family="plain", samples=samples, impure=impure, domain=ANY)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 from typing import Any
 
@@ -30,9 +31,20 @@ def _cast(x: Any, *, dtype: Any) -> Any:
 
 
 cast = linear(
-    "cast", _cast, type=lambda x, *, dtype: TensorType(x.shape, np.dtype(dtype)), transpose=lambda g: g, samples=({"shapes": ((3, 4),), "attrs": {"dtype": np.dtype("f8")}},), shown="ToCopyBackward0"
+    "cast",
+    _cast,
+    type=lambda x, *, dtype: TensorType(x.shape, np.dtype(dtype)),
+    transpose=lambda g: g,
+    samples=({"shapes": ((3, 4),), "attrs": {"dtype": np.dtype("f8")}},),
+    shown="ToCopyBackward0",
 )
-clone = linear("clone", lambda x, *, order="K": x.copy(order=order), type=lambda x, **attrs: x, transpose=lambda g: g, samples=CASES[1])
+clone = linear(
+    "clone",
+    lambda x, *, order="K": x.copy(order=order),
+    type=lambda x, **attrs: x,
+    transpose=lambda g: g,
+    samples=CASES[1],
+)
 conj = linear("conj", np.conjugate, type=lambda x: x, transpose=lambda g: conj(g), samples=CASES[1])
 
 
@@ -78,6 +90,8 @@ def _sign(x: Any) -> Any:
     if x.dtype.kind == "c":
         size = np.abs(x)
         return np.where(size == 0, 0, x / np.where(size == 0, 1, size)).astype(x.dtype)
+    if x.dtype.kind in "fV":
+        return (x > 0).astype(x.dtype) - (x < 0).astype(x.dtype)  # 0 for NaN, as in torch
     return np.sign(x)
 
 
@@ -90,6 +104,8 @@ def _power(x: Any, y: Any) -> Any:
         x = np.asarray(x, y.dtype)
         one = np.where(x == 1, 1, np.where(x == -1, 1 - 2 * (y & 1), 0)).astype(y.dtype)
         return np.where(y < 0, one, x ** np.maximum(y, 0))
+    if y.__class__ is float and y == -0.5:
+        return 1 / np.sqrt(x)  # as torch: NaN for -inf
     return x**y
 
 
@@ -101,17 +117,25 @@ def _power_x(x: Any, y: Any) -> Any:
     return where(y == 0, 0.0, y * power(x, y - 1))
 
 
+def _scalar_base_slope(out: Any, x: Any, y: Any) -> Any:
+    if isinstance(x, complex):
+        return out * cmath.log(x)
+    if x > 0:
+        return out * math.log(x)
+    return where(y >= 0, 0.0, out * -math.inf) if x == 0 else out * math.nan
+
+
 def _power_y(out: Any, x: Any, y: Any) -> Any:
     if _scalar(x):
-        return out * math.log(x) if x > 0 else (where(y >= 0, 0.0, out * float("nan")) if x == 0 else out * float("nan"))
+        return _scalar_base_slope(out, x, y)
     return where((x == 0) * (y >= 0), 0.0, out * log(x))
 
 
 power = elementwise("pow", _power, partials=[_power_x, _power_y], domain=POSITIVE)
 float_mod = elementwise("fmod", np.fmod, partials=[1, lambda x, y: -trunc(x / y)], domain=POSITIVE)
 remainder = elementwise("remainder", np.remainder, partials=[1, lambda x, y: -floor(x / y)], domain=POSITIVE)
-floor_divide = elementwise("floor_divide", np.floor_divide, partials=None, names=("x", "y"), domain=POSITIVE)
-trunc_divide = elementwise("trunc_divide", lambda x, y: _trunc_divide(x, y), partials=None, names=("x", "y"), domain=POSITIVE)
+floor_divide = elementwise("floor_divide", np.floor_divide, partials=[0, 0], domain=POSITIVE)
+trunc_divide = elementwise("trunc_divide", lambda x, y: _trunc_divide(x, y), partials=[0, 0], domain=POSITIVE)
 
 
 def _trunc_divide(x: Any, y: Any) -> Any:
@@ -157,7 +181,19 @@ tan = elementwise("tan", np.tan, partials=[lambda out: 1 + out * out], domain=(-
 asin = elementwise("asin", np.arcsin, partials=[lambda x: rsqrt(1 - x * x)], domain=UNIT)
 acos = elementwise("acos", np.arccos, partials=[lambda x: -rsqrt(1 - x * x)], domain=UNIT)
 atan = elementwise("atan", np.arctan, partials=[lambda x: 1 / (x * x + 1)])
-atan2 = elementwise("atan2", np.arctan2, partials=[lambda x, y: y / (x * x + y * y), lambda x, y: -x / (x * x + y * y)], domain=POSITIVE)
+atan2 = elementwise(
+    "atan2",
+    np.arctan2,
+    partials=[lambda x, y: y / _square_sum(x, y), lambda x, y: -x / _square_sum(x, y)],
+    domain=POSITIVE,
+)
+
+
+def _square_sum(x: Any, y: Any) -> Any:
+    s = x * x + y * y
+    return where(s == 0, 1.0, s)  # the slope at the origin is taken as 0
+
+
 sinh = elementwise("sinh", np.sinh, partials=[lambda x: cosh(x)])
 cosh = elementwise("cosh", np.cosh, partials=[lambda x: sinh(x)])
 tanh = elementwise("tanh", np.tanh, partials=[lambda out: 1 - out * out])
@@ -175,10 +211,18 @@ def _sinc_slope(x: Any) -> Any:
 # -- the error function's family, written once in special.py ----------------------------------------------------------
 erf = elementwise("erf", special.erf, partials=[lambda x: TWO_OVER_SQRT_PI * exp(-(x * x))])
 erfc = elementwise("erfc", special.erfc, partials=[lambda x: -TWO_OVER_SQRT_PI * exp(-(x * x))])
-erfinv = elementwise("erfinv", special.erfinv, partials=[lambda out: (1 / TWO_OVER_SQRT_PI) * exp(out * out)], domain=UNIT)
+erfinv = elementwise(
+    "erfinv", special.erfinv, partials=[lambda out: (1 / TWO_OVER_SQRT_PI) * exp(out * out)], domain=UNIT
+)
 lgamma = elementwise("lgamma", special.lgamma, partials=[lambda x: digamma(x)], domain=POSITIVE)
 digamma = elementwise("digamma", special.digamma, partials=[lambda x: polygamma(x, n=1)], domain=POSITIVE)
-polygamma = elementwise("polygamma", lambda x, *, n: special.polygamma(n, x), partials=[lambda x, n: polygamma(x, n=n + 1)], domain=POSITIVE, attrs={"n": 1})
+polygamma = elementwise(
+    "polygamma",
+    lambda x, *, n: special.polygamma(n, x),
+    partials=[lambda x, n: polygamma(x, n=n + 1)],
+    domain=POSITIVE,
+    attrs={"n": 1},
+)
 
 # -- activations that are primitives ---------------------------------------------------------------------------------
 sigmoid = elementwise("sigmoid", special.expit, partials=[lambda out: out * (1 - out)])
@@ -197,8 +241,12 @@ def _ties(x: Any, y: Any) -> Any:
 
 maximum = elementwise("maximum", np.maximum, partials=[lambda x, y: _ties(x, y), lambda x, y: _ties(y, x)])
 minimum = elementwise("minimum", np.minimum, partials=[lambda x, y: _ties(y, x), lambda x, y: _ties(x, y)])
-fmax = elementwise("fmax", np.fmax, partials=[lambda x, y: like((x >= y) + isnan(y), x), lambda x, y: 1 - like((x >= y) + isnan(y), x)])
-fmin = elementwise("fmin", np.fmin, partials=[lambda x, y: like((x <= y) + isnan(y), x), lambda x, y: 1 - like((x <= y) + isnan(y), x)])
+fmax = elementwise(
+    "fmax", np.fmax, partials=[lambda x, y: like((x >= y) + isnan(y), x), lambda x, y: 1 - like((x >= y) + isnan(y), x)]
+)
+fmin = elementwise(
+    "fmin", np.fmin, partials=[lambda x, y: like((x <= y) + isnan(y), x), lambda x, y: 1 - like((x <= y) + isnan(y), x)]
+)
 
 
 def _clamp(x: Any, *, min: Any, max: Any) -> Any:
@@ -230,7 +278,8 @@ where = general(
     "where",
     _choose,
     type=lambda cond, x, y: TensorType(
-        np.broadcast_shapes(*(k.shape for k in (cond, x, y) if k is not None)), (x or y).dtype if (x or y) else np.dtype(np.float64)
+        np.broadcast_shapes(*(k.shape for k in (cond, x, y) if k is not None)),
+        (x or y).dtype if (x or y) else np.dtype(np.float64),
     ),
     names=("cond", "x", "y"),
     vjp=[None, lambda g, cond: where(cond, g, 0.0), lambda g, cond: where(cond, 0.0, g)],
@@ -268,7 +317,9 @@ ge = elementwise("ge", np.greater_equal, partials=None, names=_PAIR, result="boo
 isnan = elementwise("isnan", np.isnan, partials=None, result="bool")
 isinf = elementwise("isinf", np.isinf, partials=None, result="bool")
 isfinite = elementwise("isfinite", np.isfinite, partials=None, result="bool")
-signbit = elementwise("signbit", lambda x: np.signbit(x) if x.dtype.kind not in "iub" else x < 0, partials=None, result="bool")
+signbit = elementwise(
+    "signbit", lambda x: np.signbit(x) if x.dtype.kind not in "iub" else x < 0, partials=None, result="bool"
+)
 logical_and = elementwise("logical_and", np.logical_and, partials=None, names=_PAIR, result="bool")
 logical_or = elementwise("logical_or", np.logical_or, partials=None, names=_PAIR, result="bool")
 logical_xor = elementwise("logical_xor", np.logical_xor, partials=None, names=_PAIR, result="bool")
@@ -277,11 +328,17 @@ INTEGERS: tuple[dict[str, Any], ...] = ({"shapes": ((3, 4), (3, 4)), "dtype": "i
 bitwise_and = elementwise("bitwise_and", np.bitwise_and, partials=None, names=_PAIR, samples=INTEGERS)
 bitwise_or = elementwise("bitwise_or", np.bitwise_or, partials=None, names=_PAIR, samples=INTEGERS)
 bitwise_xor = elementwise("bitwise_xor", np.bitwise_xor, partials=None, names=_PAIR, samples=INTEGERS)
-bitwise_not = elementwise("bitwise_not", np.bitwise_not, partials=None, samples=({"shapes": ((3, 4),), "dtype": "int64"},))
+bitwise_not = elementwise(
+    "bitwise_not", np.bitwise_not, partials=None, samples=({"shapes": ((3, 4),), "dtype": "int64"},)
+)
 left_shift = elementwise("bitwise_left_shift", np.left_shift, partials=None, names=_PAIR, samples=INTEGERS)
 right_shift = elementwise("bitwise_right_shift", np.right_shift, partials=None, names=_PAIR, samples=INTEGERS)
 gcd = elementwise("gcd", np.gcd, partials=None, names=_PAIR, samples=INTEGERS)
 lcm = elementwise("lcm", np.lcm, partials=None, names=_PAIR, samples=INTEGERS)
-copysign = elementwise("copysign", np.copysign, partials=[lambda out, x: where(x == 0, 0.0, out / x), 0], domain=POSITIVE)
+copysign = elementwise(
+    "copysign", np.copysign, partials=[lambda out, x: where(x == 0, 0.0, out / x), 0], domain=POSITIVE
+)
 nextafter = elementwise("nextafter", np.nextafter, partials=None, names=_PAIR)
-heaviside = elementwise("heaviside", np.heaviside, partials=None, names=_PAIR)
+heaviside = elementwise(
+    "heaviside", lambda x, y: np.where(x == 0, y, x > 0).astype(x.dtype), partials=None, names=_PAIR
+)

@@ -236,7 +236,8 @@ sum_.inline = lambda types, attrs: (
     else None
 )
 mean.inline = lambda types, attrs: (
-    f"add_up({{0}}, {_whole(types[0], attrs)}, None, None, {attrs['keepdims']}) / {float(_count(types[0], attrs['axis']))!r}"
+    f"add_up({{0}}, {_whole(types[0], attrs)}, None, None, {attrs['keepdims']})"
+    f" / {float(_count(types[0], attrs['axis']))!r}"
     if sums_plainly(types[0], attrs["axis"])
     else None
 )

@@ -17,7 +17,7 @@ def broadcast_array(x: Any, *, shape: tuple[int, ...]) -> Any:
     lead = len(shape) - x.ndim
     if x.flags.c_contiguous and x.dtype.kind != "V":
         old = x.shape
-        if lead >= 0 and all([m == n or m == 1 for m, n in zip(old, shape[lead:], strict=True)]):
+        if lead >= 0 and all(m == n or m == 1 for m, n in zip(old, shape[lead:], strict=True)):
             strides = (0,) * lead + tuple([0 if m == 1 else s for m, s in zip(old, x.strides, strict=True)])
             return np.ndarray(shape, x.dtype, x, 0, strides)
     y = np.broadcast_to(x, shape)
@@ -36,7 +36,11 @@ reshape = linear(
     type=_shaped,
     transpose=lambda g, *, x_type: reshape(g, shape=x_type.shape),
     view=True,
-    samples=({"shapes": ((2, 6),), "attrs": {"shape": (3, 4)}}, {"shapes": ((),), "attrs": {"shape": (1, 1)}}, {"shapes": ((0, 2),), "attrs": {"shape": (2, 0)}}),
+    samples=(
+        {"shapes": ((2, 6),), "attrs": {"shape": (3, 4)}},
+        {"shapes": ((),), "attrs": {"shape": (1, 1)}},
+        {"shapes": ((0, 2),), "attrs": {"shape": (2, 0)}},
+    ),
 )
 expand = linear(
     "expand",
@@ -144,10 +148,30 @@ slice_ = _part(
         {"shapes": ((4, 5),), "attrs": {"index": (..., 2)}},
     ),
 )
+
+
+def _slice_shown(attrs: dict[str, Any]) -> str:
+    """Give torch's name for a basic index: that of its last step."""
+    if attrs.get("several"):
+        return str(attrs["several"][0])
+    for i in reversed(attrs["index"]):
+        if i is None:
+            return "UnsqueezeBackward0"
+        if isinstance(i, int):
+            return "SelectBackward0"
+        if i is not Ellipsis and i != slice(None):
+            return "SliceBackward0"
+    return "AliasBackward0"
+
+
+slice_.shown = _slice_shown
 diagonal = _part(
     "diagonal",
     lambda x, *, offset, a, b: _writable_diagonal(x, offset, a, b),
-    samples=({"shapes": ((4, 5),), "attrs": {"offset": 1, "a": 0, "b": 1}}, {"shapes": ((2, 3, 4),), "attrs": {"offset": -1, "a": 2, "b": 0}}),
+    samples=(
+        {"shapes": ((4, 5),), "attrs": {"offset": 1, "a": 0, "b": 1}},
+        {"shapes": ((2, 3, 4),), "attrs": {"offset": -1, "a": 2, "b": 0}},
+    ),
 )
 
 
@@ -160,7 +184,10 @@ def _writable_diagonal(x: Any, offset: int, a: int, b: int) -> Any:
     start[b] = slice(max(0, offset), None)
     y = x[tuple(start)]
     return np.lib.stride_tricks.as_strided(
-        y, (*(x.shape[i] for i in rest), length), (*(x.strides[i] for i in rest), x.strides[a] + x.strides[b]), writeable=x.flags.writeable
+        y,
+        (*(x.shape[i] for i in rest), length),
+        (*(x.strides[i] for i in rest), x.strides[a] + x.strides[b]),
+        writeable=x.flags.writeable,
     )
 
 
@@ -189,9 +216,11 @@ as_strided = _part(
 def _strided(x: Any, size: tuple[int, ...], stride: tuple[int, ...], offset: int) -> Any:
     step = x.itemsize
     flat = x.reshape(-1)
-    return np.lib.stride_tricks.as_strided(flat[offset:], size, tuple(s * step for s in stride), writeable=x.flags.writeable)
-
-
+    if not all(size):
+        return flat[:0].reshape(size)
+    return np.lib.stride_tricks.as_strided(
+        flat[offset:], size, tuple(s * step for s in stride), writeable=x.flags.writeable
+    )
 
 
 # -- complex numbers as pairs of real ones ----------------------------------------------------------------------------
@@ -248,16 +277,23 @@ roll = linear(
 def _pad(x: Any, *, widths: tuple[tuple[int, int], ...], value: Any = 0) -> Any:
     out = np.full(tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True)), value, x.dtype)
     source = tuple(slice(max(-a, 0), n + min(b, 0)) for n, (a, b) in zip(x.shape, widths, strict=True))
-    out[tuple(slice(max(a, 0), max(a, 0) + max(0, s.stop - s.start)) for (a, _), s in zip(widths, source, strict=True))] = x[source]
+    out[
+        tuple(slice(max(a, 0), max(a, 0) + max(0, s.stop - s.start)) for (a, _), s in zip(widths, source, strict=True))
+    ] = x[source]
     return out
 
 
 pad = linear(
     "constant_pad",
     _pad,
-    type=lambda x, *, widths, value=0: TensorType(tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True)), x.dtype),
+    type=lambda x, *, widths, value=0: TensorType(
+        tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True)), x.dtype
+    ),
     transpose=lambda g, *, widths: pad(g, widths=tuple((-a, -b) for a, b in widths), value=0),
-    samples=({"shapes": ((3, 4),), "attrs": {"widths": ((1, 2), (0, 1))}}, {"shapes": ((3, 4),), "attrs": {"widths": ((-1, 2), (1, -1))}}),
+    samples=(
+        {"shapes": ((3, 4),), "attrs": {"widths": ((1, 2), (0, 1))}},
+        {"shapes": ((3, 4),), "attrs": {"widths": ((-1, 2), (1, -1))}},
+    ),
 )
 
 
@@ -338,5 +374,7 @@ reshape.inline = lambda types, attrs: f"{{0}}.reshape({attrs['shape']!r})"
 permute.inline = lambda types, attrs: f"{{0}}.transpose({attrs['axes']!r})"
 transpose.inline = lambda types, attrs: f"{{0}}.swapaxes({attrs['a']}, {attrs['b']})"
 sum_to.inline = lambda types, attrs: (
-    "add_up({0}, 0)" if len(types[0].shape) == 2 and attrs["shape"] == types[0].shape[1:] and sums_plainly(types[0], 0) else None
+    "add_up({0}, 0)"
+    if len(types[0].shape) == 2 and attrs["shape"] == types[0].shape[1:] and sums_plainly(types[0], 0)
+    else None
 )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 BLOCK = 1024
-_reduce = np.add.reduce
+_reduce: Any = np.add.reduce
 
 
 def is_narrow(d: Any) -> bool:
@@ -30,7 +30,11 @@ def sum_array(x: Any, *, axis: Any, keepdims: bool = False) -> Any:
 def sums_plainly(kind: Any, axis: Any) -> bool:
     """Tell whether ``sum_array`` of this type is NumPy's own sum."""
     first = axis[0] if isinstance(axis, tuple) and axis else axis
-    return not is_narrow(kind.dtype) and axis != () and not (len(kind.shape) > 1 and first == 0 and kind.shape[0] > 4 * BLOCK)
+    return (
+        not is_narrow(kind.dtype)
+        and axis != ()
+        and not (len(kind.shape) > 1 and first == 0 and kind.shape[0] > 4 * BLOCK)
+    )
 
 
 def _blocked(x: Any, axis: Any, keepdims: bool) -> Any:

@@ -118,7 +118,7 @@ def randint(
     dtype = np.dtype(dtype)
     _require_number("randint", dtype)
     if low >= high:
-        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+        raise RuntimeError(f"randint: random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     if is_floating(dtype):
         low, high = _representable(low, high, dtype)
         if low >= high:

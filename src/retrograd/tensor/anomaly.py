@@ -29,7 +29,9 @@ class Anomaly:
             found = self.bad(a)
             if found and not any(self.bad(x._a) for x in xs if hasattr(x, "_a")):
                 first = tuple(int(i) for i in np.argwhere(~np.isfinite(a))[0])
-                raise RuntimeError(f"{node.op.name} gave {found} at index {list(first)} from finite inputs, at {describe(node.place)}")
+                raise RuntimeError(
+                    f"{node.op.name} gave {found} at index {list(first)} from finite inputs, at {describe(node.place)}"
+                )
 
     def walked(self, node: Any, i: int, r: Any) -> None:
         """Look at a gradient as a rule gives it."""
@@ -66,7 +68,7 @@ class detect_anomaly:
     ...         (0 * torch.sqrt(x)).backward()
     ...     except RuntimeError as error:
     ...         print(str(error)[:48])
-    Function 'SqrtBackward0' returned nan values in 
+    Function 'SqrtBackward0' returned nan values in
     """
 
     def __init__(self, check_nan: bool = True, check_inf: bool = False, check_forward: bool = False) -> None:
@@ -85,7 +87,9 @@ class detect_anomaly:
 class set_detect_anomaly(detect_anomaly):
     """Switch anomaly detection on or off: at once, or for a ``with`` block."""
 
-    def __init__(self, mode: bool, check_nan: bool = True, check_inf: bool = False, check_forward: bool = False) -> None:
+    def __init__(
+        self, mode: bool, check_nan: bool = True, check_inf: bool = False, check_forward: bool = False
+    ) -> None:
         super().__init__(check_nan, check_inf, check_forward)
         self.before = MODE.anomaly
         MODE.anomaly = self.settings if mode else None

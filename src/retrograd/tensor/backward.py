@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -96,42 +97,29 @@ def _accumulate_tensors(node: Node, g: Any, owned: bool) -> None:
             hook(owner)
 
 
-def backward(output: Any, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
+def backward(
+    output: Any, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+) -> None:
     """Walk back from one output and accumulate into leaves."""
     backward_many([output], [gradient], retain_graph, create_graph, inputs)
 
 
-def backward_many(outputs: Sequence[Any], gradients: Sequence[Any], retain_graph: bool | None, create_graph: bool, inputs: Any) -> None:
+def backward_many(
+    outputs: Sequence[Any], gradients: Sequence[Any], retain_graph: bool | None, create_graph: bool, inputs: Any
+) -> None:
     """Walk back from several outputs together."""
     roots = [_root(o, i) for i, o in enumerate(outputs)]
     seeds = [_seed(o, g, i) for i, (o, g) in enumerate(zip(outputs, gradients, strict=True))]
     retain = create_graph if retain_graph is None else retain_graph
-    wanted: list[Node] | None = None
-    if inputs is not None:
-        chosen = [inputs] if isinstance(inputs, BaseTensor) else list(inputs)
-        if not chosen:
-            raise RuntimeError("'inputs' argument to backward() cannot be empty.")
-        wanted = []
-        for t in chosen:
-            if not t.requires_grad:
-                raise RuntimeError("One of the differentiated Tensors does not require grad")
-            wanted.append(t._node)
-    as_tensors = create_graph or MODE.trace is not None
-    before = MODE.grad
-    try:
-        if as_tensors:
-            MODE.grad = create_graph
-            found = pullback(roots, seeds, retain=retain, as_tensors=True, wanted=wanted, leaf=_accumulate_tensors)
-        else:
-            MODE.grad = False
-            found = pullback(roots, [s._a for s in seeds], retain=retain, as_tensors=False, wanted=wanted, leaf=_accumulate)
-    finally:
-        MODE.grad = before
-    if wanted is not None:
-        for t, node, g in zip(chosen, wanted, found, strict=True):
-            if node.op is not None and g is not None:
-                g = g if as_tensors else wrap(g)
-                t._grad = g if t._grad is None else add(t._grad, g)
+    if inputs is None:
+        _walk(roots, seeds, retain, create_graph, None, accumulate=True)
+        return
+    chosen = _listed(inputs)
+    wanted = _wanted(chosen, "`inputs` argument to `backward()` cannot be empty.")
+    found = _walk(roots, seeds, retain, create_graph, wanted, accumulate=True)
+    for t, node, g in zip(chosen, wanted, found, strict=True):
+        if node.op is not None and g is not None:
+            t._grad = g if t._grad is None else add(t._grad, g)
 
 
 def grad(
@@ -140,6 +128,7 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
@@ -154,6 +143,8 @@ def grad(
         The upstream gradients, one per output; None for single elements.
     retain_graph, create_graph
         As for ``Tensor.backward``.
+    only_inputs
+        Kept for old programs: gradients never go elsewhere.
     allow_unused
         Give None for an input that the outputs do not depend on, instead of raising RuntimeError.
     materialize_grads
@@ -170,48 +161,94 @@ def grad(
     >>> torch.autograd.grad(x**2, x)
     (tensor(6.),)
     """
-    outs = [outputs] if isinstance(outputs, BaseTensor) else list(outputs)
-    ins = [inputs] if isinstance(inputs, BaseTensor) else list(inputs)
-    given = [None] * len(outs) if grad_outputs is None else [grad_outputs] if isinstance(grad_outputs, BaseTensor) else list(grad_outputs)
+    if not only_inputs:
+        warnings.warn(
+            "only_inputs argument is deprecated and is ignored now (defaults to True)", FutureWarning, stacklevel=2
+        )
+    outs, ins = _listed(outputs), _listed(inputs)
+    given = [None] * len(outs) if grad_outputs is None else _listed(grad_outputs)
     if len(given) != len(outs):
         raise RuntimeError(f"got {len(outs)} tensors and {len(given)} gradients")
-    if not ins:
-        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+        )
     if is_grads_batched:
-        rows = [grad(outs, ins, [None if g is None else g[k] for g in given], True, create_graph, allow_unused) for k in range(len(given[0]))]
-        from .functions.joining import stack
-
-        return tuple(None if parts[0] is None else stack(list(parts)) for parts in zip(*rows, strict=True))
-    for t in ins:
-        if not isinstance(t, BaseTensor):
-            raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}")
-        if not t.requires_grad:
-            raise RuntimeError("One of the differentiated Tensors does not require grad")
-    roots = [_root(o, i) for i, o in enumerate(outs)]
-    seeds = [_seed(o, g, i) for i, (o, g) in enumerate(zip(outs, given, strict=True))]
-    retain = create_graph if retain_graph is None else retain_graph
-    as_tensors = create_graph or MODE.trace is not None
-    before = MODE.grad
-    MODE.grad = create_graph
-    try:
-        if as_tensors:
-            found = pullback(roots, seeds, retain=retain, as_tensors=True, wanted=[t._node for t in ins])
-        else:
-            found = [None if g is None else wrap(g) for g in pullback(roots, [s._a for s in seeds], retain=retain, as_tensors=False, wanted=[t._node for t in ins])]
-    finally:
-        MODE.grad = before
+        found = _batched(outs, ins, given, create_graph)
+    else:
+        wanted = _wanted(ins, "`inputs` argument to `grad()` cannot be empty.")
+        roots = [_root(o, i) for i, o in enumerate(outs)]
+        seeds = [_seed(o, g, i) for i, (o, g) in enumerate(zip(outs, given, strict=True))]
+        retain = create_graph if retain_graph is None else retain_graph
+        found = _walk(roots, seeds, retain, create_graph, wanted)
     for i, g in enumerate(found):
         if g is None:
             if materialize_grads:
                 found[i] = wrap(np.zeros(ins[i]._a.shape, ins[i]._a.dtype))
             elif not allow_unused:
                 raise RuntimeError(
-                    "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior. "
-                    f"(input {i}, {show_type(ins[i])})"
+                    "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True "
+                    f"if this is the desired behavior. (input {i}, {show_type(ins[i])}){at(here())}"
                 )
     return tuple(found)
+
+
+def _listed(x: Any) -> list[Any]:
+    return [x] if isinstance(x, BaseTensor) else list(x)
+
+
+def _wanted(chosen: list[Any], empty: str) -> list[Any]:
+    """Give the nodes of the tensors whose gradients are asked for."""
+    if not chosen:
+        raise RuntimeError(empty)
+    for i, t in enumerate(chosen):
+        if not isinstance(t, BaseTensor):
+            raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}")
+        if not t.requires_grad:  # type: ignore[attr-defined]
+            raise RuntimeError(
+                f"One of the differentiated Tensors does not require grad (input {i}, {show_type(t)}): call requires_grad_() "
+                f"on it before it is used{at(here())}"
+            )
+    return [t._node for t in chosen]
+
+
+def _walk(
+    roots: list[Any],
+    seeds: list[Any],
+    retain: bool,
+    create_graph: bool,
+    wanted: list[Any] | None,
+    accumulate: bool = False,
+) -> list[Any]:
+    """Walk back, on Tensors if the walk itself is to be recorded; give the gradients of the wanted nodes as Tensors."""
+    before = MODE.grad
+    MODE.grad = create_graph
+    try:
+        if create_graph or MODE.trace is not None:
+            leaf = _accumulate_tensors if accumulate else None
+            return pullback(roots, seeds, retain=retain, as_tensors=True, wanted=wanted, leaf=leaf)
+        arrays = [s._a for s in seeds]
+        leaf = _accumulate if accumulate else None
+        found = pullback(roots, arrays, retain=retain, as_tensors=False, wanted=wanted, leaf=leaf)
+        return [None if g is None else wrap(g) for g in found]
+    finally:
+        MODE.grad = before
+
+
+def _batched(outs: list[Any], ins: list[Any], given: list[Any], create_graph: bool) -> list[Any]:
+    """Walk once for each row of the upstream gradients, and stack what the walks give."""
+    from .functions.joining import stack
+
+    lengths = {len(g) for g in given if g is not None}
+    if len(lengths) != 1:
+        raise RuntimeError(
+            f"grad: is_grads_batched=True needs grad_outputs with one first dimension, got {sorted(lengths)}"
+        )
+    rows = []
+    for k in range(lengths.pop()):
+        row = [None if g is None else g[k] for g in given]
+        rows.append(grad(outs, ins, row, retain_graph=True, create_graph=create_graph, allow_unused=True))
+    return [None if parts[0] is None else stack(list(parts)) for parts in zip(*rows, strict=True)]
 
 
 __all__ = ["TensorType", "backward", "backward_many", "grad", "leaf_node", "no_grad"]

@@ -8,21 +8,39 @@ a derivative of a derivative, the Node unfolds into the nodes it stands for. See
 from __future__ import annotations
 
 import functools
-from operator import iadd
 from collections.abc import Callable
+from operator import iadd
 from typing import Any
 
 import numpy as np
 
 from ..autodiff import pullback, pushforward
 from ..autodiff.trace import Trace
-from ..core import FREED, MODE, BaseTensor, Graph, Node, Op, Storage, describe, here, modified, quiet_off, quiet_on, reachable, refresh, wrap
+from ..core import (
+    FREED,
+    MODE,
+    BaseTensor,
+    Graph,
+    Node,
+    Op,
+    Storage,
+    describe,
+    here,
+    modified,
+    quiet_off,
+    quiet_on,
+    reachable,
+    refresh,
+    wrap,
+)
 from ..core.door import _quiet
+from ..ops.blas import dot
+from ..ops.derive import CASES, linear
 from .backward import grad
 
 WARM = 3  # calls with the same types before a program is made
 MOST = 512  # programs kept for one function; after that, new types run as they are
-ALIAS = Op("alias", lambda x: x, type=lambda x: x, vjp=[lambda g: g], jvp=[lambda t: t], family="linear")
+ALIAS = linear("alias", lambda x: x, type=lambda x: x, transpose=lambda g: g, samples=CASES[1])
 
 
 class Table:
@@ -110,7 +128,9 @@ class Program:
                 grads: list[Any] = []
                 if self.wanted and out.requires_grad:
                     upstream = wrap(np.ones(out._a.shape, out._a.dtype))
-                    grads = list(grad(out, [held[i] for i in self.wanted], upstream, retain_graph=True, allow_unused=True))
+                    grads = list(
+                        grad(out, [held[i] for i in self.wanted], upstream, retain_graph=True, allow_unused=True)
+                    )
             finally:
                 MODE.grad = before
             self.given = [trace.node_of(held[i]) for i in self.tensors]
@@ -160,7 +180,7 @@ class Program:
         op.samples, op.conjugates, op.vjp, op.jvp = (), False, [], None
         last = self.out.op
         op.shown = last.shown or f"{last.name.capitalize()}Backward0" if last is not None else ""
-        op.plans, op.add_into, op.inline, op.fresh = {}, None, None, None
+        op.plans, op.quick, op.add_into, op.inline, op.fresh = {}, [], None, None, None
         op.reverse, op.forward = self._reverse, self._push
 
     def run(self, xs: tuple[Any, ...], mask: int) -> Any:
@@ -231,9 +251,29 @@ class Program:
                 aliases[i] = real[n] = Node(ALIAS, (outer,), {}, n.shape, n.dtype, True, node.place, (), None, None)
         for n in self.inner:
             flags, reads_out, types = self.reads[n]
-            saved = [None if not f else self.constants[i] if i in self.constants and not isinstance(self.constants[i], np.ndarray) else held[i] if i not in self.constants else (self.constants[i], Storage(self.constants[i]), 0) for f, i in zip(flags, n.inputs, strict=False)]
+            saved = [
+                None
+                if not f
+                else self.constants[i]
+                if i in self.constants and not isinstance(self.constants[i], np.ndarray)
+                else held[i]
+                if i not in self.constants
+                else (self.constants[i], Storage(self.constants[i]), 0)
+                for f, i in zip(flags, n.inputs, strict=False)
+            ]
             inputs = tuple(real.get(i) for i in n.inputs)
-            real[n] = Node(n.op, inputs, n.attrs, n.shape, n.dtype, True, node.place, saved if any(flags) else (), types, held[n] if reads_out else None)
+            real[n] = Node(
+                n.op,
+                inputs,
+                n.attrs,
+                n.shape,
+                n.dtype,
+                True,
+                node.place,
+                saved if any(flags) else (),
+                types,
+                held[n] if reads_out else None,
+            )
         return real[self.out], aliases
 
     sources: list[int | None]  # for each saved value, the argument that it is, if it is one
@@ -246,7 +286,7 @@ def _depends(order: list[Node], source: Node | None) -> set[Node]:
     for n in order:
         if any(i in found for i in n.inputs):
             found.add(n)
-    found.discard(source)  # type: ignore[arg-type]
+    found.discard(source)
     return found
 
 
@@ -254,11 +294,13 @@ def _depends(order: list[Node], source: Node | None) -> set[Node]:
 def write(program: Program) -> tuple[Any, Any]:
     """Write the forward and the backward function of a program as straight-line Python."""
     writer = Writer(program)
-    place = {n: i for n, i in zip(program.given, program.tensors, strict=True)}
+    place = dict(zip(program.given, program.tensors, strict=True))
     program.sources = [place.get(n) for n in program.saved]
     program.reads_out = program.out in program.saved
     early = [n for n in reachable([program.out, *program.saved]) if n.op is not None]
-    forward = writer.function("forward", program.given, early, [program.out, *program.saved], set(program.saved) | {program.out})
+    forward = writer.function(
+        "forward", program.given, early, [program.out, *program.saved], set(program.saved) | {program.out}
+    )
     if program.upstream is None:
         return forward, None
     grads = [g for g in program.grads if g is not None]
@@ -290,7 +332,7 @@ class Writer:
         self.program = program
         self.scope: dict[str, Any] = {
             "asarray": np.asarray,
-            "dot": np.dot,
+            "dot": dot,
             "add_up": np.add.reduce,
             "maximum": np.maximum.reduce,
             "add_to": iadd,
@@ -346,7 +388,10 @@ class Writer:
             lines.append(f"    {self.name(n)} = {fn}({', '.join(args)})")
             if not op.view and n.shape != ():
                 fresh.add(n)
-        shown = ["None" if r is None else f"asarray({self.name(r)})" if r in body and r.shape == () else self.name(r) for r in results]
+        shown = [
+            "None" if r is None else f"asarray({self.name(r)})" if r in body and r.shape == () else self.name(r)
+            for r in results
+        ]
         self.fresh = tuple(r in fresh and results.count(r) == 1 for r in results)
         lines.append(f"    return ({', '.join(shown)},)")
         exec(compile("\n".join(lines), f"<retrograd composed {self.program.name}>", "exec"), self.scope)

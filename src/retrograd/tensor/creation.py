@@ -225,7 +225,7 @@ def from_numpy(ndarray: Any) -> Any:
     Raises TypeError for what is not an array, or whose dtype torch does not have.
     """
     if not isinstance(ndarray, np.ndarray):
-        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+        raise TypeError(f"from_numpy(): expected np.ndarray (got {type(ndarray).__name__}); torch.tensor takes lists and numbers")
     if ndarray.dtype.kind == "O" or ndarray.dtype.kind in "USMm":
         dtype_of(ndarray.dtype)
     if any(s < 0 for s in ndarray.strides):

@@ -21,7 +21,7 @@ METHODS: dict[str, Callable[..., Any]] = {}  # Tensor.<name>
 BOOL, INT64 = np.dtype(np.bool_), np.dtype(np.int64)
 
 
-def function(*names: str, method: bool = True, inplace: bool = False, torch: bool = True, out: bool = True) -> Callable[[F], F]:
+def function(*names: str, method: bool = True, inplace: bool = False, torch: bool = True, out: bool = True, exact: bool = False) -> Callable[[F], F]:
     """Register a function as ``torch.<name>`` (with ``out=``), as a Tensor method, and, if asked, as ``<name>_``.
 
     Parameters
@@ -34,12 +34,14 @@ def function(*names: str, method: bool = True, inplace: bool = False, torch: boo
         Whether there is a form that writes the result into the first argument.
     out
         Whether the module's function takes ``out=``.
+    exact
+        Whether ``out`` must have the result's very dtype.
     """
 
     def register(fn: F) -> F:
         for name in names or (fn.__name__.rstrip("_"),):
             if torch:
-                FUNCTIONS[name] = with_out(fn, name) if out else fn
+                FUNCTIONS[name] = with_out(fn, name, exact) if out else fn
             if method:
                 METHODS[name] = fn
             if inplace:
@@ -51,7 +53,7 @@ def function(*names: str, method: bool = True, inplace: bool = False, torch: boo
     return register
 
 
-def with_out(fn: Callable[..., Any], name: str) -> Callable[..., Any]:
+def with_out(fn: Callable[..., Any], name: str, exact: bool = False) -> Callable[..., Any]:
     """Give the form with ``out=``, which writes the result into a given tensor, resizing it if need be."""
 
     @functools.wraps(fn)
@@ -61,7 +63,10 @@ def with_out(fn: Callable[..., Any], name: str) -> Callable[..., Any]:
         out = kwargs.pop("out")
         if out is None:
             return fn(*args, **kwargs)
-        return write_out(out, fn(*args, **kwargs), name)
+        r = fn(*args, **kwargs)
+        if exact and r._a.dtype != out._a.dtype:
+            raise RuntimeError(f"Found dtype {out.dtype} but expected {r.dtype}: {name} writes into out= of its result's dtype only{at(here())}")
+        return write_out(out, r, name)
 
     return call
 

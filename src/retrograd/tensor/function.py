@@ -69,7 +69,7 @@ class FunctionCtx:
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """The tensors kept by ``save_for_backward``."""
-        node = self._owner() if self._owner is not None else None
+        node: Any = self._owner() if self._owner is not None else None
         entries = self._entries if node is None else node.saved
         if entries is FREED:
             raise RuntimeError(
@@ -140,7 +140,9 @@ def _reverse(node: Node, g: Any, needs: list[bool], as_tensors: bool) -> list[An
                 f"forward input was not a Variable{at(node.place)}"
             )
         if not isinstance(r, BaseTensor):
-            raise RuntimeError(f"expected Variable or None (got {type(r).__name__}) at position {i + 1} of {node.name()}")
+            raise RuntimeError(
+                f"expected Variable or None (got {type(r).__name__}) at position {i + 1} of {node.name()}"
+            )
         source = node.inputs[k]
         if needs[k] and source is not None:
             r = _fit(node, r, source, i)
@@ -196,6 +198,7 @@ class Function:
     ...     def forward(ctx, x):
     ...         ctx.save_for_backward(x)
     ...         return x * x
+    ...
     ...     @staticmethod
     ...     def backward(ctx, g):
     ...         (x,) = ctx.saved_tensors
@@ -249,14 +252,18 @@ class Function:
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Any:
         """Give the tangent of each result from those of the inputs."""
-        raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it with forward mode AD.")
+        raise NotImplementedError(
+            "You must implement the jvp function for custom autograd.Function to use it with forward mode AD."
+        )
 
     @classmethod
     def _backward_rule(cls) -> Any:
         """Give the reverse rule under the name that the author chose."""
         if cls.vjp is not Function.vjp:
             if cls.backward is not Function.backward:
-                raise RuntimeError("Implementing both 'backward' and 'vjp' for a custom Function is not allowed: choose one.")
+                raise RuntimeError(
+                    "Implementing both 'backward' and 'vjp' for a custom Function is not allowed: choose one."
+                )
             return cls.vjp
         return cls.backward
 
@@ -300,7 +307,9 @@ def _record(cls: Any, ctx: FunctionCtx, args: Any, flags: Any, before: Any, resu
     for d in ctx._dirty:
         check_writable(d, cls.__name__)
         if not any(d is r for r in results):
-            raise RuntimeError(f"a tensor marked dirty must be returned as an output of the function {cls.__name__}{at(here())}")
+            raise RuntimeError(
+                f"a tensor marked dirty must be returned as an output of the function {cls.__name__}{at(here())}"
+            )
     kinds = [TensorType(r._a.shape, r._a.dtype) if isinstance(r, BaseTensor) else None for r in results]
     positions: list[int | None] = []
     inputs: list[Any] = []
@@ -318,7 +327,10 @@ def _record(cls: Any, ctx: FunctionCtx, args: Any, flags: Any, before: Any, resu
     node = Node(FUNCTION, tuple(inputs), attrs, first.shape, first.dtype, True, here(), (), kinds, None)
     ctx._count = len(results)
     ctx._owner = weakref.ref(node)
-    carries = [k is not None and k.dtype.kind in "fcV" and not any(b is p or r is p for p in ctx._plain) for b, r, k in zip(before, results, kinds, strict=True)]
+    carries = [
+        k is not None and k.dtype.kind in "fcV" and not any(b is p or r is p for p in ctx._plain)
+        for b, r, k in zip(before, results, kinds, strict=True)
+    ]
     node.saved = [_entry(e, before, results, carries) for e in ctx._entries] or ()
     ctx._entries = []
     old = [(d, d._s.version) for d in ctx._dirty if d._base is not None]
@@ -361,11 +373,14 @@ def once_differentiable(fn: Any) -> Any:
     ...     @staticmethod
     ...     def forward(ctx, x):
     ...         return x * 2
+    ...
     ...     @staticmethod
     ...     @torch.autograd.function.once_differentiable
     ...     def backward(ctx, g):
     ...         return g * 2
-    >>> torch.autograd.grad(Twice.apply(torch.ones((), requires_grad=True)), torch.ones(()), allow_unused=True)
+    >>> torch.autograd.grad(
+    ...     Twice.apply(torch.ones((), requires_grad=True)), torch.ones(()), allow_unused=True
+    ... )
     Traceback (most recent call last):
     RuntimeError: One of the differentiated Tensors does not require grad
     """
@@ -389,7 +404,9 @@ def _refusing(r: Any) -> Any:
 
 
 def _refuse(node: Node, g: Any, needs: list[bool], as_tensors: bool) -> list[Any]:
-    raise RuntimeError(f"trying to differentiate twice a function that was marked with @once_differentiable{at(node.place)}")
+    raise RuntimeError(
+        f"trying to differentiate twice a function that was marked with @once_differentiable{at(node.place)}"
+    )
 
 
 REFUSES = Op("once_differentiable", lambda x: x, type=lambda x: x)

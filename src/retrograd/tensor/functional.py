@@ -20,7 +20,9 @@ def _tuple(x: Any, what: str, name: str) -> tuple[Any, ...]:
     for i, v in enumerate(xs):
         if not isinstance(v, BaseTensor):
             found = f"value at index {i} has type" if isinstance(x, (tuple, list)) else "given value has type"
-            raise TypeError(f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but the {found} {type(v)}.")
+            raise TypeError(
+                f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but the {found} {type(v)}."
+            )
     return xs
 
 
@@ -33,7 +35,9 @@ def _watched(func: Function, name: str, strict: bool, scalar: bool = False) -> F
         if scalar and (len(outputs) != 1 or isinstance(result, (tuple, list))):
             raise RuntimeError(f"The function given to {name} should return a single Tensor")
         if scalar and outputs[0]._a.size != 1:
-            raise RuntimeError(f"The Tensor returned by the function given to {name} should contain a single element, not {show_type(outputs[0])}")
+            raise RuntimeError(
+                f"The Tensor returned by the function given to {name} should contain a single element, not {show_type(outputs[0])}"
+            )
         if strict:
             _check_dependence(outputs, xs, name)
         if scalar:
@@ -52,7 +56,9 @@ def _check_dependence(outputs: tuple[Any, ...], xs: tuple[Any, ...], name: str) 
             )
         for j, x in enumerate(xs):
             if x._node not in on_the_way([o._node], [x._node]):
-                raise RuntimeError(f"Output {i} of the user-provided function is independent of input {j}. This is not allowed in strict mode ({name}).")
+                raise RuntimeError(
+                    f"Output {i} of the user-provided function is independent of input {j}. This is not allowed in strict mode ({name})."
+                )
 
 
 def _keep(x: Any, create_graph: bool) -> Any:
@@ -67,18 +73,29 @@ def _vectors(v: Any, like: tuple[Any, ...], single: bool, what: str, name: str) 
     """Give the vector of a product, by default 1 for a single element; RuntimeError unless it has the shapes of ``like``."""
     if v is None:
         if not single or like[0]._a.size != 1:
-            raise RuntimeError(f"The vector v can only be None if {what} is a single Tensor with a single element ({name}).")
+            raise RuntimeError(
+                f"The vector v can only be None if {what} is a single Tensor with a single element ({name})."
+            )
         return (wrap(np.ones(like[0]._a.shape, like[0]._a.dtype)),)
     vs = _tuple(v, "v", name)
     if len(vs) != len(like):
         raise RuntimeError(f"v is a tuple of invalid length: should be {len(like)} but got {len(vs)} ({name}).")
     for i, (a, b) in enumerate(zip(vs, like, strict=True)):
         if a._a.shape != b._a.shape:
-            raise RuntimeError(f"Entry {i} in v has invalid size: should be {list(b._a.shape)} but got {list(a._a.shape)} ({name}).")
+            raise RuntimeError(
+                f"Entry {i} in v has invalid size: should be {list(b._a.shape)} but got {list(a._a.shape)} ({name})."
+            )
     return vs
 
 
-def jacobian(func: Function, inputs: Any, create_graph: bool = False, strict: bool = False, vectorize: bool = False, strategy: str = "reverse-mode") -> Any:
+def jacobian(
+    func: Function,
+    inputs: Any,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    strategy: str = "reverse-mode",
+) -> Any:
     """Give the Jacobian of ``func`` at ``inputs``; for tuples of inputs or outputs, nested tuples of blocks.
 
     Parameters
@@ -105,13 +122,22 @@ def jacobian(func: Function, inputs: Any, create_graph: bool = False, strict: bo
     if strategy not in ("reverse-mode", "forward-mode"):
         raise AssertionError(f'Expected strategy to be either "forward-mode" or "reverse-mode", got {strategy!r}')
     if strategy == "forward-mode" and create_graph:
-        raise NotImplementedError("torch.autograd.functional.jacobian: `create_graph=True` and `strategy='forward-mode'` are not supported together: use torch.func.jacfwd")
+        raise NotImplementedError(
+            "torch.autograd.functional.jacobian: `create_graph=True` and `strategy='forward-mode'` are not supported together: use torch.func.jacfwd"
+        )
     xs = _tuple(inputs, "inputs", "jacobian")
     make = t.jacrev if strategy == "reverse-mode" else t.jacfwd
     return _keep(make(_watched(func, "jacobian", strict), _numbers(inputs, xs))(*xs), create_graph)
 
 
-def hessian(func: Function, inputs: Any, create_graph: bool = False, strict: bool = False, vectorize: bool = False, outer_jacobian_strategy: str = "reverse-mode") -> Any:
+def hessian(
+    func: Function,
+    inputs: Any,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    outer_jacobian_strategy: str = "reverse-mode",
+) -> Any:
     """Give the Hessian of a scalar function.
 
     Examples

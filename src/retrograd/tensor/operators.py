@@ -79,6 +79,12 @@ def _product(self: Any, other: Any) -> Any:
     return products.matmul(self, other) if isinstance(other, BaseTensor) else NotImplemented
 
 
+def _inverted(self: Any) -> Any:
+    if self._a.dtype.kind not in "iub":
+        raise TypeError(f"~ (operator.invert) is only implemented on integer and Boolean-type tensors, not {self.dtype}")
+    return p.bitwise_not(self)
+
+
 ARITHMETIC = {
     "add": (e.add, p.add, "fcViu", "add"),
     "sub": (e.sub, p.sub, "fcViu", "sub"),
@@ -118,7 +124,7 @@ def attach(cls: Any) -> None:
     cls.__neg__ = p.neg
     cls.__pos__ = p.positive
     cls.__abs__ = p.abs
-    cls.__invert__ = p.bitwise_not
+    cls.__invert__ = _inverted
     cls.__matmul__ = _product
     cls.__rmatmul__ = _slow_reversed(products.matmul)
     cls.T = property(shaping.reversed_dims, doc="The tensor with its dimensions in reverse order.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -44,14 +45,23 @@ class Size(tuple[int, ...]):
         return Size, (tuple(self),)
 
 
-class _TensorMeta(type):
+class _Named(type):
+    def __repr__(cls) -> str:
+        named = _NAMES.get(cls.__name__) if cls.__module__ == __name__ else None
+        return f"<class 'torch.{named}'>" if named else type.__repr__(cls)
+
+
+_NAMES = {"Tensor": "Tensor", "Parameter": "nn.parameter.Parameter"}
+
+
+class _TensorMeta(_Named):
     def __instancecheck__(cls, instance: Any) -> bool:
         if cls is Parameter and isinstance(instance, BaseTensor):
             return type.__instancecheck__(cls, instance) or getattr(instance, "_is_param", False)
         return type.__instancecheck__(cls, instance)
 
 
-class Tensor(BaseTensor):
+class Tensor(BaseTensor, metaclass=_Named):
     """An array of numbers of one dtype, with the history that its gradient needs.
 
     Make one by ``torch.tensor``, ``torch.zeros`` and their like; ``Tensor(2, 3)`` gives uninitialised float32 values.
@@ -486,9 +496,11 @@ class Tensor(BaseTensor):
         return int(self._one())
 
     def __float__(self) -> float:
+        _warn_of_history(self)
         return float(self._one())
 
     def __complex__(self) -> complex:
+        _warn_of_history(self)
         return complex(self._one())
 
     def __index__(self) -> int:
@@ -543,16 +555,8 @@ class Tensor(BaseTensor):
             )
         import copy
 
-        key = id(self._s)
-        if key not in memo:
-            memo[key] = self._s.root.copy() if self._a is not self._s.root else None
         t = _new(type(self))
-        root = memo[key]
-        if root is None or not _same_bytes(self._a, self._s.root):
-            t._a = self._a.copy(order="K")
-            t._s = Storage(t._a)
-        else:
-            t._a, t._s = root, Storage(root)
+        t._a, t._s = _copied(self._a, self._s, memo)
         t._node = t._base = t._grad = None
         memo[id(self)] = t
         if self.requires_grad:
@@ -570,9 +574,7 @@ class Tensor(BaseTensor):
         return t
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        if not self.is_leaf:
-            raise RuntimeError("Only a leaf tensor can be pickled: call detach() first")
-        return _rebuild, (type(self), self._a.copy(), self.requires_grad, dict(self.__dict__))
+        return _rebuild, (type(self), self._a.copy(order="K"), self.requires_grad, dict(self.__dict__))
 
     def as_subclass(self, cls: type) -> Any:
         """Give the same data as an instance of a subclass."""
@@ -593,6 +595,21 @@ class Tensor(BaseTensor):
         raise AssertionError("Torch not compiled with CUDA enabled")
 
 
+_told: set[str] = set()
+
+
+def _warn_of_history(t: Any) -> None:
+    """Say, once a process as torch does, that a number has no gradient although its tensor asks for one."""
+    if t.requires_grad and not _told:
+        _told.add("scalar")
+        warnings.warn(
+            "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
+            "Consider using tensor.detach() first.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
 def _rebuild(cls: type, a: Any, requires_grad: bool, extra: dict[str, Any]) -> Any:
     t = _new(cls)
     t._a, t._s = a, Storage(a)
@@ -603,8 +620,34 @@ def _rebuild(cls: type, a: Any, requires_grad: bool, extra: dict[str, Any]) -> A
     return t
 
 
-def _same_bytes(a: Any, root: Any) -> bool:
-    return bool(a.shape == root.shape and a.strides == root.strides and a.__array_interface__["data"][0] == root.__array_interface__["data"][0])
+def _copied(a: Any, storage: Storage, memo: dict[int, Any]) -> tuple[Any, Storage]:
+    """Copy a storage once for all tensors that share it, and give the same view of the copy."""
+    root = storage.root
+    key = id(root)
+    if key not in memo:
+        low, high = np.lib.array_utils.byte_bounds(root)
+        held = np.empty(high - low, np.uint8)
+        held[...] = np.lib.stride_tricks.as_strided(_bytes_at(root), (high - low,), (1,)) if root.size else 0
+        memo[key] = (low, held, Storage(_view_of(held, root, low)))
+    low, held, copy = memo[key]
+    if a is root:
+        return copy.root, copy
+    start, end = np.lib.array_utils.byte_bounds(a) if a.size else (low, low)
+    if start < low or end > low + held.size:  # the tensor was given other memory than its storage began with
+        alone = a.copy(order="K")
+        return alone, Storage(alone)
+    return _view_of(held, a, low), copy
+
+
+def _bytes_at(root: Any) -> Any:
+    """Give the bytes of an array from its lowest address on."""
+    first = root[tuple([slice(None, None, -1) if s < 0 else slice(None) for s in root.strides])]
+    return first[tuple([slice(0, 1)] * root.ndim)].reshape(-1).view(np.uint8)
+
+
+def _view_of(held: Any, a: Any, low: int) -> Any:
+    start = a.__array_interface__["data"][0] - low if a.size else 0
+    return np.ndarray(a.shape, a.dtype, held, start, a.strides) if a.size else np.empty(a.shape, a.dtype)
 
 
 def _element_strides(a: Any) -> tuple[int, ...]:
@@ -659,10 +702,6 @@ class Parameter(Tensor, metaclass=_TensorMeta):
         t = type(self)(Tensor._wrap(self._a.copy(order="K")), self.requires_grad)
         memo[id(self)] = t
         t.__dict__.update({k: v for k, v in self.__dict__.items() if k != "_grad"})
-        if self._grad is not None:
-            import copy
-
-            t._grad = copy.deepcopy(self._grad, memo)
         return t
 
 

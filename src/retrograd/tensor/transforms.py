@@ -48,14 +48,16 @@ def _foreign(roots: Sequence[Any], own: Sequence[Any]) -> bool:
     mine = {t._node for t in own}
     todo = [r._node for r in roots if r._node is not None and r._node.requires_grad]
     for node in reachable(todo):
-        if node.op is None and node.requires_grad and node not in mine:
-            if "bound" not in node.attrs or any(node in leaves for leaves in _RUNNING.leaves):
-                return True
+        outside = node.op is None and node.requires_grad and node not in mine
+        if outside and ("bound" not in node.attrs or any(node in leaves for leaves in _RUNNING.leaves)):
+            return True
     return False
 
 
 def _choose(args: tuple[Any, ...], argnums: Argnums, name: str) -> tuple[int, ...]:
-    if not isinstance(argnums, (int, tuple)) or (isinstance(argnums, tuple) and not all(isinstance(n, int) for n in argnums)):
+    if not isinstance(argnums, (int, tuple)) or (
+        isinstance(argnums, tuple) and not all(isinstance(n, int) for n in argnums)
+    ):
         raise RuntimeError(f"{name}: argnums must be int or Tuple[int, ...], got: {type(argnums)}")
     numbers = (argnums,) if isinstance(argnums, int) else argnums
     if not numbers:
@@ -74,13 +76,24 @@ def _check_input(v: Any, n: int, name: str) -> None:
         kind = RuntimeError if name in ("jvp", "linearize", "jacfwd") else ValueError
         raise kind(f"{name}: Thing passed to transform API must be Tensor, got {type(v)} in argument {n}")
     if v._a.dtype.kind not in "fcV":
-        raise RuntimeError(f"{name}: only Tensors of floating point dtype can require gradients, argument {n} is {show_type(v)}: cast it first, such as by .float()")
+        raise RuntimeError(
+            f"{name}: only Tensors of floating point dtype can require gradients, argument {n} is {show_type(v)}: cast it first, such as by .float()"
+        )
 
 
 class _Recorded:
     """One run of a function with its chosen arguments tracked."""
 
-    def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], numbers: tuple[int, ...], has_aux: bool, name: str, forward: bool = False) -> None:
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        numbers: tuple[int, ...],
+        has_aux: bool,
+        name: str,
+        forward: bool = False,
+    ) -> None:
         self.outer = MODE.grad
         keep = MODE.keep_inputs
         given = list(args)
@@ -110,12 +123,16 @@ class _Recorded:
         self.aux = None
         if has_aux:
             if not isinstance(result, tuple) or len(result) != 2:
-                raise RuntimeError(f"{name}(f)(*args): output of function f should be a tuple: (output, aux) if has_aux is True")
+                raise RuntimeError(
+                    f"{name}(f)(*args): output of function f should be a tuple: (output, aux) if has_aux is True"
+                )
             result, self.aux = result
         self.outputs, self.out_spec = flatten(result)
         for o in self.outputs:
             if not isinstance(o, BaseTensor):
-                raise RuntimeError(f"{name}(f)(*args): expected f(*args) to return only tensors, got {type(o).__name__}")
+                raise RuntimeError(
+                    f"{name}(f)(*args): expected f(*args) to return only tensors, got {type(o).__name__}"
+                )
         self.differentiable = [o for o in self.outputs if o.requires_grad]
         self.linked = self.outer and _foreign(self.differentiable, self.inputs)
         if has_aux:
@@ -123,7 +140,9 @@ class _Recorded:
 
     def _auxiliary(self, v: Any) -> Any:
         if not isinstance(v, BaseTensor):
-            raise RuntimeError(f"Expected tensors, got unsupported type {type(v)}: aux is a tensor or nested containers of tensors")
+            raise RuntimeError(
+                f"Expected tensors, got unsupported type {type(v)}: aux is a tensor or nested containers of tensors"
+            )
         return v if self.outer and _foreign([v], self.inputs) else v.detach()  # type: ignore[attr-defined]
 
     def primal(self) -> Any:
@@ -146,7 +165,14 @@ class _Recorded:
         link = (self.linked if linked is None else linked) or (self.outer and any(c.requires_grad for _, c in pairs))
         with enable_grad() if link else no_grad():
             usable = [t for t in self.inputs if t.requires_grad]
-            found = _grad([o for o, _ in pairs], usable, [c for _, c in pairs], retain_graph=True, create_graph=link, materialize_grads=True)
+            found = _grad(
+                [o for o, _ in pairs],
+                usable,
+                [c for _, c in pairs],
+                retain_graph=True,
+                create_graph=link,
+                materialize_grads=True,
+            )
         rest = iter(found)
         return [next(rest) if t.requires_grad else wrap(np.zeros(t._a.shape, t._a.dtype)) for t in self.inputs]
 
@@ -159,7 +185,10 @@ class _Recorded:
             nodes: list[Node] = [n for n, _ in used if n is not None]
             found = iter(pushforward(roots, nodes, [t for _, t in used]))
             made = [next(found) if o.requires_grad else None for o in self.outputs]
-            return [wrap(np.zeros(o._a.shape, o._a.dtype)) if t is None else t for o, t in zip(self.outputs, made, strict=True)]
+            return [
+                wrap(np.zeros(o._a.shape, o._a.dtype)) if t is None else t
+                for o, t in zip(self.outputs, made, strict=True)
+            ]
 
 
 def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
@@ -172,10 +201,14 @@ def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         run = _Recorded(func, args, kwargs, _choose(args, argnums, "grad"), has_aux, "grad")
         if len(run.outputs) != 1 or run.out_spec is not None:
-            raise RuntimeError("grad_and_value(f)(*args): Expected f(*args) to return a tensor, got a container of them")
+            raise RuntimeError(
+                "grad_and_value(f)(*args): Expected f(*args) to return a tensor, got a container of them"
+            )
         out = run.outputs[0]
         if out._a.ndim:
-            raise RuntimeError(f"grad_and_value(f)(*args): Expected f(*args) to return a scalar tensor, got tensor with {out._a.ndim} dims. Maybe you wanted to use the vjp or jacrev APIs instead?")
+            raise RuntimeError(
+                f"grad_and_value(f)(*args): Expected f(*args) to return a scalar tensor, got tensor with {out._a.ndim} dims. Maybe you wanted to use the vjp or jacrev APIs instead?"
+            )
         found = run.grouped(run.pull([wrap(np.ones((), out._a.dtype))]), argnums)
         value = run.primal()
         return (found, (value, run.aux)) if has_aux else (found, value)
@@ -247,7 +280,9 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     def pull(*cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None) -> Any:
         given, spec = flatten(cotangents[0] if len(cotangents) == 1 else cotangents)
         if len(given) != len(run.outputs):
-            raise RuntimeError(f"Expected pytree structure of cotangents to be the same as pytree structure of outputs to the function. cotangents: {len(given)} leaves, primal output: {len(run.outputs)} leaves")
+            raise RuntimeError(
+                f"Expected pytree structure of cotangents to be the same as pytree structure of outputs to the function. cotangents: {len(given)} leaves, primal output: {len(run.outputs)} leaves"
+            )
         return run.grouped(run.pull(list(given), create_graph), tuple(range(len(primals))))
 
     return (run.primal(), pull, run.aux) if has_aux else (run.primal(), pull)
@@ -257,21 +292,36 @@ def _check_tangents(primals: Any, tangents: Any, name: str) -> list[Any]:
     p, ps = flatten(primals)
     t, ts = flatten(tangents)
     if not isinstance(primals, tuple) or not isinstance(tangents, tuple):
-        raise RuntimeError(f"{name}: Expected primals and tangents to be tuples of Tensors. E.g. it should be valid to call f(*primals).")
+        raise RuntimeError(
+            f"{name}: Expected primals and tangents to be tuples of Tensors. E.g. it should be valid to call f(*primals)."
+        )
     if len(p) != len(t):
-        raise RuntimeError(f"{name}(f, primals, tangents): Expected primals and tangents to have the same python structure, got {len(p)} and {len(t)} leaves")
+        raise RuntimeError(
+            f"{name}(f, primals, tangents): Expected primals and tangents to have the same python structure, got {len(p)} and {len(t)} leaves"
+        )
     made = []
     for i, (x, v) in enumerate(zip(p, t, strict=True)):
         for what, one in (("primals", x), ("tangents", v)):
             if not isinstance(one, BaseTensor):
-                raise RuntimeError(f"{name}(f, primals, tangents): Expected {what} to only contain Tensors, got {type(one)}")
+                raise RuntimeError(
+                    f"{name}(f, primals, tangents): Expected {what} to only contain Tensors, got {type(one)}"
+                )
         if x._a.shape != v._a.shape:
-            raise RuntimeError(f"{name}: Expected tangent {i} to have the shape of its primal: {show_type(v)} and {show_type(x)}")
+            raise RuntimeError(
+                f"{name}: Expected tangent {i} to have the shape of its primal: {show_type(v)} and {show_type(x)}"
+            )
         made.append(v if v._a.dtype == x._a.dtype else cast(v, dtype=x._a.dtype))
     return made
 
 
-def jvp(func: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...], *, strict: bool = False, has_aux: bool = False) -> Any:
+def jvp(
+    func: Callable[..., Any],
+    primals: tuple[Any, ...],
+    tangents: tuple[Any, ...],
+    *,
+    strict: bool = False,
+    has_aux: bool = False,
+) -> Any:
     """Give the value of ``func(*primals)`` and its directional derivative along ``tangents``, in forward mode.
 
     Examples
@@ -310,7 +360,14 @@ def _basis(a: Any, k: int) -> Any:
     return wrap(e.reshape(a.shape))
 
 
-def jacrev(func: Callable[..., Any], argnums: Argnums = 0, *, has_aux: bool = False, chunk_size: int | None = None, _preallocate_and_copy: bool = False) -> Callable[..., Any]:
+def jacrev(
+    func: Callable[..., Any],
+    argnums: Argnums = 0,
+    *,
+    has_aux: bool = False,
+    chunk_size: int | None = None,
+    _preallocate_and_copy: bool = False,
+) -> Callable[..., Any]:
     """Give a function that computes the Jacobian in reverse mode: one backward walk per element of the result.
 
     The result has the shape (output shape..., input shape...).
@@ -333,7 +390,9 @@ def jacrev(func: Callable[..., Any], argnums: Argnums = 0, *, has_aux: bool = Fa
             per_input = []
             for j, x in enumerate(run.inputs):
                 shape = (*o._a.shape, *x._a.shape)
-                per_input.append(stack([r[j] for r in rows], 0).reshape(shape) if rows else wrap(np.zeros(shape, x._a.dtype)))
+                per_input.append(
+                    stack([r[j] for r in rows], 0).reshape(shape) if rows else wrap(np.zeros(shape, x._a.dtype))
+                )
             blocks.append(run.grouped(per_input, argnums))
         found = unflatten(blocks, run.out_spec)
         return (found, run.aux) if has_aux else found
@@ -341,7 +400,14 @@ def jacrev(func: Callable[..., Any], argnums: Argnums = 0, *, has_aux: bool = Fa
     return wrapper
 
 
-def jacfwd(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, *, randomness: str = "error", chunk_size: int | None = None) -> Callable[..., Any]:
+def jacfwd(
+    func: Callable[..., Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    *,
+    randomness: str = "error",
+    chunk_size: int | None = None,
+) -> Callable[..., Any]:
     """Give a function that computes the Jacobian in forward mode: one forward walk per element of the input.
 
     Examples
@@ -360,7 +426,9 @@ def jacfwd(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False
             pushed = [run.push([*zeros[:j], _basis(x._a, k), *zeros[j + 1 :]]) for k in range(x._a.size)]
             for i, o in enumerate(run.outputs):
                 shape = (*o._a.shape, *x._a.shape)
-                columns[i].append(stack([p[i] for p in pushed], -1).reshape(shape) if pushed else wrap(np.zeros(shape, o._a.dtype)))
+                columns[i].append(
+                    stack([p[i] for p in pushed], -1).reshape(shape) if pushed else wrap(np.zeros(shape, o._a.dtype))
+                )
         found = unflatten([run.grouped(c, argnums) for c in columns], run.out_spec)
         return (found, run.aux) if has_aux else found
 

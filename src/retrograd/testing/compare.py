@@ -8,11 +8,32 @@ import numpy as np
 
 from ..core import BaseTensor, show_type, wrap
 from ..core import dtypes as _d
+from ..random import randint, uniform
 
-TOLERANCES = {"float16": (1e-3, 1e-5), "bfloat16": (1.6e-2, 1e-5), "float32": (1.3e-6, 1e-5), "float64": (1e-7, 1e-7), "complex64": (1.3e-6, 1e-5), "complex128": (1e-7, 1e-7)}
+TOLERANCES = {
+    "float16": (1e-3, 1e-5),
+    "bfloat16": (1.6e-2, 1e-5),
+    "float32": (1.3e-6, 1e-5),
+    "float64": (1e-7, 1e-7),
+    "complex64": (1.3e-6, 1e-5),
+    "complex128": (1e-7, 1e-7),
+}
 
 
-def assert_close(actual: Any, expected: Any, *, rtol: float | None = None, atol: float | None = None, equal_nan: bool = False, check_dtype: bool = True, check_device: bool = True, check_layout: bool = True, check_stride: bool = False, allow_subclasses: bool = True, msg: Any = None) -> None:
+def assert_close(
+    actual: Any,
+    expected: Any,
+    *,
+    rtol: float | None = None,
+    atol: float | None = None,
+    equal_nan: bool = False,
+    check_dtype: bool = True,
+    check_device: bool = True,
+    check_layout: bool = True,
+    check_stride: bool = False,
+    allow_subclasses: bool = True,
+    msg: Any = None,
+) -> None:
     """Raise AssertionError unless two tensors (or nested containers of them) are close.
 
     |actual - expected| <= atol + rtol |expected|, with tolerances by dtype unless given.
@@ -22,12 +43,14 @@ def assert_close(actual: Any, expected: Any, *, rtol: float | None = None, atol:
     >>> import retrograd as torch
     >>> torch.testing.assert_close(torch.tensor(1.0), torch.tensor(1.0 + 1e-7))
     """
-    if isinstance(actual, (list, tuple)) or isinstance(actual, dict):
+    if isinstance(actual, (list, tuple, dict)):
         keys = list(actual) if isinstance(actual, dict) else range(len(actual))
         if len(actual) != len(expected):
             raise AssertionError(f"The length of the sequences mismatch: {len(actual)} != {len(expected)}")
         for k in keys:
-            assert_close(actual[k], expected[k], rtol=rtol, atol=atol, equal_nan=equal_nan, check_dtype=check_dtype, msg=msg)
+            assert_close(
+                actual[k], expected[k], rtol=rtol, atol=atol, equal_nan=equal_nan, check_dtype=check_dtype, msg=msg
+            )
         return
     x, y = (v if isinstance(v, BaseTensor) else wrap(np.asarray(v)) for v in (actual, expected))
     both = isinstance(actual, BaseTensor) and isinstance(expected, BaseTensor)
@@ -48,7 +71,10 @@ def assert_close(actual: Any, expected: Any, *, rtol: float | None = None, atol:
             ok = np.isclose(p, q, rtol=r, atol=a, equal_nan=equal_nan)
             if not ok.all():
                 gap = np.abs(p - q)
-                where = tuple(int(i) for i in np.unravel_index(np.nanargmax(np.where(ok, -1, np.nan_to_num(gap, nan=np.inf))), gap.shape))
+                where = tuple(
+                    int(i)
+                    for i in np.unravel_index(np.nanargmax(np.where(ok, -1, np.nan_to_num(gap, nan=np.inf))), gap.shape)
+                )
                 found = (
                     f"Tensor-likes are not close!\n\nMismatched elements: {int((~ok).sum())} / {ok.size} ({100 * (~ok).mean():.1f}%)\n"
                     f"Greatest absolute difference: {gap[where]} at index {where} (up to {a} allowed)\n"
@@ -59,23 +85,49 @@ def assert_close(actual: Any, expected: Any, *, rtol: float | None = None, atol:
         raise AssertionError(text)
 
 
-def assert_allclose(actual: Any, expected: Any, rtol: float | None = None, atol: float | None = None, equal_nan: bool = True, msg: str = "") -> None:
+def assert_allclose(
+    actual: Any,
+    expected: Any,
+    rtol: float | None = None,
+    atol: float | None = None,
+    equal_nan: bool = True,
+    msg: str = "",
+) -> None:
     """Raise AssertionError unless two tensors are close, dtypes aside."""
     assert_close(actual, expected, rtol=rtol, atol=atol, equal_nan=equal_nan, check_dtype=False, msg=msg or None)
 
 
-def make_tensor(*shape: Any, dtype: Any, device: Any = "cpu", low: float | None = None, high: float | None = None, requires_grad: bool = False, noncontiguous: bool = False, exclude_zero: bool = False, memory_format: Any = None) -> Any:
-    """Make a tensor of random values from [low, high) for a test (by default [-9, 9], integers included)."""
+def make_tensor(
+    *shape: Any,
+    dtype: Any,
+    device: Any = "cpu",
+    low: float | None = None,
+    high: float | None = None,
+    requires_grad: bool = False,
+    noncontiguous: bool = False,
+    exclude_zero: bool = False,
+    memory_format: Any = None,
+) -> Any:
+    """Make a tensor of random values from [low, high) for a test, by default [-9, 9), drawn from the default generator.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.testing.make_tensor(2, 3, dtype=torch.float64).shape
+    torch.Size([2, 3])
+    """
     size = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
     d = _d.to_numpy(dtype)
-    rng = np.random.default_rng(int(np.random.default_rng().integers(1 << 31)))
+    least, most = -9 if low is None else low, 9 if high is None else high
     if d.kind == "b":
-        a = rng.integers(0, 2, size).astype(d)
+        a = randint(0, 2, size).astype(d)
     elif d.kind in "iu":
-        a = rng.integers(-9 if low is None and d.kind == "i" else (low or 0), 10 if high is None else high, size).astype(d)
+        a = randint(int(max(least, 0) if d.kind == "u" else least), int(most) + (high is None), size).astype(d)
     else:
-        a = rng.uniform(-9 if low is None else low, 9 if high is None else high, size)
-        a = (a + 1j * rng.uniform(-9, 9, size)).astype(d) if d.kind == "c" else a.astype(d)
+        a = uniform(size, np.dtype(np.float64), least, most)
+        if d.kind == "c":
+            a = a + 1j * uniform(size, np.dtype(np.float64), least, most)
+        a = a.astype(d)
     if exclude_zero:
         a = np.where(a == 0, np.ones((), d), a)
     if noncontiguous and a.ndim:

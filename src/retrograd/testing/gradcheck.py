@@ -104,12 +104,17 @@ def gradcheck(
     xs = _tuple(inputs)
     checked = [i for i, x in enumerate(xs) if isinstance(x, BaseTensor) and x.requires_grad]  # type: ignore[attr-defined]
     if not checked:
-        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True.")
+        raise ValueError(
+            "gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True."
+        )
     for i in checked:
         if xs[i]._a.dtype.itemsize < 8 or xs[i]._a.dtype == np.complex64:
             import warnings
 
-            warnings.warn(f"Input #{i} requires gradient and is not a double precision floating point or complex. This check will likely fail if all the inputs are not of double precision floating point or complex.", stacklevel=2)
+            warnings.warn(
+                f"Input #{i} requires gradient and is not a double precision floating point or complex. This check will likely fail if all the inputs are not of double precision floating point or complex.",
+                stacklevel=2,
+            )
     try:
         _check(func, xs, checked, eps, atol, rtol, check_backward_ad, check_forward_ad)
     except GradcheckError:
@@ -123,10 +128,14 @@ def _compare(got: Any, want: Any, atol: float, rtol: float, what: str) -> None:
     bad = ~np.isclose(got, want, rtol=rtol, atol=atol, equal_nan=True)
     if bad.any():
         where = tuple(int(v) for v in np.argwhere(bad)[0])
-        raise GradcheckError(f"{what}: Jacobian mismatch at element {where}: numerical {np.asarray(want)[where]!r}, analytical {np.asarray(got)[where]!r}\nnumerical:\n{want}\nanalytical:\n{got}")
+        raise GradcheckError(
+            f"{what}: Jacobian mismatch at element {where}: numerical {np.asarray(want)[where]!r}, analytical {np.asarray(got)[where]!r}\nnumerical:\n{want}\nanalytical:\n{got}"
+        )
 
 
-def _check(func: Any, xs: Any, checked: list[int], eps: float, atol: float, rtol: float, backward: bool, forward: bool) -> None:
+def _check(
+    func: Any, xs: Any, checked: list[int], eps: float, atol: float, rtol: float, backward: bool, forward: bool
+) -> None:
     with enable_grad():
         outputs = _outputs(func, xs)
     if not outputs:
@@ -136,7 +145,9 @@ def _check(func: Any, xs: Any, checked: list[int], eps: float, atol: float, rtol
         if backward and not o.requires_grad:
             for i in checked:
                 if np.any(np.abs(numerical[i][j]) > atol):
-                    raise GradcheckError(f"output {j} does not require grad, but its numerical gradient with respect to input {i} is not zero")
+                    raise GradcheckError(
+                        f"output {j} does not require grad, but its numerical gradient with respect to input {i} is not zero"
+                    )
             continue
         if backward:
             for k in np.ndindex(o._a.shape):
@@ -146,9 +157,17 @@ def _check(func: Any, xs: Any, checked: list[int], eps: float, atol: float, rtol
                     found = grad(o, [xs[i] for i in checked], wrap(g), retain_graph=True, allow_unused=True)
                     for i, r in zip(checked, found, strict=True):
                         if r is not None and (r._a.shape != xs[i]._a.shape or r._a.dtype != xs[i]._a.dtype):
-                            raise GradcheckError(f"the gradient of input {i} is {show_type(r)}, the input is {show_type(xs[i])}")
+                            raise GradcheckError(
+                                f"the gradient of input {i} is {show_type(r)}, the input is {show_type(xs[i])}"
+                            )
                         got = np.zeros(xs[i]._a.shape) if r is None else r._a
-                        _compare(got, _expected(numerical[i][j], g, xs[i]), atol, rtol, f"output {j} with respect to input {i}, backward, cotangent at {k}")
+                        _compare(
+                            got,
+                            _expected(numerical[i][j], g, xs[i]),
+                            atol,
+                            rtol,
+                            f"output {j} with respect to input {i}, backward, cotangent at {k}",
+                        )
     if forward:
         for i in checked:
             for n, k in enumerate(np.ndindex(xs[i]._a.shape)):
@@ -162,7 +181,13 @@ def _check(func: Any, xs: Any, checked: list[int], eps: float, atol: float, rtol
 
                 _, pushed = jvp(partial, (xs[i].detach(),), (wrap(t),))
                 for j, p in enumerate(_tuple(pushed)):
-                    _compare(np.ravel(p._a), numerical[i][j][n], atol, rtol, f"output {j} with respect to input {i}, forward, tangent at {k}")
+                    _compare(
+                        np.ravel(p._a),
+                        numerical[i][j][n],
+                        atol,
+                        rtol,
+                        f"output {j} with respect to input {i}, forward, tangent at {k}",
+                    )
 
 
 def gradgradcheck(
@@ -216,4 +241,13 @@ def gradgradcheck(
         with enable_grad():
             return first(*args)
 
-    return gradcheck(guarded, (*xs, *gs), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception, check_forward_ad=check_fwd_over_rev, check_backward_ad=check_rev_over_rev)
+    return gradcheck(
+        guarded,
+        (*xs, *gs),
+        eps=eps,
+        atol=atol,
+        rtol=rtol,
+        raise_exception=raise_exception,
+        check_forward_ad=check_fwd_over_rev,
+        check_backward_ad=check_rev_over_rev,
+    )

@@ -62,6 +62,7 @@ def tanh(input: Any) -> Any:
     return T.tanh(input)
 
 
+@composed
 def _elu(x: Any, alpha: float, scale: float, rate: float) -> Any:
     # the exponential sees no positive number, so it cannot overflow where it is not chosen
     below = T.expm1(T.clamp(x, max=0) * rate if rate != 1 else T.clamp(x, max=0))

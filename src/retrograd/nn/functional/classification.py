@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ...core import dtypes
+from ...core import dtypes, show_type
 from ...core.mode import mode
+from ...ops.elementwise import softplus
 from ...tensor.composed import composed
 from .. import _functions as T
 from ._common import reduced, reduction_of
@@ -50,7 +51,7 @@ def cross_entropy(
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing:g}")
     if not input.is_floating_point():
         raise NotImplementedError(
-            f"cross_entropy: logits must be floating-point, not {input.dtype}; convert them with .float()"
+            f"cross_entropy: logits must be floating-point, not {show_type(input)}; convert them with .float()"
         )
     dim = 0 if input.dim() == 1 else 1
     if target.shape == input.shape:
@@ -140,10 +141,13 @@ def _check_classes(name: str, input: Any, target: Any, weight: Any, dim: int) ->
     if input.dim() > 1 and (target.dim() == 0 or input.shape[0] != target.shape[0]):
         found = target.shape[0] if target.dim() else 1
         if found != input.shape[0]:
-            raise ValueError(f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({found}).")
+            raise ValueError(
+                f"{name}: Expected input batch_size ({input.shape[0]}) to match target batch_size ({found}): "
+                f"{show_type(input)} and {show_type(target)}"
+            )
     if target.dtype not in (dtypes.int64, dtypes.uint8):
         raise RuntimeError(
-            f"{name}: expected target dtype to be Long or Byte, but got {target.dtype}; "
+            f"{name}: expected target dtype to be Long or Byte, but got {show_type(target)}; "
             "class numbers are int64 (.long())"
         )
     if input.dim() == 2 and target.dim() > 1:
@@ -174,7 +178,10 @@ def _counted(target: Any, ignore_index: int, classes: int) -> tuple[Any, Any]:
     if mode().trace is None:
         wrong = (chosen < 0) | (chosen >= classes)
         if bool(wrong.any()):
-            raise IndexError(f"Target {int(target[wrong].flatten()[0])} is out of bounds.")
+            raise IndexError(
+                f"Target {int(target[wrong].flatten()[0])} is out of bounds: cross_entropy and nll_loss of {classes} "
+                f"classes take class numbers from 0 to {classes - 1} (target {show_type(target)})"
+            )
     return chosen, counted
 
 
@@ -244,8 +251,8 @@ def binary_cross_entropy(
     reduction = reduction_of(reduction, size_average, reduce)
     if target.shape != input.shape:
         raise ValueError(
-            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) is deprecated."
-            " Please ensure they have the same size."
+            f"binary_cross_entropy: Using a target size ({target.size()}) that is different to the input size "
+            f"({input.size()}) is deprecated. Please ensure they have the same size."
         )
     if target.dtype != input.dtype:
         raise RuntimeError(
@@ -254,7 +261,10 @@ def binary_cross_entropy(
     p = input.detach()
     for name, values in (("input", p), ("target", target.detach())):
         if mode().trace is None and bool(((values < 0) | (values > 1)).any()):
-            raise RuntimeError(f"all elements of {name} should be between 0 and 1")
+            raise RuntimeError(
+                f"binary_cross_entropy: all elements of {name} should be between 0 and 1; for numbers of any size "
+                "use binary_cross_entropy_with_logits"
+            )
     edge = p * (1 - p) < 1e-12
     if mode().trace is None and not bool(edge.any()):
         losses = -(target * T.log(input) + (1 - target) * T.log(1 - input))
@@ -300,13 +310,18 @@ def binary_cross_entropy_with_logits(
             f"binary_cross_entropy_with_logits: result type {input.dtype} can't be cast to the desired output type "
             f"{target.dtype}; convert the target with .float()"
         )
-    from .activation import logsigmoid
-
-    cost = -logsigmoid(input)
-    if pos_weight is not None:
-        cost = ((pos_weight - 1) * target + 1) * cost
-    losses = (1 - target) * input + cost
+    losses = _logit_losses(input, target) if pos_weight is None else _weighed_logit_losses(input, target, pos_weight)
     return reduced(losses if weight is None else losses * weight, reduction)
+
+
+@composed
+def _logit_losses(input: Any, target: Any) -> Any:
+    return (1 - target) * input + softplus(-input)
+
+
+@composed
+def _weighed_logit_losses(input: Any, target: Any, pos_weight: Any) -> Any:
+    return (1 - target) * input + ((pos_weight - 1) * target + 1) * softplus(-input)
 
 
 def kl_div(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core import apply, dtypes, wrap
+from ...core import apply, dtypes, show_type, wrap
 from ...core.mode import mode, no_grad
 from ...ops.contract import linear_layer
 from ...ops.index import take_axis
@@ -134,7 +134,7 @@ def embedding(
     if input.dtype not in (dtypes.int64, dtypes.int32):
         raise RuntimeError(
             "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; "
-            f"but got {input.type()} instead (while checking arguments for embedding)"
+            f"but got {input.type()} instead (while checking arguments for embedding of {show_type(input)}: use .long())"
         )
     if weight.dim() != 2:
         raise RuntimeError(f"'weight' must be 2-D, but embedding was given a weight of {list(weight.shape)}")

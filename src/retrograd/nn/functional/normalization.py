@@ -77,7 +77,10 @@ def batch_norm(
     channels = shape[1]
     count = input.numel() // channels if channels else 0
     if training and count == 1:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.size()}")
+        raise ValueError(
+            f"batch_norm: Expected more than 1 value per channel when training, got input size {input.size()}; "
+            "give more samples, or call eval()"
+        )
     if not training and (running_mean is None or running_var is None):
         missing = "running_mean" if running_mean is None else "running_var"
         raise RuntimeError(f"{missing} must be defined in evaluation mode")

@@ -92,6 +92,7 @@ def l1_loss(
     return reduced(losses, reduction) if weight is None else _weighted(losses, weight, input, reduction)
 
 
+@composed
 def _near_far(error: Any, width: float) -> Any:
     """Give error^2 / 2 where abs(error) < width, else width * (abs(error) - width / 2)."""
     size = T.abs(error)

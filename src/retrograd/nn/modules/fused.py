@@ -11,17 +11,29 @@ from ...tensor.composed import Table
 from .. import functional as F
 from . import handles
 
-MOST_BYTES = 16 << 20  # beyond this, overhead is small, and letting activations go one by one during backward saves memory
+MOST_BYTES = (
+    16 << 20
+)  # beyond this, overhead is small, and letting activations go one by one during backward saves memory
 NONE: tuple[Any, ...] = ()
 
 # how a module of exactly this type is a function of its input, parameters and settings
 Plain = tuple[Callable[[Any], tuple[Any, ...] | None], tuple[str, ...], Callable[..., Any]]
 PLAIN: dict[type, Plain] = {}
-_GLOBAL = (handles._global_forward_hooks, handles._global_forward_pre_hooks, handles._global_backward_hooks, handles._global_backward_pre_hooks)
+_GLOBAL = (
+    handles._global_forward_hooks,
+    handles._global_forward_pre_hooks,
+    handles._global_backward_hooks,
+    handles._global_backward_pre_hooks,
+)
 _tables: weakref.WeakKeyDictionary[Any, dict[Any, Any]] = weakref.WeakKeyDictionary()
 
 
-def plain(module: type, parameters: tuple[str, ...], settings: Callable[[Any], tuple[Any, ...] | None], apply: Callable[..., Any]) -> None:
+def plain(
+    module: type,
+    parameters: tuple[str, ...],
+    settings: Callable[[Any], tuple[Any, ...] | None],
+    apply: Callable[..., Any],
+) -> None:
     """Say that a module's forward is ``apply(x, *parameters, *settings)`` and nothing else; settings of None say it is not."""
     PLAIN[module] = (settings, parameters, apply)
 
@@ -35,7 +47,14 @@ def run(modules: dict[str, Any], owner: Any, x: Any) -> Any:
     for module in modules.values():
         kind = PLAIN.get(module.__class__)
         own = module.__dict__
-        if kind is None or own["_forward_hooks"] or own["_forward_pre_hooks"] or own["_backward_hooks"] or own["_backward_pre_hooks"] or "forward" in own:
+        if (
+            kind is None
+            or own["_forward_hooks"]
+            or own["_forward_pre_hooks"]
+            or own["_backward_hooks"]
+            or own["_backward_pre_hooks"]
+            or "forward" in own
+        ):
             return None
         held = own["_parameters"]
         for name in kind[1]:

@@ -10,7 +10,7 @@ import numpy as np
 from ...core import MODE, BaseTensor, apply, at, here, show_type, wrap
 from ...core import dtypes as _d
 from ...ops import elementwise as e
-from ..dispatch import as_dtype, binary, function, operand, refused, result_type, scalar, tensor_operand, unary
+from ..dispatch import METHODS, as_dtype, binary, function, in_place, operand, refused, result_type, scalar, tensor_operand, unary
 
 
 def is_bool(x: Any) -> bool:
@@ -155,7 +155,7 @@ def pow(input: Any, exponent: Any) -> Any:
     return binary(e.power, input, exponent, "pow", kinds="fcViu")
 
 
-@function("float_power", inplace=True)
+@function("float_power", exact=True)
 def float_power(input: Any, exponent: Any) -> Any:
     """Raise to a power in double precision."""
     pair = (operand(input, "float_power", "input"), operand(exponent, "float_power", "exponent"))
@@ -164,13 +164,24 @@ def float_power(input: Any, exponent: Any) -> Any:
     return binary(e.power, *xs, "float_power")
 
 
+def _float_power_(self: Any, exponent: Any) -> Any:
+    """Write the power into this tensor, which must be of double precision."""
+    d = float_power(self.detach(), exponent.detach() if isinstance(exponent, BaseTensor) else exponent).dtype
+    if self._a.dtype != d.numpy:
+        raise RuntimeError(f"the base given to float_power_ has dtype {self.dtype} but the operation's result requires dtype {d}{at(here())}")
+    return in_place(float_power, "float_power")(self, exponent)
+
+
+METHODS["float_power_"] = _float_power_
+
+
 @function("square", inplace=True)
 def square(input: Any) -> Any:
     """Multiply by itself."""
     return pow(tensor_operand(input, "square"), 2)
 
 
-@function("neg", "negative", inplace=True)
+@function("neg", "negative", inplace=True, exact=True)
 def neg(input: Any) -> Any:
     """Change the sign."""
     if is_bool(input):
@@ -189,13 +200,13 @@ def positive(input: Any) -> Any:
     return input
 
 
-@function("abs", "absolute", inplace=True)
+@function("abs", "absolute", inplace=True, exact=True)
 def abs(input: Any) -> Any:
     """Give the magnitude."""
     return unary(e.absolute, input, "abs", floating=False, kinds="fcViu")
 
 
-@function("sign", inplace=True)
+@function("sign", inplace=True, exact=True)
 def sign(input: Any) -> Any:
     """Give -1, 0 or 1."""
     if tensor_operand(input, "sign")._a.dtype.kind == "c":
@@ -203,10 +214,14 @@ def sign(input: Any) -> Any:
     return sgn(input)
 
 
-@function("sgn", inplace=True)
+@function("sgn", inplace=True, exact=True)
 def sgn(input: Any) -> Any:
     """Give x / |x|, 0 at 0: the sign of complex numbers too."""
-    return input.clone() if is_bool(input) else unary(e.sign, input, "sgn", floating=False)
+    kind = tensor_operand(input, "sgn")._a.dtype.kind
+    if kind == "c":
+        size = apply(e.absolute, input)
+        return div(input, apply(e.where, size == 0, 1.0, size))
+    return input.clone() if kind == "b" else apply(e.sign, input)
 
 
 @function("ldexp", inplace=True)
@@ -251,8 +266,8 @@ def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     d = result_type(input, tensor1, tensor2)
     if not d.category:
         raise refused("addcmul", d)
-    if isinstance(value, float) and d.category < _d.FLOATING:
-        raise RuntimeError("value cannot be converted to an integer without overflow: addcmul of integers takes an integer value")
+    if d.category < _d.FLOATING:
+        value = int(value)
     xs = [as_dtype(x, d) for x in (input, tensor1, tensor2)]
     product = mul(xs[1], xs[2])
     return add(xs[0], product if value == 1 else mul(product, value))

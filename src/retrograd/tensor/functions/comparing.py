@@ -124,7 +124,7 @@ def _where_method(self: Any, condition: Any, other: Any) -> Any:
 METHODS["where"] = _where_method
 
 
-@function("nan_to_num", inplace=True)
+@function("nan_to_num", inplace=True, exact=True)
 def nan_to_num(input: Any, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Any:
     """Replace NaN and infinities by numbers."""
     kind = tensor_operand(input, "nan_to_num")._a.dtype.kind
@@ -173,7 +173,7 @@ bitwise_right_shift = _bits("bitwise_right_shift", e.right_shift, None, "Shift b
 gcd = _of_two("gcd", e.gcd, "Give the greatest common divisor.", kinds=INTEGERS, tensors=True)
 lcm = _of_two("lcm", e.lcm, "Give the least common multiple.", kinds=INTEGERS, tensors=True)
 
-@function("bitwise_not", inplace=True)
+@function("bitwise_not", inplace=True, exact=True)
 def bitwise_not(input: Any) -> Any:
     """Invert each bit; of bools, the value."""
     return unary(e.bitwise_not, input, "bitwise_not", floating=False, kinds=BITS)
@@ -203,19 +203,19 @@ def isfinite(input: Any) -> Any:
     return unary(e.isfinite, input, "isfinite", floating=False)
 
 
-@function("signbit")
+@function("signbit", exact=True)
 def signbit(input: Any) -> Any:
     """Tell where the sign bit is set."""
     return unary(e.signbit, input, "signbit", floating=False, kinds=REAL)
 
 
-@function("isposinf")
+@function("isposinf", exact=True)
 def isposinf(input: Any) -> Any:
     """Tell where the value is plus infinity."""
     return _infinite(input, math.inf, "isposinf")
 
 
-@function("isneginf")
+@function("isneginf", exact=True)
 def isneginf(input: Any) -> Any:
     """Tell where the value is minus infinity."""
     return _infinite(input, -math.inf, "isneginf")

@@ -24,7 +24,7 @@ def conj(input: Any) -> Any:
     return apply(e.conj, input) if tensor_operand(input, "conj")._a.dtype.kind == "c" else input
 
 
-@function("conj_physical", inplace=True)
+@function("conj_physical", inplace=True, exact=True)
 def conj_physical(input: Any) -> Any:
     """Give the complex conjugate; real tensors themselves."""
     return conj(input)

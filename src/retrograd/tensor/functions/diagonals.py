@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ...core import apply, show_type, wrap
+from ...core import apply, at, here, show_type, wrap
 from ...core import dtypes as _d
 from ...ops import shape as s
-from ..dispatch import as_dtype, function, result_type, wrap_dim
+from ..dispatch import as_dtype, function, result_type, tensor_operand, wrap_dim
 from .joining import atleast_2d
-from .shaping import clone, ravel
+from .shaping import as_strided, clone, copied, ravel
 
 
 @function("diagonal", out=False)
@@ -94,6 +94,9 @@ def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, devi
 @function("block_diag", method=False, out=False)
 def block_diag(*tensors: Any) -> Any:
     """Put matrices on the diagonal of a matrix of zeros."""
+    for i, x in enumerate(tensors):
+        if tensor_operand(x, "block_diag")._a.ndim > 2:
+            raise RuntimeError(f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {x._a.ndim} dimensions{at(here())}")
     parts = [atleast_2d(x) for x in tensors]
     rows, columns = sum(p._a.shape[0] for p in parts), sum(p._a.shape[1] for p in parts)
     d = result_type(*parts)
@@ -104,3 +107,23 @@ def block_diag(*tensors: Any) -> Any:
         total = piece if total is None else total + piece
         r, c = r + h, c + w
     return total
+
+
+@function("fill_diagonal_", torch=False)
+def fill_diagonal_(input: Any, fill_value: Any, wrap: bool = False) -> Any:
+    """Write one value on the main diagonal; with ``wrap``, on those below it too that a tall matrix has room for."""
+    shape = input._a.shape
+    if len(shape) < 2:
+        raise RuntimeError(f"dimensions must larger than 1: fill_diagonal_ of {show_type(input)}{at(here())}")
+    if len(shape) > 2:
+        if len(set(shape)) > 1:
+            raise RuntimeError(f"all dimensions of input must be of equal length: fill_diagonal_ of {show_type(input)}{at(here())}")
+        as_strided(input, (shape[0],), (sum(input.stride()),)).fill_(fill_value)
+        return input
+    rows, columns = shape
+    for start in range(0, rows, columns + 1) if wrap else (0,):
+        input[start : start + columns].diagonal().fill_(fill_value)
+    return input
+
+
+diagonal_copy = copied(diagonal, "diagonal_copy")

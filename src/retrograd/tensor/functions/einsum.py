@@ -136,7 +136,10 @@ def einsum(*args: Any) -> Any:
     else:
         equation, operands = _from_sublists(args)
     if not operands:
-        raise RuntimeError("einsum(): must provide at least one operand")
+        kind = ValueError if len(args) < 2 else RuntimeError
+        raise kind("einsum(): must specify the equation string and at least one operand, or at least one operand and its subscripts list")
+    if any(x._a.dtype != operands[0]._a.dtype for x in operands):
+        raise RuntimeError(f"einsum(): operands must have one dtype: {equation!r} of {', '.join(map(show_type, operands))}{at(here())}")
     subs, out = _parse(equation, [x._a.ndim for x in operands])
     size: dict[str, int] = {}
     for x, sub in zip(operands, subs, strict=True):

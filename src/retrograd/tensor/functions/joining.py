@@ -8,8 +8,9 @@ import numpy as np
 
 from ...core import BaseTensor, apply, at, here, show_type
 from ...ops import shape as s
-from ..dispatch import as_dtype, function, result_type, wrap_dim
-from .shaping import ALL, clone, reshaped, unsqueeze
+from ...ops.elementwise import clone as clone_op
+from ..dispatch import FUNCTIONS, METHODS, as_dtype, function, result_type, wrap_dim
+from .shaping import ALL, copied, reshaped, unsqueeze
 
 
 def _common(tensors: Any, name: str) -> list[Any]:
@@ -34,7 +35,9 @@ def cat(tensors: Any, dim: int = 0, *, axis: int | None = None) -> Any:
     parts = _common(tensors, "cat")
     if axis is not None:
         dim = axis
-    full = [p for p in parts if p._a.shape != (0,)] or parts[:1]
+    full = [p for p in parts if p._a.shape != (0,)]
+    if not full:
+        return apply(s.cat, *parts, axis=0)
     for p in full:
         if not p._a.ndim:
             raise RuntimeError(f"zero-dimensional tensor (at position {parts.index(p) if p is parts[0] else 1}) cannot be concatenated: unsqueeze it, or use stack")
@@ -49,7 +52,7 @@ def cat(tensors: Any, dim: int = 0, *, axis: int | None = None) -> Any:
             if k != d and other[k] != shape[k]:
                 raise RuntimeError(f"Sizes of tensors must match except in dimension {d}. Expected size {shape[k]} but got size {other[k]} for tensor number {i} in the list.{at(here())}")
     if len(full) == 1:
-        return clone(full[0])
+        return apply(clone_op, full[0], order="C")
     return apply(s.cat, *full, axis=d)
 
 
@@ -123,6 +126,8 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> Any:
 @function("tensor_split", out=False)
 def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> Any:
     """Cut a dimension at indices, or into a number of nearly equal pieces; views."""
+    if not input._a.ndim:
+        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
     d = wrap_dim(dim, input._a.ndim, "tensor_split")
     n = input._a.shape[d]
     cuts = indices_or_sections.tolist() if isinstance(indices_or_sections, BaseTensor) else indices_or_sections
@@ -149,7 +154,7 @@ def unbind(input: Any, dim: int = 0) -> Any:
     """Give the slices along a dimension, which goes; views."""
     a = input._a
     if not a.ndim:
-        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     d = wrap_dim(dim, a.ndim, "unbind")
     lead = (ALL,) * d
     return tuple([apply(s.slice_, input, index=(*lead, i), several=("UnbindBackward0", i)) for i in range(a.shape[d])])
@@ -158,6 +163,8 @@ def unbind(input: Any, dim: int = 0) -> Any:
 @function("narrow", out=False)
 def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     """Give ``length`` elements from ``start`` of a dimension; a view."""
+    if not input._a.ndim:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     d = wrap_dim(dim, input._a.ndim, "narrow")
     n = input._a.shape[d]
     first = int(start)
@@ -255,3 +262,15 @@ vsplit = _nd_split("vsplit", "Split row by row.", 0, 2)
 
 
 dsplit = _nd_split("dsplit", "Split along the third dimension.", 2, 3)
+
+for _name, _fn in {
+    "select": select,
+    "narrow": narrow,
+    "split": split,
+    "split_with_sizes": split_with_sizes,
+    "unbind": unbind,
+}.items():
+    copied(_fn, f"{_name}_copy")
+METHODS["narrow_copy"] = FUNCTIONS["narrow_copy"]
+for _name, _fn in {"unsafe_split": split, "unsafe_chunk": chunk, "unsafe_split_with_sizes": split_with_sizes}.items():
+    FUNCTIONS[_name] = METHODS[_name] = _fn

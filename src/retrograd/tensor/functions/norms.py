@@ -178,6 +178,10 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dty
         )
     given = input if dtype is None else as_dtype(input, dtype)
     if p == "nuc":
+        if "linalg_matrix_norm" not in FUNCTIONS:
+            raise NotImplementedError(
+                "norm: the nuclear norm is the sum of singular values, which this version cannot compute"
+            )
         return FUNCTIONS["linalg_matrix_norm"](given, "nuc", (-2, -1) if dim is None else dim, keepdim)
     order = 2.0 if p is None or p == "fro" else float(p)
     x = widened(given)

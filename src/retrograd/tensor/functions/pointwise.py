@@ -20,7 +20,7 @@ stop_gradient = linear("detach", lambda x: x[...], type=lambda x: x, transpose=l
 stop_gradient.vjp = stop_gradient.jvp = None
 
 
-def _simple(name: str, op: Any, doc: str, *aliases: str, floating: bool = True, kinds: str = ANY) -> Any:
+def _simple(name: str, op: Any, doc: str, *aliases: str, floating: bool = True, kinds: str = ANY, exact: bool = False) -> Any:
     """Make a function of one tensor: its op, whether integers become floats, the kinds of dtype it is for."""
 
     def fn(input: Any) -> Any:
@@ -28,7 +28,7 @@ def _simple(name: str, op: Any, doc: str, *aliases: str, floating: bool = True, 
 
     fn.__name__ = fn.__qualname__ = name
     fn.__doc__ = doc
-    return function(name, *aliases, inplace=True)(fn)
+    return function(name, *aliases, inplace=True, exact=exact)(fn)
 exp = _simple("exp", e.exp, "Give e to the power x.")
 exp2 = _simple("exp2", e.exp2, "Give 2 to the power x.")
 expm1 = _simple("expm1", e.expm1, "Give exp(x) - 1, precise near 0.")
@@ -58,10 +58,10 @@ erfinv = _simple("erfinv", e.erfinv, "Give the inverse of the error function.", 
 lgamma = _simple("lgamma", e.lgamma, "Give the logarithm of the gamma function's magnitude.", kinds=FLOATS)
 digamma = _simple("digamma", e.digamma, "Give the derivative of lgamma.", kinds=FLOATS)
 sigmoid = _simple("sigmoid", e.sigmoid, "Give 1 / (1 + exp(-x)).")
-floor = _simple("floor", e.floor, "Round towards minus infinity.", floating=False, kinds=FLOATS + INTEGERS)
-ceil = _simple("ceil", e.ceil, "Round towards infinity.", floating=False, kinds=FLOATS + INTEGERS)
-trunc = _simple("trunc", e.trunc, "Round towards zero.", "fix", floating=False, kinds=FLOATS + INTEGERS)
-frac = _simple("frac", e.frac, "Give the part behind the point.", floating=False, kinds=FLOATS)
+floor = _simple("floor", e.floor, "Round towards minus infinity.", floating=False, kinds=FLOATS + INTEGERS, exact=True)
+ceil = _simple("ceil", e.ceil, "Round towards infinity.", floating=False, kinds=FLOATS + INTEGERS, exact=True)
+trunc = _simple("trunc", e.trunc, "Round towards zero.", "fix", floating=False, kinds=FLOATS + INTEGERS, exact=True)
+frac = _simple("frac", e.frac, "Give the part behind the point.", floating=False, kinds=FLOATS, exact=True)
 
 
 
@@ -108,10 +108,10 @@ def logit(input: Any, eps: float | None = None) -> Any:
         raise refused("logit", x.dtype)
     if eps is not None:
         x = clamp(x, eps, 1 - eps)
-    return log(x / (1 - x))
+    return log(x) - log1p(-x)
 
 
-@function("round", inplace=True)
+@function("round", inplace=True, exact=True)
 def round(input: Any, *, decimals: int = 0) -> Any:
     """Round to the nearest, halves to even, at a number of decimals."""
     return unary(e.round_, input, "round", floating=False, kinds=FLOATS if decimals else FLOATS + INTEGERS, decimals=decimals)
@@ -175,7 +175,7 @@ def copysign(input: Any, other: Any) -> Any:
     return binary(e.copysign, input, other, "copysign", floating=True, kinds=FLOATS)
 
 
-@function("heaviside", inplace=True)
+@function("heaviside", inplace=True, exact=True)
 def heaviside(input: Any, values: Any) -> Any:
     """Give 0 below zero, 1 above, and ``values`` at zero."""
     tensor_operand(input, "heaviside")
@@ -198,5 +198,5 @@ def xlogy(input: Any, other: Any) -> Any:
     if d.is_complex:
         raise refused("xlogy", d)
     x, y = (as_dtype(v, d) if isinstance(v, BaseTensor) else wrap(np.array(v, d.numpy)) for v in (x, y))
-    zero = (x == 0) & ~isnan(y)
-    return where(zero, 0.0, x * log(where(zero, 1.0, y)))
+    void = (x == 0) & ((y <= 0) | isinf(y))  # 0 log 0 is 0 here
+    return mul(x, log(where(void, 1.0, y)))

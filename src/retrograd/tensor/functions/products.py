@@ -52,7 +52,7 @@ def matmul(input: Any, other: Any) -> Any:
             raise _misfit(input, other, "matmul")
         return apply(c.matmul, input, other)
     if not n or not m:
-        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {n}D and {m}D")
+        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {n}D and {m}D: {show_type(input)} and {show_type(other)}")
     if n == 1 and m == 1:
         return dot(input, other)
     if n == 1:
@@ -98,6 +98,8 @@ def bmm(input: Any, mat2: Any) -> Any:
 def mv(input: Any, vec: Any) -> Any:
     """Multiply a matrix with a vector."""
     _pair(input, vec, "mv")
+    if not input._a.ndim:
+        raise IndexError(f"Dimension specified as 0 but tensor has no dimensions: mv of {show_type(input)} and {show_type(vec)}{at(here())}")
     if input._a.ndim != 2 or vec._a.ndim != 1:
         raise RuntimeError(f"vector + matrix @ vector expected, got 1, {input._a.ndim}, {vec._a.ndim}")
     return matmul(input, vec)
@@ -111,7 +113,7 @@ def dot(input: Any, tensor: Any) -> Any:
     if input._a.dtype != tensor._a.dtype:
         raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {input.dtype} and {tensor.dtype}")
     if input._a.shape != tensor._a.shape:
-        raise RuntimeError(f"inconsistent tensor size, expected tensor [{input._a.size}] and src [{tensor._a.size}] to have the same number of elements, but got {input._a.size} and {tensor._a.size} elements respectively")
+        raise RuntimeError(f"dot : inconsistent tensor size, expected tensor [{input._a.size}] and src [{tensor._a.size}] to have the same number of elements, but got {input._a.size} and {tensor._a.size} elements respectively")
     n = input._a.size
     r = apply(c.matmul, apply(s.reshape, input, shape=(1, n)), apply(s.reshape, tensor, shape=(n, 1)))
     return apply(s.reshape, r, shape=())
@@ -128,6 +130,8 @@ def inner(input: Any, other: Any) -> Any:
     """Give the inner products over the last dimensions."""
     if not input._a.ndim or not other._a.ndim:
         return p.mul(input, other)
+    if input._a.shape[-1] != other._a.shape[-1]:
+        raise RuntimeError(f"inner() the last dimension must match on both input tensors but got shapes {list(input._a.shape)} and {list(other._a.shape)}{at(here())}")
     return tensordot(input, other, dims=([-1], [-1]))
 
 
@@ -181,7 +185,10 @@ def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 
 @function("chain_matmul", method=False)
 def chain_matmul(*matrices: Any) -> Any:
     """Multiply matrices one after another, in the cheapest order."""
-    return multi_dot(matrices)
+    for x in matrices:
+        if x._a.ndim != 2:
+            raise RuntimeError(f"Tensor dimension is {x._a.ndim}, expected 2 instead: chain_matmul of {show_type(x)}{at(here())}")
+    return matrices[0] if len(matrices) == 1 else multi_dot(matrices)
 
 
 def multi_dot(tensors: Any) -> Any:
@@ -192,6 +199,9 @@ def multi_dot(tensors: Any) -> Any:
     parts = list(tensors)
     if len(parts) < 2:
         raise RuntimeError("multi_dot(): expected at least 2 tensors but got " + str(len(parts)))
+    for i, x in enumerate(parts):
+        if x._a.ndim != 2 and (x._a.ndim != 1 or 0 < i < len(parts) - 1):
+            raise RuntimeError(f"multi_dot(): tensor {i} must be 2D (the first and last may be 1D) but got {show_type(x)}{at(here())}")
     first, last = parts[0]._a.ndim == 1, parts[-1]._a.ndim == 1
     if first:
         parts[0] = reshaped(parts[0], (1, parts[0]._a.size))
@@ -222,13 +232,24 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     """Sum the products over pairs of dimensions."""
     if isinstance(dims, BaseTensor):
         dims = dims.tolist()
+    if a._a.dtype != b._a.dtype:
+        raise RuntimeError(f"both inputs should have same dtype: tensordot of {show_type(a)} and {show_type(b)}{at(here())}")
     if isinstance(dims, int):
         if dims < 0:
             raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+        if dims > min(a._a.ndim, b._a.ndim):
+            raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}: {show_type(a)} and {show_type(b)}{at(here())}")
         da, db = list(range(a._a.ndim - dims, a._a.ndim)), list(range(dims))
     else:
         da, db = ([d] if isinstance(d, int) else list(d) for d in dims)
     da, db = [wrap_dim(d, a._a.ndim, "tensordot") for d in da], [wrap_dim(d, b._a.ndim, "tensordot") for d in db]
+    if len(da) != len(db):
+        raise RuntimeError(f"both dimension lists should have same length, got {len(da)} and {len(db)} (tensordot){at(here())}")
+    for i, j in zip(da, db, strict=True):  # a length of 1 meets any other: the other is summed
+        if a._a.shape[i] == 1 != b._a.shape[j]:
+            b = apply(sum_, b, axis=(j,), keepdims=True)
+        elif b._a.shape[j] == 1 != a._a.shape[i]:
+            a = apply(sum_, a, axis=(i,), keepdims=True)
     if [a._a.shape[i] for i in da] != [b._a.shape[j] for j in db]:
         raise RuntimeError(f"contracted dimensions need to match, but first has sizes {[a._a.shape[i] for i in da]} and second {[b._a.shape[j] for j in db]} (tensordot)")
     fa, fb = [i for i in range(a._a.ndim) if i not in da], [j for j in range(b._a.ndim) if j not in db]
@@ -260,6 +281,9 @@ def trace(input: Any) -> Any:
 @function("cross")
 def cross(input: Any, other: Any, dim: int | None = None) -> Any:
     """Give the vector product along a dimension of length 3."""
+    if input._a.ndim != other._a.ndim:
+        raise RuntimeError(f"linalg.cross: inputs must have the same number of dimensions: {show_type(input)} and {show_type(other)}{at(here())}")
+    _pair(input, other, "cross")
     if dim is None:
         dims = [i for i, n in enumerate(input._a.shape) if n == 3]
         if not dims:

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ...core import BaseTensor, apply, here, show_type, wrap
+from ...core import BaseTensor, apply, at, here, show_type, wrap
 from ...ops import shape as s
 from ...ops.elementwise import clone as clone_op
 from ...ops.index import take_axis
-from ..dispatch import function, sizes, wrap_dim, wrap_dims
-from .joining import stack
+from ..dispatch import as_dtype, function, sizes, tensor_operand, to_default_float, wrap_dim, wrap_dims
+from .joining import cat, stack
 from .shaping import clone, expand, ravel, reshaped, transpose
 
 
@@ -19,24 +19,37 @@ from .shaping import clone, expand, ravel, reshaped, transpose
 def flip(input: Any, *dims: Any) -> Any:
     """Reverse the order along dimensions (a copy)."""
     found = sizes(dims, "flip")
+    if not input._a.ndim:
+        wrap_dims(found, 0, "flip")
+        return clone(input)
     return apply(s.flip, input, axes=wrap_dims(found, input._a.ndim, "flip") if found else ())
 
 
 @function("fliplr", out=False)
 def fliplr(input: Any) -> Any:
     """Reverse the columns."""
+    if input._a.ndim < 2:
+        raise RuntimeError("Input must be >= 2-d.")
     return flip(input, 1)
 
 
 @function("flipud", out=False)
 def flipud(input: Any) -> Any:
     """Reverse the rows."""
+    if input._a.ndim < 1:
+        raise RuntimeError("Input must be >= 1-d.")
     return flip(input, 0)
 
 
 @function("rot90", out=False)
 def rot90(input: Any, k: int = 1, dims: Any = (0, 1)) -> Any:
     """Turn by 90 degrees, k times, in the plane of two dimensions."""
+    if len(dims) != 2:
+        raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
+    if input._a.ndim < 2:
+        raise RuntimeError(f"expected total dims >= 2, but got total dims = {input._a.ndim}")
+    if dims[0] == dims[1] or abs(dims[0] - dims[1]) == input._a.ndim:
+        raise RuntimeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
     a, b = (wrap_dim(d, input._a.ndim, "rot90") for d in dims)
     k %= 4
     if k == 0:
@@ -58,6 +71,10 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     axes = (dims,) if isinstance(dims, int) else tuple(dims)
     if len(axes) != len(by):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(by)}, dims:{len(axes)}")
+    if not input._a.size:
+        return clone(input)
+    if not input._a.ndim:
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     return apply(s.roll, input, shifts=by, axes=tuple(wrap_dim(d, input._a.ndim, "roll") for d in axes))
 
 
@@ -117,10 +134,14 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> Any:
     swap = indexing == "xy" and len(parts) >= 2
     if swap:
         parts[0], parts[1] = parts[1], parts[0]
+    for p in parts:
+        if p._a.ndim > 1:
+            raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {show_type(p)}{at(here())}")
+        if p._a.dtype != parts[0]._a.dtype:
+            raise RuntimeError(f"torch.meshgrid expects all tensors to have the same dtype, got {parts[0].dtype} and {p.dtype}{at(here())}")
     shape = tuple(p._a.size for p in parts)
-    grids = [expand(reshaped(p, (1,) * i + (-1 if False else p._a.size,) + (1,) * (len(parts) - i - 1)), shape) for i, p in enumerate(parts)]
+    grids = [expand(reshaped(p, (*(1,) * i, p._a.size, *(1,) * (len(parts) - i - 1))), shape) for i, p in enumerate(parts)]
     if swap:
-        grids = [transpose(g, 0, 1) for g in grids]
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 
@@ -152,6 +173,9 @@ def broadcast_shapes(*shapes: Any) -> Any:
 @function("cartesian_prod", method=False, out=False)
 def cartesian_prod(*tensors: Any) -> Any:
     """Give every combination of elements, one from each vector."""
+    for x in tensors:
+        if x._a.ndim != 1:
+            raise RuntimeError(f"Expect a 1D vector, but got shape {list(x._a.shape)}: cartesian_prod{at(here())}")
     if len(tensors) == 1:
         return tensors[0]
     return stack([ravel(g) for g in meshgrid(*tensors, indexing="ij")], 1)
@@ -163,6 +187,10 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
     from itertools import combinations as plain
     from itertools import combinations_with_replacement as again
 
+    if input._a.ndim != 1:
+        raise RuntimeError(f"Expect a 1D vector, but got shape {list(input._a.shape)}: combinations{at(here())}")
+    if r == 0:
+        return input.new_empty((0,))
     rows = list((again if with_replacement else plain)(range(input._a.size), r))
     return apply(take_axis, input, wrap(np.array(rows, np.int64).reshape(-1, r)), axis=0)
 
@@ -170,3 +198,52 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
 def constant_pad(x: Any, widths: Any, value: Any = 0) -> Any:
     """Pad with a constant; ``widths`` gives (before, after) per dimension (library use)."""
     return apply(s.pad, x, widths=tuple(tuple(w) for w in widths), value=value)
+
+
+@function("constant_pad_nd", method=False, out=False)
+def constant_pad_nd(input: Any, pad: Any, value: Any = 0) -> Any:
+    """Pad with a constant: (before, after) of the last dimension, then of the one before it, and so on."""
+    n = tensor_operand(input, "constant_pad_nd")._a.ndim
+    if len(pad) % 2 or len(pad) > 2 * n:
+        raise RuntimeError(f"Length of pad must be even and at most twice the number of dimensions: {list(pad)} of {show_type(input)}{at(here())}")
+    pairs = [tuple(pad[i : i + 2]) for i in range(0, len(pad), 2)]
+    return constant_pad(input, [(0, 0)] * (n - len(pairs)) + pairs[::-1], value)
+
+
+@function("gradient", method=False, out=False)
+def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int = 1) -> Any:
+    """Estimate the slope along each dimension by central differences of second order, one-sided at the ends.
+
+    ``spacing`` is a number, or one per dimension, or tensors of coordinates; the result is a tuple with a tensor per dimension.
+    """
+    n = tensor_operand(input, "gradient")._a.ndim
+    dims = range(n) if dim is None else [dim] if isinstance(dim, int) else dim
+    axes = [wrap_dim(d, n, "gradient") for d in dims]
+    steps = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(axes)
+    if len(steps) != len(axes):
+        raise RuntimeError(f"torch.gradient expected spacing to be unspecified, a scalar, or a list of length {len(axes)}, but got {len(steps)}")
+    return tuple(_slope(input, d, h, edge_order) for d, h in zip(axes, steps, strict=True))
+
+
+def _slope(x: Any, d: int, h: Any, edge_order: int) -> Any:
+    n = x._a.shape[d]
+    if n < edge_order + 1:
+        raise RuntimeError(f"torch.gradient expected each dimension size to be at least edge_order+1, but got {n}{at(here())}")
+    x = to_default_float(x)
+    shape = (-1, *(1,) * (x._a.ndim - d - 1))
+    places = h if isinstance(h, BaseTensor) else wrap(np.arange(n) * float(h))
+    steps = as_dtype(places.diff(), x.dtype)
+    before, after = reshaped(steps.narrow(0, 0, n - 2), shape), reshaped(steps.narrow(0, 1, n - 2), shape)
+    left, middle, right = (x.narrow(d, i, n - 2) for i in range(3))
+    inner = (before / after * (right - middle) + after / before * (middle - left)) / (before + after)
+    first, last = [x.narrow(d, i, 1) for i in range(3 if edge_order == 2 else 2)], [x.narrow(d, n - 1 - i, 1) for i in range(min(n, 3))]
+    a, b = steps.select(0, 0), steps.select(0, n - 2)
+    if edge_order == 1:
+        ends = (first[1] - first[0]) / a, (last[0] - last[1]) / b
+    else:
+        a2, b2 = steps.select(0, 1), steps.select(0, n - 3)
+        ends = (
+            -(2 * a + a2) / (a * (a + a2)) * first[0] + (a + a2) / (a * a2) * first[1] - a / (a2 * (a + a2)) * first[2],
+            (2 * b + b2) / (b * (b + b2)) * last[0] - (b + b2) / (b * b2) * last[1] + b / (b2 * (b + b2)) * last[2],
+        )
+    return cat([ends[0], inner, ends[1]], d)

@@ -10,8 +10,9 @@ import numpy as np
 from ...core import apply, at, here, show_type, wrap
 from ...core import dtypes as _d
 from ...ops import shape as s
+from ...ops.elementwise import cast
 from ...ops.elementwise import clone as clone_op
-from ..dispatch import METHODS, function, sizes, tensor_operand, wrap_dim, wrap_dims
+from ..dispatch import FUNCTIONS, METHODS, function, sizes, tensor_operand, wrap_dim, wrap_dims
 
 
 ALL = slice(None)
@@ -68,6 +69,8 @@ def view(input: Any, *shape: Any, **named: Any) -> Any:
     """Give a view of another shape (RuntimeError where that needs a copy), or of another dtype."""
     if named:
         shape = (named.get("size", named.get("dtype")),)
+    if not shape:
+        raise TypeError("view() needs a shape, such as view(-1), or a dtype")
     if len(shape) == 1 and isinstance(shape[0], _d.dtype):
         return _view_dtype(input, shape[0])
     a = input._a
@@ -81,11 +84,17 @@ def view(input: Any, *shape: Any, **named: Any) -> Any:
 
 
 def _view_dtype(x: Any, dtype: _d.dtype) -> Any:
-    a = x._a
-    if a.ndim == 0 and a.itemsize != dtype.itemsize:
-        raise RuntimeError(f"self.dim() cannot be 0 to view {x.dtype} as {dtype} (different element sizes)")
-    t = wrap(a.view(dtype.numpy), x._s)
-    return t
+    a, old, new = x._a, x._a.itemsize, dtype.itemsize
+    if old != new:
+        if not a.ndim:
+            raise RuntimeError(f"self.dim() cannot be 0 to view {x.dtype} as {dtype} (different element sizes)")
+        if a.strides[-1] != old and a.size:
+            raise RuntimeError(f"self.stride(-1) must be 1 to view {x.dtype} as {dtype} (different element sizes), but got {x.stride(-1)}")
+        if new > old and (a.shape[-1] * old) % new:
+            raise RuntimeError(f"self.size(-1) must be divisible by {new // old} to view {x.dtype} as {dtype} (different element sizes), but got {a.shape[-1]}")
+        if not a.size:
+            return wrap(np.empty((*a.shape[:-1], a.shape[-1] * old // new), dtype.numpy), x._s)
+    return wrap(a.view(dtype.numpy), x._s)
 
 
 @function("view_as", torch=False)
@@ -158,6 +167,8 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
     if len(src) != len(dst):
         raise RuntimeError(f"movedim: Invalid source or destination dims: source ({src} dims) should contain the same number of dims as destination ({dst} dims)")
     src, dst = [wrap_dim(d, n, "movedim") for d in src], [wrap_dim(d, n, "movedim") for d in dst]
+    if not n:
+        return apply(s.reshape, input, shape=())
     for name, dims in (("source", src), ("destination", dst)):
         if len(set(dims)) != len(dims):
             raise RuntimeError(f"movedim: repeated dim in `{name}` ({dims})")
@@ -234,9 +245,9 @@ def unsqueeze(input: Any, dim: int) -> Any:
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """Join dimensions start_dim to end_dim into one."""
     shape = tensor_operand(input, "flatten")._a.shape
+    a, b = wrap_dim(start_dim, len(shape), "flatten"), wrap_dim(end_dim, len(shape), "flatten")
     if not shape:
         return apply(s.reshape, input, shape=(1,))
-    a, b = wrap_dim(start_dim, len(shape), "flatten"), wrap_dim(end_dim, len(shape), "flatten")
     if a > b:
         raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
     if a == b:
@@ -247,13 +258,15 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 @function("ravel", out=False)
 def ravel(input: Any) -> Any:
     """Give all elements as one dimension."""
-    return reshaped(input, (input._a.size,))
+    return reshaped(contiguous(input), (input._a.size,))
 
 
 @function("unflatten", out=False)
 def unflatten(input: Any, dim: int, sizes: Any) -> Any:
     """Split one dimension into several."""
     shape = input._a.shape
+    if not shape:
+        raise RuntimeError("unflatten got an unexpected error: the tensor has no dimensions")
     d = wrap_dim(dim, len(shape), "unflatten")
     parts = tuple(sizes)
     if not parts:
@@ -298,16 +311,43 @@ def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
 
 @function("as_strided", out=False)
 def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = None) -> Any:
-    """View the storage with given sizes and strides."""
-    return apply(s.as_strided, input, size=tuple(size), stride=tuple(stride), offset=storage_offset or 0)
+    """View the storage with given sizes and strides (in elements), from an offset that is by default the tensor's own."""
+    size, stride = tuple(size), tuple(stride)
+    if len(size) != len(stride):
+        raise RuntimeError(f"mismatch in length of strides and shape: {list(size)} and {list(stride)}")
+    if any(step < 0 for step in stride):
+        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}")
+    offset = input.storage_offset() if storage_offset is None else storage_offset
+    leaf = input._node is not None and input._node.op is None
+    whole = input if input._base is None or leaf else input._base
+    root = input._s.root
+    need = offset + 1 + sum(step * (n - 1) for n, step in zip(size, stride, strict=True)) if all(size) else 0
+    if need > root.size:
+        raise RuntimeError(
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize {root.itemsize} requiring a storage "
+            f"size of {need * root.itemsize} are out of bounds for storage of size {root.nbytes}: as_strided of {show_type(input)}{at(here())}"
+        )
+    a = whole._a
+    if not a.flags.c_contiguous:  # where another order of the dimensions is that of the memory, take it
+        axes = tuple(sorted(range(a.ndim), key=lambda d: -a.strides[d]))
+        if a.transpose(axes).flags.c_contiguous:
+            whole = apply(s.permute, whole, axes=axes)
+    if whole._a.flags.c_contiguous and whole._a.size == root.size and whole._a.dtype == input._a.dtype:
+        return apply(s.as_strided, whole, size=size, stride=stride, offset=offset)
+    if input.requires_grad:
+        raise RuntimeError(f"as_strided of {show_type(input)}, whose storage has gaps or another order, has no gradient here: clone it first{at(here())}")
+    flat = root.ravel(order="K")  # a view: the storage's bytes in their own order
+    step = root.itemsize
+    return wrap(np.lib.stride_tricks.as_strided(flat[offset:], size, tuple(k * step for k in stride)), input._s)
 
 
 def _in_place_view(name: str, fn: Any) -> None:
     """Make the form that changes the tensor's own shape: t_, transpose_, squeeze_, unsqueeze_."""
+
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         r = fn(self, *args, **kwargs)
         self._a, self._node = r._a, r._node
-        if self._base is not None:
+        if self._base is not None and r._base is not None:
             self._steps = r._steps
         return self
 
@@ -316,5 +356,72 @@ def _in_place_view(name: str, fn: Any) -> None:
     METHODS[name] = method
 
 
-for _name, _fn in {"t_": t, "transpose_": transpose, "squeeze_": squeeze, "unsqueeze_": unsqueeze, "swapaxes_": transpose, "swapdims_": transpose}.items():
+for _name, _fn in {
+    "t_": t,
+    "transpose_": transpose,
+    "squeeze_": squeeze,
+    "unsqueeze_": unsqueeze,
+    "swapaxes_": transpose,
+    "swapdims_": transpose,
+    "as_strided_": as_strided,
+}.items():
     _in_place_view(_name, _fn)
+FUNCTIONS["as_strided_"] = METHODS["as_strided_"]
+
+
+@function("sum_to_size", torch=False)
+def sum_to_size(input: Any, *size: Any) -> Any:
+    """Sum over what broadcasting from these sizes would have added."""
+    want, have = sizes(size, "sum_to_size"), input._a.shape
+    lead = len(have) - len(want)
+    if lead < 0 or any(n not in (1, m) for n, m in zip(want, have[lead:], strict=True)):
+        raise RuntimeError(f"size {list(want)} is not expandable to size {list(have)}: sum_to_size of {show_type(input)}{at(here())}")
+    x = apply(cast, input, dtype=np.dtype(np.int64)) if input._a.dtype.kind in "iub" and want != have else input
+    return apply(s.sum_to, x, shape=want)
+
+
+@function("as_strided_scatter")
+def as_strided_scatter(input: Any, src: Any, size: Any, stride: Any, storage_offset: int | None = None) -> Any:
+    """Give a copy in which what ``as_strided`` shows is replaced by ``src``."""
+    r = apply(clone_op, input, order="C")
+    part = as_strided(r, size, stride, storage_offset)
+    if part._a.shape != src._a.shape:
+        raise RuntimeError(f"expected src to have a size equal to the slice of self. src size = {list(src._a.shape)}, slice size = {list(part._a.shape)}")
+    part.copy_(src)
+    return r
+
+
+# -- the same, copied --------------------------------------------------------------------------------------------------------
+def slice_copy(input: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
+    """Give a slice of one dimension, copied."""
+    lead = (slice(None),) * wrap_dim(dim, input._a.ndim, "slice_copy")
+    return apply(clone_op, input[(*lead, slice(start, end, step))], order="C")
+
+
+def copied(fn: Any, name: str) -> Any:
+    """Give the form of a view function that copies (library use)."""
+
+    def copy(input: Any, *args: Any, **kwargs: Any) -> Any:
+        r = fn(input, *args, **kwargs)
+        return tuple(apply(clone_op, v, order="C") for v in r) if isinstance(r, tuple) else apply(clone_op, r, order="C")
+
+    copy.__name__ = copy.__qualname__ = name
+    copy.__doc__ = f"Give what ``{name.removesuffix('_copy')}`` gives, copied."
+    return function(name, method=False, out=False)(copy)
+
+
+function("slice_copy", method=False, out=False)(slice_copy)
+for _name, _fn in {
+    "alias": lambda x: x,
+    "detach": lambda x: x.detach(),
+    "view": reshape,
+    "transpose": transpose,
+    "t": t,
+    "permute": permute,
+    "expand": expand,
+    "squeeze": squeeze,
+    "unsqueeze": unsqueeze,
+    "unfold": unfold,
+    "as_strided": as_strided,
+}.items():
+    copied(_fn, f"{_name}_copy")

@@ -1,0 +1,137 @@
+"""Equally spaced numbers, their powers, the identity matrix and the matrix of powers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core import BaseTensor, check_device, wrap
+from ..core import dtypes as _d
+from ..core.dtypes import float64, to_numpy
+from .creation import _default, _dtype, _finish, arange, full
+from .dispatch import function, write_out
+
+
+def _spaced(start: Any, end: Any, steps: Any, dtype: Any, name: str) -> tuple[Any, Any]:
+    """Give equally spaced numbers, counted from the nearer end as torch does, and the dtype that they are to have."""
+    start, end = (v.item() if isinstance(v, BaseTensor) else v for v in (start, end))
+    if steps < 0:
+        raise RuntimeError(f"number of steps must be non-negative ({name}: steps={steps})")
+    if dtype is not None:
+        d = to_numpy(dtype)
+    else:
+        d = _dtype(None, 1j) if isinstance(start, complex) or isinstance(end, complex) else _default()
+    if d.kind in "iub":
+        start, end = int(start), int(end)
+    n = int(steps)
+    inside = d if d.kind in "fcV" else np.dtype(np.float64)
+    low, high = inside.type(start), inside.type(end)
+    if n < 2:
+        return np.full(n, low), d
+    i = np.arange(n)
+    step = (high - low) / inside.type(n - 1)
+    # torch multiplies and adds with one rounding, for which a wider type stands here; halves are rounded after each
+    wide = {"f": np.float64, "d": np.longdouble, "F": np.complex128, "D": np.clongdouble}.get(inside.char, inside.type)
+    low, high, step = wide(low), wide(high), wide(step)
+    up, down = i.astype(wide), (n - 1 - i).astype(wide)
+    return np.where(i < n // 2, low + step * up, high - step * down).astype(inside), d
+
+
+def _made(a: Any, out: Any, name: str, requires_grad: bool) -> Any:
+    if out is None:
+        return _finish(a, requires_grad)
+    return write_out(out, wrap(a), name)
+
+
+@function("linspace", method=False, out=False)
+def linspace(
+    start: Any,
+    end: Any,
+    steps: Any,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
+    """Make ``steps`` equally spaced numbers from start to end, both included."""
+    check_device(device)
+    a, d = _spaced(start, end, steps, dtype, "linspace")
+    return _made(a.astype(d), out, "linspace", requires_grad)
+
+
+@function("logspace", method=False, out=False)
+def logspace(
+    start: Any,
+    end: Any,
+    steps: Any,
+    base: float = 10.0,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
+    """Make ``base`` to the powers of ``steps`` equally spaced numbers from start to end, both included."""
+    check_device(device)
+    a, d = _spaced(start, end, steps, dtype, "logspace")
+    if d.kind != "c":  # torch counts the exponents in float64 here, whatever the dtype
+        start, end = (d.type(v.item() if isinstance(v, BaseTensor) else v) for v in (start, end))
+        a = _spaced(start.item(), end.item(), steps, float64, "logspace")[0]
+    with np.errstate(all="ignore"):
+        powers = np.power(a.dtype.type(base), a)
+        return _made(powers.astype(d), out, "logspace", requires_grad)
+
+
+@function("eye", method=False, out=False)
+def eye(
+    n: Any,
+    m: Any = None,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
+    """Make the identity matrix of n rows and m (n) columns."""
+    check_device(device)
+    m = n if m is None else m
+    for name, size in (("n", n), ("m", m)):
+        if size < 0:
+            raise RuntimeError(f"{name} must be greater or equal to 0, got {size} (eye)")
+    return _made(np.eye(int(n), int(m), dtype=_dtype(dtype, 1.0)), out, "eye", requires_grad)
+
+
+@function("scalar_tensor", method=False, out=False)
+def scalar_tensor(
+    s: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
+    """Make a tensor of one number, in the default floating dtype unless another is given."""
+    return full(
+        (), s, dtype=_d.get_default_dtype() if dtype is None else dtype, device=device, requires_grad=requires_grad
+    )
+
+
+@function("vander", method=False, out=False)
+def vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
+    """Make the matrix whose columns are the powers of a vector, highest first unless ``increasing``."""
+    if x.dim() != 1:
+        raise RuntimeError(f"x must be a one-dimensional tensor (vander), got one of shape {list(x.shape)}")
+    n = x.shape[0] if N is None else int(N)
+    if n < 0:
+        raise RuntimeError("N must be non-negative (vander).")
+    powers = arange(n) if increasing else arange(n).flip(0)
+    return x.unsqueeze(-1) ** powers.to(x.dtype if x.is_floating_point() else _d.int64)
