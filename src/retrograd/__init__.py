@@ -152,9 +152,11 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(
-        {n for n in globals() if not n.startswith("_")} | set(_SUBMODULES) | set(_FROM) | {"FloatTensor", "LongTensor"}
-    )
+    from importlib.util import find_spec
+
+    there = {name for name in _SUBMODULES if find_spec(f"{__name__}.{name}") is not None}
+    lazy = {name for name, home in _FROM.items() if home in there}
+    return sorted({n for n in globals() if not n.startswith("_")} | there | lazy | {"FloatTensor", "LongTensor"})
 
 
 from . import autograd, nn, optim  # noqa: E402  the faces below need the names above

@@ -105,7 +105,7 @@ def test_a_graph_prints_itself():
 
 
 CHAIN = """
-import resource, sys, threading
+import threading
 import retrograd as torch
 def run():
     x = torch.tensor(1.0, requires_grad=True)
@@ -119,7 +119,8 @@ threading.stack_size(256 * 1024)
 t = threading.Thread(target=run)
 t.start()
 t.join()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+status = dict(line.partition(":")[::2] for line in open("/proc/self/status"))
+print(int(status["VmHWM"].split()[0]) // 1024)
 """
 
 

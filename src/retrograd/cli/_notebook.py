@@ -11,7 +11,7 @@ __all__ = ["display", "execute", "python", "read"]
 # A line that only IPython takes: !shell, %magic, name = !shell, ?help, help?, and a bare pip or conda.
 LINE = re.compile(r"\s*([!%?]|[\w., ]+=\s*[!%]|(pip3?|conda|mamba)\s+\w|.*\?\s*$)")
 # A magic whose cell, or whose rest of the line, is Python to be run all the same.
-RUNS_PYTHON = re.compile(r"\s*%{1,2}(time|timeit|prun|capture)\b(?:\s+-\w+)*\s*")
+RUNS_PYTHON = re.compile(r"\s*%{1,2}(time|timeit|prun|capture)\b(?:\s+(?:-[nrpl]\s*\d+|--?[\w-]+))*\s*")
 
 
 def read(path: str) -> list[str]:

@@ -227,8 +227,12 @@ polygamma = elementwise(
 # -- activations that are primitives ---------------------------------------------------------------------------------
 sigmoid = elementwise("sigmoid", special.expit, partials=[lambda out: out * (1 - out)])
 
+def _positive(out: Any) -> Any:
+    # a comparison has no history, and the second derivative of relu is 0, not an error: PINNs of relus ask for it
+    return sign(out) if isinstance(out, BaseTensor) else out > 0
 
-relu = elementwise("relu", rectify, partials=[lambda out: out > 0], domain=POSITIVE)
+
+relu = elementwise("relu", rectify, partials=[_positive], domain=POSITIVE)
 softplus = elementwise("softplus", lambda x: np.logaddexp(x, 0), partials=[lambda x: sigmoid(x)])
 
 # -- choice ----------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import special
 from .derive import UNIT, elementwise, general, plain
-from .elementwise import cos, digamma, erfinv, exp, isnan, lgamma, like, log, sigmoid, sign, sin, where
+from .elementwise import cos, exp, isnan, lgamma, like, log, log1p, sign, sin, where
 from .special import implicit
 
 SQRT_PI = math.sqrt(math.pi)
@@ -19,9 +19,7 @@ ROOT_FREE = (0.5, 3.0)
 erfcx = elementwise("erfcx", special.erfcx, partials=[lambda out, x: 2 * x * out - 2 / SQRT_PI])
 ndtr = elementwise("ndtr", special.ndtr, partials=[lambda x: exp(-0.5 * (x * x)) * (1 / SQRT_2PI)])
 ndtri = elementwise("ndtri", special.ndtri, partials=[lambda out: exp(0.5 * (out * out)) * SQRT_2PI], domain=PROBABILITY)
-log_ndtr = elementwise(
-    "log_ndtr", special.log_ndtr, partials=[lambda x: (SQRT_2PI / SQRT_PI / SQRT_PI * SQRT_PI) / SQRT_PI / erfcx(x * (-1 / math.sqrt(2)))]
-)
+log_ndtr = elementwise("log_ndtr", special.log_ndtr, partials=[lambda x: math.sqrt(2 / math.pi) / erfcx(x * (-1 / math.sqrt(2)))])
 
 # -- modified Bessel functions -----------------------------------------------------------------------------------------
 
@@ -68,16 +66,9 @@ def _only_where_used(x: Any, value: Any, y: Any) -> Any:
 xlog1py = elementwise(
     "xlog1py",
     special.xlog1py,
-    partials=[lambda x, y: _only_where_used(x, _log1p(y), y), lambda x, y: x / (y + 1)],
+    partials=[lambda x, y: _only_where_used(x, log1p(y), y), lambda x, y: x / (y + 1)],
     domain=(0.1, 4.0),
 )
-
-
-def _log1p(y: Any) -> Any:
-    from .elementwise import log1p
-
-    return log1p(y)
-
 
 # -- gamma's relatives -------------------------------------------------------------------------------------------------
 # The slope by the shape is itself without a derivative, so samples that are differentiated twice hold it fixed.
@@ -85,10 +76,6 @@ _FIXED_SHAPE: tuple[dict[str, Any], ...] = (
     {"shapes": ((3, 4), (3, 4)), "dtypes": ("int64", None), "domain": (0.5, 4.0)},
     {"shapes": ((), (2,)), "dtypes": ("int64", None), "domain": (0.5, 4.0)},
 )
-
-
-def _density(x: Any, y: Any) -> Any:
-    return exp((x - 1) * log(y) - y - lgamma(x))
 
 
 gamma_slope = plain(
@@ -100,4 +87,35 @@ dirichlet_slope = plain(
     type=lambda x, y, z: x,
     names=("x", "y", "z"),
     samples=({"shapes": ((3, 4), (3, 4), (3, 4)), "domain": ((0.1, 0.9), (0.5, 2.0), (3.0, 5.0))},),
+)
+
+
+def _shape_slope(x: Any, y: Any) -> Any:
+    return -gamma_slope(x, y) * _density(x, y)
+
+
+def _no_slope(what: str) -> Any:
+    def rule(x: Any) -> Any:
+        raise RuntimeError(f"the derivative of {what} is not implemented")
+
+    return rule
+
+
+def _density(x: Any, y: Any) -> Any:
+    a = like(x, y)
+    return exp((a - 1) * log(y) - y - lgamma(a))
+
+
+gammainc = elementwise("igamma", special.gammainc, partials=[_shape_slope, _density], samples=_FIXED_SHAPE)
+gammaincc = elementwise(
+    "igammac",
+    special.gammaincc,
+    partials=[lambda x, y: -_shape_slope(x, y), lambda x, y: -_density(x, y)],
+    samples=_FIXED_SHAPE,
+)
+zeta = elementwise(
+    "zeta",
+    lambda x, y: special.zeta(x.astype(y.dtype) if x.dtype.kind in "iu" else x, y),
+    partials=[_no_slope("zeta by its first argument"), lambda x, y: -like(x, y) * zeta(x + 1, y)],
+    samples=({"shapes": ((3, 4), (3, 4)), "dtypes": ("int64", None), "domain": (0.5, 4.0)},),
 )

@@ -61,6 +61,11 @@ class Memory:
         state["H_diag"] = Tensor._wrap(np.array(self.scale, dtype)) if self.ys else 1
 
 
+def _number(loss: Any) -> float:
+    """Give a closure's loss, a Tensor or a number, as a float."""
+    return float(loss.detach()) if hasattr(loss, "detach") else float(loss)
+
+
 class LBFGS(Optimizer):
     """Newton's steps with an inverse Hessian estimated from the last few steps, several to each call.
 
@@ -156,7 +161,7 @@ class LBFGS(Optimizer):
     def _evaluate(self, closure: Any, before: list[Any], t: float, d: Any) -> Point:
         """Give the point at a step along d, and come back."""
         self._move(t, d)
-        loss = float(closure())
+        loss = _number(closure())
         gradient = self._gradient()
         for p, a in zip(self._params, before, strict=True):
             np.copyto(p._a, a)
@@ -185,7 +190,7 @@ class LBFGS(Optimizer):
         state.setdefault("func_evals", 0)
         state.setdefault("n_iter", 0)
         first_loss = closure()
-        loss, gradient = float(first_loss), self._gradient()
+        loss, gradient = _number(first_loss), self._gradient()
         state["func_evals"] += 1
         evaluations = 1
         if abs(gradient).max() <= group["tolerance_grad"]:
@@ -222,7 +227,7 @@ class LBFGS(Optimizer):
             else:
                 self._move(t, d)
                 if i < group["max_iter"]:
-                    loss, gradient, used = float(closure()), self._gradient(), 1
+                    loss, gradient, used = _number(closure()), self._gradient(), 1
             evaluations += used
             state["func_evals"] += used
             if (

@@ -8,14 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..core import MODE, BaseTensor, check_device, wrap
-from ..core import dtypes as _d
 from ..core.dtypes import from_numpy as dtype_of
 from ..core.dtypes import to_numpy
-from .dispatch import function, scalar, sizes
-from .tensor import Tensor
-
-_PRINT_FLOATS = (float, np.floating)
-
+from .dispatch import function, sizes, write_out
+from .literals import as_array, default_dtype, literal_dtype, stored
 
 def _finish(a: Any, requires_grad: bool) -> Any:
     if a.__class__ is not np.ndarray:
@@ -28,149 +24,6 @@ def _finish(a: Any, requires_grad: bool) -> Any:
     if requires_grad:
         t.requires_grad_()
     return t
-
-
-def _default() -> Any:
-    return _d.get_default_dtype().numpy
-
-
-def _dtype(dtype: Any, value: Any) -> Any:
-    """Give the NumPy dtype asked for, or the one that a Python scalar has."""
-    if dtype is not None:
-        return to_numpy(dtype)
-    if isinstance(value, (bool, np.bool_)):
-        return np.dtype(np.bool_)
-    if isinstance(value, (int, np.integer)):
-        return np.dtype(np.int64)
-    if isinstance(value, (complex, np.complexfloating)):
-        return _d.get_default_dtype().to_complex().numpy
-    return _default()
-
-
-def as_array(data: Any, dtype: Any = None) -> Any:
-    """Give a fresh array of Python data: numbers, nested sequences, arrays, Tensors."""
-    if isinstance(data, BaseTensor):
-        return data._a.astype(to_numpy(dtype) if dtype is not None else data._a.dtype, copy=True)
-    if isinstance(data, np.ndarray) or isinstance(data, np.generic):
-        dtype_of(data.dtype)
-        return np.array(data, to_numpy(dtype) if dtype is not None else data.dtype.newbyteorder("="), copy=True)
-    s = scalar(data)
-    if s is not None:
-        return _cast_checked(np.array(s), _dtype(dtype, s), s)
-    if hasattr(data, "__array__") and not isinstance(data, (list, tuple)):
-        return as_array(np.asarray(data), dtype)
-    if not isinstance(data, (list, tuple)):
-        if hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, (str, bytes, dict)):
-            data = list(data)
-        elif isinstance(data, range):
-            data = list(data)
-        else:
-            if isinstance(data, str):
-                raise TypeError("new(): invalid data type 'str'")
-            raise RuntimeError(f"Could not infer dtype of {type(data).__name__}")
-    return _from_sequence(data, dtype)
-
-
-def _cast_checked(a: Any, d: Any, value: Any) -> Any:
-    if a.dtype.kind == "O":
-        raise RuntimeError("Overflow when unpacking long long")
-    if d.kind in "iu" and a.dtype.kind in "iu" and a.size:
-        info = np.iinfo(d)
-        if int(a.min()) < info.min or int(a.max()) > info.max:
-            raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")
-    if a.dtype.kind == "c" and d.kind not in "c":
-        raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")
-    return a.astype(d)
-
-
-def _has_tensor(data: Any) -> bool:
-    while isinstance(data, (list, tuple)) and data:
-        if any(isinstance(v, (BaseTensor, np.ndarray)) for v in data):
-            return True
-        data = data[0]
-    return False
-
-
-def _plain(data: Any) -> Any:
-    """Turn tensors inside nested sequences into arrays."""
-    if isinstance(data, BaseTensor):
-        return data._a if data._a.dtype.kind != "V" else data._a.astype(np.float32)
-    if isinstance(data, (list, tuple)):
-        return [_plain(v) for v in data]
-    return data
-
-
-def _shape_of(data: Any) -> tuple[int, ...]:
-    shape = []
-    while isinstance(data, (list, tuple)):
-        shape.append(len(data))
-        if not data:
-            break
-        data = data[0]
-    return tuple(shape)
-
-
-def _from_sequence(data: Any, dtype: Any) -> Any:
-    tensors = _has_tensor(data)
-    if tensors:
-        first = data
-        while isinstance(first, (list, tuple)) and first:
-            first = first[0]
-        kind = first.dtype if isinstance(first, np.ndarray) else first._a.dtype if isinstance(first, BaseTensor) else None
-        data = _plain(data)
-    try:
-        a = np.array(data)
-    except ValueError:
-        _ragged(data, _shape_of(data))
-        raise
-    except OverflowError:
-        raise RuntimeError("Overflow when unpacking long long") from None
-    if a.size == 0:
-        return np.zeros(a.shape, to_numpy(dtype) if dtype is not None else _default())
-    if a.dtype.kind == "O":
-        flat = list(_leaves(data))
-        if all(isinstance(v, (int, float, complex, bool, np.number, np.bool_)) for v in flat):
-            raise RuntimeError("Overflow when unpacking long long")
-        bad = next(v for v in flat if not isinstance(v, (int, float, complex, bool, np.number, np.bool_)))
-        if bad is None or not isinstance(bad, str):
-            raise RuntimeError(f"Could not infer dtype of {type(bad).__name__}")
-    if a.dtype.kind in "USOM":
-        kinds = {type(v).__name__ for v in _leaves(data) if not isinstance(v, (int, float, complex, bool, np.number))}
-        raise ValueError(f"too many dimensions '{sorted(kinds)[0]}'" if "str" in kinds else f"could not make a tensor of {sorted(kinds)}")
-    if dtype is not None:
-        d = to_numpy(dtype)
-        return _cast_checked(a, d, data)
-    if a.dtype.kind == "f" and not (tensors and kind is not None and kind.kind in "fV"):
-        return a.astype(_default())
-    if tensors and kind is not None and kind.kind in "fV":
-        return a.astype(kind)
-    if a.dtype.kind == "c":
-        return a.astype(_d.get_default_dtype().to_complex().numpy)
-    if a.dtype.kind in "iu":
-        return _cast_checked(a, np.dtype(np.int64), data)
-    return a
-
-
-def _leaves(data: Any) -> Any:
-    stack = [data]
-    while stack:
-        v = stack.pop()
-        if isinstance(v, (list, tuple)):
-            stack.extend(reversed(v))
-        else:
-            yield v
-
-
-def _ragged(data: Any, shape: tuple[int, ...], depth: int = 0) -> None:
-    if not isinstance(data, (list, tuple)):
-        if depth < len(shape):
-            raise TypeError(f"expected a sequence of length {shape[depth]} at dim {depth}, got {type(data).__name__} {data!r}")
-        return
-    if depth >= len(shape) or len(data) != shape[depth]:
-        want = shape[depth] if depth < len(shape) else 0
-        raise ValueError(f"expected sequence of length {want} at dim {depth} (got {len(data)})")
-    for v in data:
-        _ragged(v, shape, depth + 1)
 
 
 def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
@@ -263,7 +116,7 @@ def legacy_tensor(d: Any, *args: Any, device: Any = None, **kwargs: Any) -> Any:
     """Make what ``torch.FloatTensor(...)`` and its kin make: of sizes, or of data."""
     check_device(device)
     if d == np.float32:
-        d = _default()
+        d = default_dtype()
     if not args:
         return _finish(np.empty((0,), d), False)
     if len(args) == 1 and not isinstance(args[0], (int, np.integer)):
@@ -302,10 +155,8 @@ def _filler(name: str, doc: str, make: Any) -> Any:
             check_device(device)
         shape = _checked(sizes(size, name))
         if out is not None:
-            from .dispatch import write_out
-
             return write_out(out, wrap(make(shape, out._a.dtype)), name)
-        return _finish(make(shape, _default() if dtype is None else to_numpy(dtype)), requires_grad)
+        return _finish(make(shape, default_dtype() if dtype is None else to_numpy(dtype)), requires_grad)
 
     fn.__name__ = fn.__qualname__ = name
     fn.__doc__ = doc
@@ -317,16 +168,21 @@ ones = _filler("ones", "Make a tensor of ones of the given sizes.", np.ones)
 empty = _filler("empty", "Make a tensor of the given sizes without setting its values.", np.empty)
 
 
+def _one(value: Any, dtype: Any) -> Any:
+    """Give one number as a zero-dimensional array of a dtype; RuntimeError where it does not fit."""
+    if isinstance(value, BaseTensor):
+        value = value.item()
+    return stored(np.array(value), literal_dtype(dtype, value))
+
+
 @function("full", method=False, out=False)
 def full(size: Any, fill_value: Any, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
     """Make a tensor of one value repeated."""
     check_device(device)
-    value = fill_value.item() if isinstance(fill_value, BaseTensor) else fill_value
-    shape = _checked(sizes((size,) if isinstance(size, (tuple, list)) else (size,), "full"))
-    a = np.full(shape, value, _dtype(dtype, value))
+    if not isinstance(size, (tuple, list)):
+        raise TypeError(f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}")
+    a = np.broadcast_to(_one(fill_value, dtype), _checked(sizes((size,), "full"))).copy()
     if out is not None:
-        from .dispatch import write_out
-
         return write_out(out, wrap(a), "full")
     return _finish(a, requires_grad)
 
@@ -336,7 +192,9 @@ def _like(name: str, doc: str, make: Any) -> Any:
         check_device(device)
         if not isinstance(input, BaseTensor):
             raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
-        return _finish(make(input._a, dtype=None if dtype is None else to_numpy(dtype)), requires_grad)
+        a = input._a
+        order = "K" if 0 not in a.strides or memory_format is None else "C"
+        return _finish(make(a, dtype=None if dtype is None else to_numpy(dtype), order=order), requires_grad)
 
     fn.__name__ = fn.__qualname__ = name
     fn.__doc__ = doc
@@ -352,36 +210,92 @@ empty_like = _like("empty_like", "Make an unset tensor of another's shape and dt
 def full_like(input: Any, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None) -> Any:
     """Make a tensor of one value of another tensor's shape and dtype."""
     check_device(device)
-    value = fill_value.item() if isinstance(fill_value, BaseTensor) else fill_value
-    return _finish(np.full_like(input._a, value, dtype=None if dtype is None else to_numpy(dtype)), requires_grad)
+    if not isinstance(input, BaseTensor):
+        raise TypeError(f"full_like(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+    a = np.empty_like(input._a, dtype=None if dtype is None else to_numpy(dtype))
+    a[...] = _one(fill_value, dtype_of(a.dtype))
+    return _finish(a, requires_grad)
+
+
+@function("empty_strided", method=False, out=False)
+def empty_strided(size: Any, stride: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
+    """Make a tensor of given sizes and strides (in elements) without setting its values."""
+    check_device(device)
+    size, stride = _checked(tuple(size)), tuple(stride)
+    if len(size) != len(stride):
+        raise RuntimeError(f"dimensionality of sizes ({len(size)}) must match dimensionality of strides ({len(stride)})")
+    d = default_dtype() if dtype is None else to_numpy(dtype)
+    root = np.empty(1 + sum(k * (n - 1) for n, k in zip(size, stride, strict=True)) if all(size) else 0, d)
+    t = _finish(root, requires_grad=False)
+    t._a = np.lib.stride_tricks.as_strided(root, size, tuple(k * d.itemsize for k in stride))
+    return t.requires_grad_() if requires_grad else t
+
+
+@function("empty_permuted", method=False, out=False)
+def empty_permuted(size: Any, physical_layout: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
+    """Make a tensor whose dimensions lie in memory in a given order, outermost first, without setting its values."""
+    steps, step = [0] * len(size), 1
+    if sorted(physical_layout) != list(range(len(size))):
+        raise RuntimeError(f"Number of dimensions in size ({len(size)}) and the order {list(physical_layout)} do not fit: empty_permuted")
+    for d in reversed(physical_layout):
+        steps[d], step = step, step * max(size[d], 1)
+    return empty_strided(size, steps, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def _ends(name: str, start: Any, end: Any, step: Any) -> tuple[Any, Any, Any]:
+    """Check the bounds of a count and give them as Python numbers."""
+    start, end, step = (v.item() if isinstance(v, (BaseTensor, np.generic)) else v for v in (start, end, step))
+    for v in (start, end, step):
+        if isinstance(v, complex):
+            raise RuntimeError(f"value cannot be converted to type double without overflow: {name} counts real numbers, got {v!r}")
+        if not isinstance(v, (int, float)):
+            raise TypeError(f"{name}(): arguments 'start', 'end' and 'step' must be Numbers, not {type(v).__name__}")
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise RuntimeError(f"unsupported range: {start} -> {end}")
+    if (end - start) * step < 0:
+        raise RuntimeError(f"upper bound and lower bound inconsistent with step sign: {name}({start}, {end}, {step})")
+    return start, end, step
 
 
 @function("arange", method=False, out=False)
-def arange(start: Any, end: Any = None, step: Any = 1, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
+def arange(start: Any = None, end: Any = None, step: Any = 1, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
     """Make the numbers from start (0) up to, not including, end, in steps."""
     check_device(device)
-    if end is None:
-        start, end = 0, start
-    start, end, step = (v.item() if isinstance(v, BaseTensor) else v for v in (start, end, step))
-    if step == 0:
-        raise RuntimeError("step must be nonzero")
-    if not all(math.isfinite(v) for v in (start, end)):
-        raise RuntimeError(f"unsupported range: {start} -> {end}")
-    if (end - start) * step < 0:
-        raise RuntimeError(f"upper bound and lower bound inconsistent with step sign: arange({start}, {end}, {step})")
+    if end is None or start is None:
+        start, end = 0, start if end is None else end
+        if end is None:
+            raise TypeError("arange() needs an end, such as arange(5)")
+    start, end, step = _ends("arange", start, end, step)
+    whole = not any(isinstance(v, float) for v in (start, end, step))
     if dtype is not None:
         d = to_numpy(dtype)
-    elif any(isinstance(v, float) for v in (start, end, step)):
-        d = _default()
+    elif out is not None:
+        d = out._a.dtype
     else:
-        d = np.dtype(np.int64)
-    if all(isinstance(v, (int, np.integer)) for v in (start, end, step)):
-        a = np.arange(start, end, step).astype(d, copy=False)
-    else:
-        n = math.ceil((end - start) / step)
-        a = (start + np.arange(n) * step).astype(d)
-    if out is not None:
-        from .dispatch import write_out
+        d = np.dtype(np.int64) if whole else default_dtype()
+    if d.kind in "bc":
+        raise NotImplementedError(f"\"arange_cpu\" not implemented for '{dtype_of(d).name.capitalize()}': count integers or floats and convert them")
+    if d.kind in "iu" and not whole:
+        start, end, step, whole = int(start), int(end), int(step), True
+        if not step:
+            raise RuntimeError("step must be nonzero")
+    a = np.arange(start, end, step).astype(d, copy=False) if whole else (start + np.arange(math.ceil((end - start) / step)) * step).astype(d)
+    return _finish(a, requires_grad) if out is None else write_out(out, wrap(a), "arange")
 
-        return write_out(out, wrap(a), "arange")
-    return _finish(a, requires_grad)
+
+@function("range", method=False, out=False)
+def range_(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
+    """Make the numbers from start to end, both included, in steps (deprecated: use ``arange``)."""
+    import warnings
+
+    check_device(device)
+    message = "torch.range is deprecated because its behavior is inconsistent with Python's range builtin: use torch.arange"
+    warnings.warn(message, UserWarning, stacklevel=2)
+    start, end, step = _ends("range", start, end, step)
+    a = (start + np.arange(math.floor((end - start) / step) + 1) * step).astype(default_dtype() if dtype is None else to_numpy(dtype))
+    return _finish(a, requires_grad) if out is None else write_out(out, wrap(a), "range")
+
+
+__all__ = ["as_array", "as_tensor", "from_dlpack", "from_numpy", "frombuffer", "legacy_tensor", "tensor"]

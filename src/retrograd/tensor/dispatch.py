@@ -393,14 +393,21 @@ def to_default_float(x: Any) -> Any:
     return x if x._a.dtype.kind in "fcV" else cast(x, dtype=_d.get_default_dtype().numpy)
 
 
+def _index(s: Any) -> int:
+    if s.__class__ is bool:
+        raise AttributeError
+    i: int = s.__index__()
+    return i
+
+
 def sizes(args: tuple[Any, ...], name: str) -> tuple[int, ...]:
     """Give sizes passed one by one or as one sequence."""
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         args = tuple(args[0])
     try:
-        return tuple([s if s.__class__ is int else s.__index__() for s in args])
+        return tuple([s if s.__class__ is int else _index(s) for s in args])
     except AttributeError:
-        bad = next(s for s in args if not hasattr(s, "__index__"))
+        bad = next(s for s in args if isinstance(s, bool) or not hasattr(s, "__index__"))
         raise TypeError(f"{name}(): sizes must be ints, not {type(bad).__name__}") from None
 
 

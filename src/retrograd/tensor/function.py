@@ -378,11 +378,9 @@ def once_differentiable(fn: Any) -> Any:
     ...     @torch.autograd.function.once_differentiable
     ...     def backward(ctx, g):
     ...         return g * 2
-    >>> torch.autograd.grad(
-    ...     Twice.apply(torch.ones((), requires_grad=True)), torch.ones(()), allow_unused=True
-    ... )
-    Traceback (most recent call last):
-    RuntimeError: One of the differentiated Tensors does not require grad
+    >>> x = torch.ones((), requires_grad=True)
+    >>> torch.autograd.grad(Twice.apply(x), x)
+    (tensor(2.),)
     """
 
     @functools.wraps(fn)

@@ -9,8 +9,9 @@ import numpy as np
 from ..core import BaseTensor, check_device, wrap
 from ..core import dtypes as _d
 from ..core.dtypes import float64, to_numpy
-from .creation import _default, _dtype, _finish, arange, full
+from .creation import _finish, arange, full
 from .dispatch import function, write_out
+from .literals import default_dtype, literal_dtype
 
 
 def _spaced(start: Any, end: Any, steps: Any, dtype: Any, name: str) -> tuple[Any, Any]:
@@ -21,7 +22,7 @@ def _spaced(start: Any, end: Any, steps: Any, dtype: Any, name: str) -> tuple[An
     if dtype is not None:
         d = to_numpy(dtype)
     else:
-        d = _dtype(None, 1j) if isinstance(start, complex) or isinstance(end, complex) else _default()
+        d = literal_dtype(None, 1j) if isinstance(start, complex) or isinstance(end, complex) else default_dtype()
     if d.kind in "iub":
         start, end = int(start), int(end)
     n = int(steps)
@@ -106,7 +107,7 @@ def eye(
     for name, size in (("n", n), ("m", m)):
         if size < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {size} (eye)")
-    return _made(np.eye(int(n), int(m), dtype=_dtype(dtype, 1.0)), out, "eye", requires_grad)
+    return _made(np.eye(int(n), int(m), dtype=literal_dtype(dtype, 1.0)), out, "eye", requires_grad)
 
 
 @function("scalar_tensor", method=False, out=False)

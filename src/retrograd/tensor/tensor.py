@@ -9,17 +9,43 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core import CPU, MODE, PICK, BaseTensor, Node, Storage, at, check_device, check_writable, here, leaf_node, refresh, register_tensor, show_type, wrap
+from ..core import (
+    CPU,
+    MODE,
+    PICK,
+    BaseTensor,
+    Node,
+    Storage,
+    at,
+    check_device,
+    check_writable,
+    here,
+    leaf_node,
+    refresh,
+    register_tensor,
+    show_type,
+    wrap,
+)
 from ..core.dtypes import dtype as Dtype
 from ..core.dtypes import from_numpy as dtype_of
 from ..core.dtypes import get_default_dtype, to_numpy
 from . import backward as _backward
+from . import copying
 
 _new = object.__new__
 _DTYPES: dict[Any, Dtype] = {}
 
 
-class Size(tuple[int, ...]):
+class _Named(type):
+    def __repr__(cls) -> str:
+        named = _NAMES.get(cls.__name__) if cls.__module__ == __name__ else None
+        return f"<class 'torch.{named}'>" if named else type.__repr__(cls)
+
+
+_NAMES = {"Size": "Size", "Tensor": "Tensor", "Parameter": "nn.parameter.Parameter"}
+
+
+class Size(tuple[int, ...], metaclass=_Named):
     """A tensor's shape: a tuple of ints that knows its number of elements."""
 
     __slots__ = ()
@@ -43,15 +69,6 @@ class Size(tuple[int, ...]):
 
     def __reduce__(self) -> Any:
         return Size, (tuple(self),)
-
-
-class _Named(type):
-    def __repr__(cls) -> str:
-        named = _NAMES.get(cls.__name__) if cls.__module__ == __name__ else None
-        return f"<class 'torch.{named}'>" if named else type.__repr__(cls)
-
-
-_NAMES = {"Tensor": "Tensor", "Parameter": "nn.parameter.Parameter"}
 
 
 class _TensorMeta(_Named):
@@ -547,34 +564,13 @@ class Tensor(BaseTensor, metaclass=_Named):
 
     # -- copying -----------------------------------------------------------------------------------------------------
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        if id(self) in memo:
-            return memo[id(self)]
-        if not self.is_leaf:
-            raise RuntimeError(
-                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001"
-            )
-        import copy
-
-        t = _new(type(self))
-        t._a, t._s = _copied(self._a, self._s, memo)
-        t._node = t._base = t._grad = None
-        memo[id(self)] = t
-        if self.requires_grad:
-            t._node = leaf_node(t)
-        if self._grad is not None:
-            t._grad = copy.deepcopy(self._grad, memo)
-        t.__dict__.update(copy.deepcopy(self.__dict__, memo))
-        return t
+        return copying.deep(self, memo)
 
     def __copy__(self) -> Any:
-        t = _new(type(self))
-        t._a, t._s, t._node, t._base, t._grad = self._a, self._s, None, None, None
-        if self.requires_grad:
-            t._node = leaf_node(t) if self.is_leaf else self._node
-        return t
+        return copying.shallow(self)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return _rebuild, (type(self), self._a.copy(order="K"), self.requires_grad, dict(self.__dict__))
+        return copying.rebuild, (type(self), self._a.copy(order="K"), self.requires_grad, dict(self.__dict__))
 
     def as_subclass(self, cls: type) -> Any:
         """Give the same data as an instance of a subclass."""
@@ -608,46 +604,6 @@ def _warn_of_history(t: Any) -> None:
             UserWarning,
             stacklevel=3,
         )
-
-
-def _rebuild(cls: type, a: Any, requires_grad: bool, extra: dict[str, Any]) -> Any:
-    t = _new(cls)
-    t._a, t._s = a, Storage(a)
-    t._node = t._base = t._grad = None
-    if requires_grad:
-        t._node = leaf_node(t)
-    t.__dict__.update(extra)
-    return t
-
-
-def _copied(a: Any, storage: Storage, memo: dict[int, Any]) -> tuple[Any, Storage]:
-    """Copy a storage once for all tensors that share it, and give the same view of the copy."""
-    root = storage.root
-    key = id(root)
-    if key not in memo:
-        low, high = np.lib.array_utils.byte_bounds(root)
-        held = np.empty(high - low, np.uint8)
-        held[...] = np.lib.stride_tricks.as_strided(_bytes_at(root), (high - low,), (1,)) if root.size else 0
-        memo[key] = (low, held, Storage(_view_of(held, root, low)))
-    low, held, copy = memo[key]
-    if a is root:
-        return copy.root, copy
-    start, end = np.lib.array_utils.byte_bounds(a) if a.size else (low, low)
-    if start < low or end > low + held.size:  # the tensor was given other memory than its storage began with
-        alone = a.copy(order="K")
-        return alone, Storage(alone)
-    return _view_of(held, a, low), copy
-
-
-def _bytes_at(root: Any) -> Any:
-    """Give the bytes of an array from its lowest address on."""
-    first = root[tuple([slice(None, None, -1) if s < 0 else slice(None) for s in root.strides])]
-    return first[tuple([slice(0, 1)] * root.ndim)].reshape(-1).view(np.uint8)
-
-
-def _view_of(held: Any, a: Any, low: int) -> Any:
-    start = a.__array_interface__["data"][0] - low if a.size else 0
-    return np.ndarray(a.shape, a.dtype, held, start, a.strides) if a.size else np.empty(a.shape, a.dtype)
 
 
 def _element_strides(a: Any) -> tuple[int, ...]:

@@ -24,6 +24,10 @@ from .activation import (
     tanh,
     tanhshrink,
 )
+from .attention import (
+    multi_head_attention_forward,
+    scaled_dot_product_attention,
+)
 from .classification import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -148,7 +152,6 @@ from .vision import (
     channel_shuffle,
     pixel_shuffle,
     pixel_unshuffle,
-    scaled_dot_product_attention,
 )
 
 __all__ = [
@@ -225,6 +228,7 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",

@@ -1,13 +1,8 @@
-"""Images: pixel shuffles, resizing, and attention over sequences of patches or words."""
+"""Images: pixel and channel shuffles."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
-
-from ...core import dtypes
-from .. import _functions as T
-from .dropout import dropout
 
 
 def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
@@ -93,43 +88,3 @@ def channel_shuffle(input: Any, groups: int) -> Any:
         )
     split = input.reshape(batch, groups, channels // groups, *space)
     return split.transpose(1, 2).reshape(batch, channels, *space)
-
-
-def scaled_dot_product_attention(
-    query: Any,
-    key: Any,
-    value: Any,
-    attn_mask: Any = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    enable_gqa: bool = False,
-) -> Any:
-    """Attention: softmax(Q K^T / sqrt(d) + M) V.
-
-    Shapes: query (..., L, d), key (..., S, d), value (..., S, v); the result (..., L, v). ``attn_mask`` is bool (True
-    takes part) or is added; ``is_causal`` lets a query see only keys up to its own place. With ``enable_gqa`` a key and
-    value head serves several query heads.
-
-    Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762.
-
-    Examples
-    --------
-    >>> import retrograd as torch
-    >>> q = torch.zeros(1, 2, 4)
-    >>> torch.nn.functional.scaled_dot_product_attention(q, q, torch.ones(1, 2, 3)).shape
-    torch.Size([1, 2, 3])
-    """
-    if is_causal and attn_mask is not None:
-        raise RuntimeError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
-    if enable_gqa:
-        times = query.shape[-3] // key.shape[-3]
-        key, value = key.repeat_interleave(times, -3), value.repeat_interleave(times, -3)
-    factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    scores = (query * factor) @ key.transpose(-2, -1)
-    if is_causal:
-        attn_mask = T.ones(query.shape[-2], key.shape[-2], dtype=dtypes.bool_).tril()
-    if attn_mask is not None:
-        scores = scores.masked_fill(~attn_mask, -math.inf) if attn_mask._a.dtype.kind == "b" else scores + attn_mask
-    weights = T.softmax(scores, -1)
-    return (dropout(weights, dropout_p) if dropout_p else weights) @ value

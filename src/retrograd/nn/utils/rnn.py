@@ -237,7 +237,9 @@ def pad_sequence(
     if padding_side not in ("left", "right"):
         raise RuntimeError(f"Expected padding_side to be one of left or right, but got {padding_side}.")
     if not isinstance(sequences, Iterable):
-        raise RuntimeError(f"pad_sequence: Expected iterable for input sequences, but got arg of type: {type(sequences)}")
+        raise RuntimeError(
+            f"pad_sequence: Expected iterable for input sequences, but got arg of type: {type(sequences)}"
+        )
     parts = tuple(sequences)
     if not parts or not all(isinstance(part, Tensor) for part in parts):
         raise RuntimeError("pad_sequence: Expected iterable for input sequences of tensors, but received none")

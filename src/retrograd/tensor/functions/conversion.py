@@ -10,7 +10,8 @@ from ...core import BaseTensor, apply, assign, check_device, check_writable, dev
 from ...core import dtypes as _d
 from ...ops.elementwise import cast, clone
 from ...ops.shape import expand
-from ..dispatch import FUNCTIONS, METHODS, as_dtype, function, scalar, sizes
+from ..dispatch import METHODS, as_dtype, function, scalar, sizes
+from ..literals import as_array, stored
 
 
 @function("to", torch=False)
@@ -40,7 +41,7 @@ def type_as(input: Any, other: Any) -> Any:
     return as_dtype(input, _d.from_numpy(other._a.dtype))
 
 
-_TYPE_NAMES = {"Float": "float32", "Double": "float64", "Half": "float16", "BFloat16": "bfloat16", "Byte": "uint8", "Char": "int8", "Short": "int16", "Int": "int32", "Long": "int64", "Bool": "bool"}
+_TYPE_NAMES = {"Float": "float32", "Double": "float64", "Half": "float16", "BFloat16": "bfloat16", "Byte": "uint8", "Char": "int8", "Short": "int16", "Int": "int32", "Long": "int64", "Bool": "bool", "ComplexFloat": "complex64", "ComplexDouble": "complex128"}
 
 
 @function("type", torch=False)
@@ -121,9 +122,6 @@ def fill(input: Any, value: Any) -> Any:
     return fill_(apply(clone, input, order="K"), value)
 
 
-FUNCTIONS["fill_"] = FUNCTIONS["fill_"]
-
-
 @function("zero_")
 def zero_(input: Any) -> Any:
     """Write zeros everywhere."""
@@ -174,9 +172,12 @@ def _new(name: str, doc: str, make: Any) -> None:
 
 
 def _new_tensor(self: Any, args: Any, named: Any, d: Any) -> Any:
-    from ..creation import as_array
-
     return as_array(args[0] if args else named["data"], _d.from_numpy(d))
+
+
+def _full(size: tuple[int, ...], value: Any, d: Any) -> Any:
+    number = value.item() if isinstance(value, BaseTensor) else value
+    return np.broadcast_to(stored(np.array(number), d), size).copy()
 
 
 def _size_of(args: Any, named: Any, name: str) -> tuple[int, ...]:
@@ -189,10 +190,22 @@ _new("new_empty", "Make an unset tensor of the same dtype.", lambda self, args, 
 _new(
     "new_full",
     "Make a tensor of one value of the same dtype.",
-    lambda self, args, named, d: np.full(sizes((args[0] if args else named["size"],), "new_full"), args[1] if len(args) > 1 else named["fill_value"], d),
+    lambda self, args, named, d: _full(
+        sizes((args[0] if args else named["size"],), "new_full"), args[1] if len(args) > 1 else named["fill_value"], d
+    ),
 )
 _new("new_tensor", "Copy data into a tensor of the same dtype.", _new_tensor)
 _new("new", "Make an unset tensor of the same dtype, or of data.", lambda self, args, named, d: _new_tensor(self, args, named, d) if args and not isinstance(args[0], int) else np.empty(sizes(args, "new"), d))
+
+
+def _new_empty_strided(self: Any, size: Any, stride: Any, *, dtype: Any = None, **named: Any) -> Any:
+    """Make an unset tensor of given sizes and strides, of the same dtype."""
+    from ..creation import empty_strided
+
+    return empty_strided(size, stride, dtype=self.dtype if dtype is None else dtype, **named)
+
+
+METHODS["new_empty_strided"] = _new_empty_strided
 
 
 # -- questions about dtypes and values ---------------------------------------------------------------------------------------
@@ -281,7 +294,60 @@ def result_type(tensor1: Any, tensor2: Any) -> _d.dtype:
 @function("typename", method=False, out=False)
 def typename(obj: Any) -> str:
     """Give the name of an object's type; a tensor's as ``torch.FloatTensor``."""
-    return str(obj.type()) if isinstance(obj, BaseTensor) else f"{type(obj).__module__}.{type(obj).__qualname__}"
+    if isinstance(obj, BaseTensor):
+        return str(obj.type())
+    kind = type(obj)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+@function("is_signed", method=False, out=False)
+def is_signed(input: Any) -> bool:
+    """Tell whether a tensor's elements have a sign."""
+    return bool(input.is_signed())
+
+
+@function("is_inference", method=False, out=False)
+def is_inference(input: Any) -> bool:
+    """Tell whether a tensor was made in inference mode."""
+    return bool(input.is_inference())
+
+
+@function("is_distributed", out=False)
+def is_distributed(input: Any) -> bool:
+    """Tell whether a tensor is spread over machines: never."""
+    return False
+
+
+@function("get_device", method=False, out=False)
+def get_device(input: Any) -> int:
+    """Give the number of a tensor's device: -1 for the CPU."""
+    return int(input.get_device())
+
+
+@function("detach", method=False, out=False)
+def detach(input: Any) -> Any:
+    """Give the same values, sharing memory, without history."""
+    return input.detach()
+
+
+@function("detach_", method=False, out=False)
+def detach_(input: Any) -> Any:
+    """Cut a tensor from its history, in place."""
+    return input.detach_()
+
+
+@function("dim_order", torch=False)
+def dim_order(input: Any, *, ambiguity_check: Any = False) -> tuple[int, ...]:
+    """Give the dimensions in the order in which they lie in memory, outermost first."""
+    steps = input.stride()
+    return tuple(sorted(range(len(steps)), key=lambda d: -steps[d]))
+
+
+@function("is_set_to", torch=False)
+def is_set_to(input: Any, tensor: Any) -> bool:
+    """Tell whether two tensors are the same view of the same storage."""
+    a, b = input._a, tensor._a
+    return bool(a.shape == b.shape and a.strides == b.strides and a.__array_interface__["data"] == b.__array_interface__["data"])
 
 
 __all__ = ["device"]

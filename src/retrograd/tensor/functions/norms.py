@@ -13,7 +13,7 @@ from ...ops import elementwise as e
 from ...ops import reduce as r
 from ...ops.shape import reshape as _reshape
 from ..composed import composed
-from ..dispatch import FUNCTIONS, as_dtype, function, to_default_float, type_name, wrap_dim
+from ..dispatch import as_dtype, function, to_default_float, type_name, wrap_dim
 from . import arithmetic, comparing
 from .reductions import (
     axes_of,
@@ -178,11 +178,9 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dty
         )
     given = input if dtype is None else as_dtype(input, dtype)
     if p == "nuc":
-        if "linalg_matrix_norm" not in FUNCTIONS:
-            raise NotImplementedError(
-                "norm: the nuclear norm is the sum of singular values, which this version cannot compute"
-            )
-        return FUNCTIONS["linalg_matrix_norm"](given, "nuc", (-2, -1) if dim is None else dim, keepdim)
+        from .decompositions import matrix_norm
+
+        return matrix_norm(given, "nuc", (-2, -1) if dim is None else dim, keepdim)
     order = 2.0 if p is None or p == "fro" else float(p)
     x = widened(given)
     return narrowed(vector_norm(x, order, axes_of(dim, x._a.ndim, "norm"), keepdim), given)
