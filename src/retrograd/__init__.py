@@ -39,11 +39,13 @@ from .settings import (
     compile,
     contiguous_format,
     get_default_device,
+    get_deterministic_debug_mode,
     get_float32_matmul_precision,
     get_num_interop_threads,
     get_num_threads,
     is_deterministic_algorithms_warn_only_enabled,
     is_storage,
+    is_warn_always_enabled,
     memory_format,
     overrides_is_tensor_like,
     preserve_format,
@@ -54,6 +56,7 @@ from .settings import (
     set_flush_denormal,
     set_num_interop_threads,
     set_num_threads,
+    set_warn_always,
     use_deterministic_algorithms,
 )
 from .tensor import Size, Tensor, as_tensor, from_dlpack, from_numpy, frombuffer, tensor
@@ -122,6 +125,17 @@ _FROM = {
     "is_anomaly_enabled": "autograd",
     "Stream": "cuda",
     "Event": "cuda",
+    **dict.fromkeys(
+        (
+            *("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
+            *("avg_pool1d", "max_pool1d", "max_pool2d", "max_pool3d", "adaptive_avg_pool1d", "adaptive_max_pool1d"),
+            *("celu", "selu", "rrelu", "prelu", "threshold", "hardshrink", "celu_", "selu_", "rrelu_", "threshold_"),
+            *("dropout", "alpha_dropout", "feature_alpha_dropout", "layer_norm", "group_norm", "rms_norm"),
+            *("bilinear", "cosine_similarity", "pairwise_distance"),
+            *("pixel_shuffle", "pixel_unshuffle", "channel_shuffle"),
+        ),
+        "nn.functional",
+    ),
 }
 
 
@@ -135,6 +149,8 @@ def __getattr__(name: str) -> Any:
     elif name in _FROM:
         try:
             found = getattr(importlib.import_module(f"{__name__}.{_FROM[name]}"), name)
+        except AttributeError:
+            pass
         except ModuleNotFoundError as error:
             if not (error.name or "").startswith(__name__):
                 raise
@@ -155,7 +171,7 @@ def __dir__() -> list[str]:
     from importlib.util import find_spec
 
     there = {name for name in _SUBMODULES if find_spec(f"{__name__}.{name}") is not None}
-    lazy = {name for name, home in _FROM.items() if home in there}
+    lazy = {name for name, home in _FROM.items() if home.partition(".")[0] in there}
     return sorted({n for n in globals() if not n.startswith("_")} | there | lazy | {"FloatTensor", "LongTensor"})
 
 

@@ -26,7 +26,8 @@ def synchronize(device: Any = None) -> None:
 
 def _refuse(what: str) -> RuntimeError:
     return RuntimeError(
-        f"torch.accelerator.{what}: retrograd computes on the CPU; ask torch.accelerator.is_available() first (it is False)"
+        f"torch.accelerator.{what}: retrograd computes on the CPU; ask torch.accelerator.is_available() first "
+        "(it is False)"
     )
 
 

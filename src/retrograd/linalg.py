@@ -11,7 +11,7 @@ import numpy as np
 from .core import show_type
 from .ops.linalg import LinAlgError
 from .tensor import FUNCTIONS as _FUNCTIONS
-from .tensor.dispatch import tensor_operand, with_out, wrap_dim
+from .tensor.dispatch import tensor_operand, type_name, with_out, wrap_dim
 from .tensor.functions import decompositions as _d
 from .tensor.functions import linear_algebra as _l
 from .tensor.functions import products as _p
@@ -42,7 +42,14 @@ def _vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
     >>> torch.linalg.vecdot(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]))
     tensor(11.)
     """
-    return (tensor_operand(x, "linalg_vecdot").conj() * tensor_operand(y, "linalg_vecdot", "y", 2)).sum(dim)
+    for v in (tensor_operand(x, "linalg_vecdot"), tensor_operand(y, "linalg_vecdot", "y", 2)):
+        if v._a.dtype.kind not in "fcV":
+            raise RuntimeError(
+                f"linalg.vecdot: Expected a floating point or complex tensor as input. Got {type_name(v._a.dtype)}"
+            )
+    if x._a.ndim == y._a.ndim == 1:
+        return _p.vdot(x, y)
+    return (x.conj() * y).sum(dim)
 
 
 def _cross(input: Any, other: Any, *, dim: int = -1) -> Any:
@@ -84,8 +91,12 @@ def _vander(x: Any, *, N: int | None = None) -> Any:
             [1., 3., 9.]])
     """
     a = tensor_operand(x, "linalg_vander", "x")._a
+    if a.dtype.kind == "V" or a.dtype == np.float16:
+        raise RuntimeError(
+            f"linalg.vander supports floating point, complex, and integer tensors, but got {type_name(a.dtype)}"
+        )
     if not a.ndim:
-        raise RuntimeError("Input dim must be greater than or equal to 1.")
+        return _vander(x.unsqueeze(-1), N=N)
     count = a.shape[-1] if N is None else N
     if count <= 1:
         raise RuntimeError("N must be greater than 1.")

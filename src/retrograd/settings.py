@@ -89,6 +89,23 @@ def set_deterministic_debug_mode(debug_mode: Any) -> None:
     _state["deterministic"] = debug_mode not in (0, "default")
 
 
+def get_deterministic_debug_mode() -> int:
+    """Give the debug mode's number: 0 for "default", 1 for "warn", 2 for "error"."""
+    if not _state["deterministic"]:
+        return 0
+    return 1 if _state["warn_only"] else 2
+
+
+def set_warn_always(mode: bool) -> None:
+    """Accept whether warnings that PyTorch gives once should be given always."""
+    _state["warn_always"] = bool(mode)
+
+
+def is_warn_always_enabled() -> bool:
+    """Give what ``set_warn_always`` was given."""
+    return bool(_state.get("warn_always", False))
+
+
 def set_float32_matmul_precision(precision: str) -> None:
     """Accept "highest", "high" or "medium"; products are always computed in full precision."""
     if precision not in ("highest", "high", "medium"):

@@ -180,6 +180,22 @@ def test_worker_processes_run_the_program_too(retrograd, write, method):
     assert done.stdout == "(42, 'retrograd', 'retrograd.nn', '2.13.0+retrograd')\n", done.stderr
 
 
+def test_a_pool_takes_torchs_functions(retrograd, write):
+    write(
+        "pool.py",
+        """\
+        import multiprocessing
+        import torch
+
+        if __name__ == "__main__":
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                print(pool.map(torch.sqrt, [torch.tensor(4.0)]))
+        """,
+    )
+    done = retrograd("run", "pool.py")
+    assert done.stdout == "[tensor(2.)]\n", done.stderr
+
+
 def test_objects_are_pickled_by_this_librarys_names(retrograd, write):
     program = (
         "import pickle, torch\nprint(b'retrograd' in pickle.dumps(torch.nn.ReLU), torch.nn.ReLU().__class__.__module__)"
@@ -220,6 +236,21 @@ def test_a_notebooks_code_cells_run(retrograd, notebook):
         r"'!ls \\'",
         "'files = !ls'",
         "'torch.nn?'",
+    ]
+
+
+def test_a_notebooks_magics_with_options_and_its_shell_object(retrograd, notebook):
+    notebook(
+        "colab.ipynb",
+        "%timeit -n 10 -r2 print('once')",
+        "print('google.colab' in str(get_ipython()))",
+        "get_ipython().run_line_magic('matplotlib', 'inline')\nget_ipython().system('pip install torch')",
+    )
+    done = retrograd("run", "colab.ipynb")
+    assert done.stdout.splitlines() == ["once", "False"], done.stderr
+    assert [line.partition("colab.ipynb, ")[2] for line in done.stderr.splitlines()] == [
+        "cell 3: skipped '%matplotlib inline'",
+        "cell 3: skipped '!pip install torch'",
     ]
 
 

@@ -75,7 +75,9 @@ def outcome(t: Any, fn: Any, *inputs: Any, grad: bool = False) -> Any:
     return parts, [x.grad for x in xs]
 
 
-def same_value(mine: Any, other: Any, tolerance: float | None = None, strides: bool = False, what: str = "result") -> None:
+def same_value(
+    mine: Any, other: Any, tolerance: float | None = None, strides: bool = False, what: str = "result"
+) -> None:
     """Assert that two results are alike: tensors in dtype, shape and values, anything else by ==."""
     if isinstance(other, (tuple, list)) and not isinstance(other, torch.Size):
         assert len(mine) == len(other), (mine, other)

@@ -6,7 +6,6 @@ import inspect
 import math
 from typing import Any
 
-import numpy as np
 import pytest
 
 import retrograd
@@ -16,7 +15,20 @@ torch = pytest.importorskip("torch")
 
 from parity.tables import compare  # noqa: E402  (below the check for torch)
 
-DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64", "complex64", "complex128")
+DTYPES = (
+    "bool",
+    "uint8",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float16",
+    "bfloat16",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+)
 NAMED = ("float", "double", "half", "bfloat16", "int", "long", "short", "char", "byte", "bool", "cfloat", "cdouble")
 CALLS: dict[str, Any] = {
     **{name: (lambda t, x, name=name: getattr(x, name)()) for name in NAMED},
@@ -71,8 +83,24 @@ CALLS: dict[str, Any] = {
     "allclose": lambda t, x: (t.allclose(x, x), x.allclose(x + 1)),
     "is_nonzero": lambda t, x: (t.is_nonzero(x[0]), x[2].is_nonzero()),
     "is_nonzero(many)": lambda t, x: t.is_nonzero(x),
-    "is_floating_point": lambda t, x: (t.is_floating_point(x), x.is_floating_point(), t.is_complex(x), x.is_complex(), x.is_signed(), t.is_signed(x)),
-    "numel": lambda t, x: (t.numel(x), x.numel(), x.nelement(), x.element_size(), x.itemsize, x.nbytes, x.dim(), x.ndim),
+    "is_floating_point": lambda t, x: (
+        t.is_floating_point(x),
+        x.is_floating_point(),
+        t.is_complex(x),
+        x.is_complex(),
+        x.is_signed(),
+        t.is_signed(x),
+    ),
+    "numel": lambda t, x: (
+        t.numel(x),
+        x.numel(),
+        x.nelement(),
+        x.element_size(),
+        x.itemsize,
+        x.nbytes,
+        x.dim(),
+        x.ndim,
+    ),
     "is_same_size": lambda t, x: (t.is_same_size(x, x), x.is_same_size(x[:1])),
     "typename": lambda t, x: (t.typename(x), t.typename(1)),
     "resize_": lambda t, x: x.clone().resize_(2, 2),
@@ -117,7 +145,7 @@ def test_calls(name: str, dtype: str) -> None:
 def test_every_name_has_a_case() -> None:
     source = inspect.getsource(inspect.getmodule(test_every_name_has_a_case))  # type: ignore[arg-type]
     for name, fn in {**FUNCTIONS, **METHODS}.items():
-        if inspect.unwrap(fn).__module__.rpartition(".")[2] == "conversion":
+        if inspect.unwrap(fn).__module__.rpartition(".")[2] in ("conversion", "questions"):
             assert name in CALLS or f".{name}(" in source, name
 
 
@@ -143,7 +171,10 @@ def test_gradients_pass_through_casts_and_copies() -> None:
 def test_special_values_between_floats() -> None:
     for a in ("float16", "bfloat16", "float32", "float64"):
         for b in ("float16", "bfloat16", "float32", "float64", "bool", "complex64"):
-            compare(lambda t, x, b=b: x.to(getattr(t, b)), ([0.0, -0.0, math.inf, -math.inf, math.nan, 1e30 if "64" in a else 1.0, 65504.0], a))
+            compare(
+                lambda t, x, b=b: x.to(getattr(t, b)),
+                ([0.0, -0.0, math.inf, -math.inf, math.nan, 1e30 if "64" in a else 1.0, 65504.0], a),
+            )
 
 
 def test_where_the_data_lives() -> None:

@@ -94,16 +94,21 @@ def test_tensor(kind: str) -> None:
             continue
         if "nan" == kind and dtype == "int64":
             continue  # what an integer of NaN is depends on the machine
-        chosen = lambda t, d=dtype: None if d is None else getattr(t, d)  # noqa: E731
+        chosen = lambda t, d=dtype: None if d is None else getattr(t, d)
         for name, fn in {
-            "tensor": lambda t: t.tensor(make(t), dtype=chosen(t)),
-            "as_tensor": lambda t: t.as_tensor(make(t), dtype=chosen(t)),
-            "asarray": lambda t: t.asarray(make(t), dtype=chosen(t)),
-            "new_tensor": lambda t: t.zeros(1, dtype=t.float64).new_tensor(make(t), dtype=chosen(t)),
+            "tensor": lambda t, chosen=chosen: t.tensor(make(t), dtype=chosen(t)),
+            "as_tensor": lambda t, chosen=chosen: t.as_tensor(make(t), dtype=chosen(t)),
+            "asarray": lambda t, chosen=chosen: t.asarray(make(t), dtype=chosen(t)),
+            "new_tensor": lambda t, chosen=chosen: t.zeros(1, dtype=t.float64).new_tensor(make(t), dtype=chosen(t)),
         }.items():
             if kind.startswith("too big") and dtype not in (None, "float32"):
                 continue
-            if name == "asarray" and ("numpy" in kind or kind == "float32 array" or "array" in kind or kind in ("none", "object", "dict", "set")):
+            if name == "asarray" and (
+                "numpy" in kind
+                or kind == "float32 array"
+                or "array" in kind
+                or kind in ("none", "object", "dict", "set")
+            ):
                 continue
             theirs = outcome(torch, fn)
             try:
@@ -157,8 +162,28 @@ CALLS: dict[str, Any] = {
     **{
         f"arange{a}": (lambda t, a=a: t.arange(*a))
         for a in (
-            (5,), (5.0,), (1, 4), (1, 2, 0.3), (0, 1, 0.1), (5, 0, -2), (0, -5), (0, 5, 0), (2, 2), (0, INF), (2**40, 2**40 + 2),
-            (0, 1, 1j), (True,), ("a",), (), (-3,), (0, NAN), (1.0, 3), (10, 0, -3), (0.5, 3), (3, 3, -1), (0, 2**20, 2**19),
+            (5,),
+            (5.0,),
+            (1, 4),
+            (1, 2, 0.3),
+            (0, 1, 0.1),
+            (5, 0, -2),
+            (0, -5),
+            (0, 5, 0),
+            (2, 2),
+            (0, INF),
+            (2**40, 2**40 + 2),
+            (0, 1, 1j),
+            (True,),
+            ("a",),
+            (),
+            (-3,),
+            (0, NAN),
+            (1.0, 3),
+            (10, 0, -3),
+            (0.5, 3),
+            (3, 3, -1),
+            (0, 2**20, 2**19),
         )
     },
     "arange(end=)": lambda t: t.arange(end=4),
@@ -178,9 +203,23 @@ CALLS: dict[str, Any] = {
     "range(bad)": lambda t: t.range(3, 1),
     **{
         f"linspace{a}": (lambda t, a=a: t.linspace(*a))
-        for a in ((0, 1, 5), (1, 2, 0), (1, 2, 1), (1, 2, -1), (0, 1 + 1j, 3), (-3.5, 10, 7), (1, 1, 4), (0, 1), (5, 1, 9), (0.1, 0.7, 100))
+        for a in (
+            (0, 1, 5),
+            (1, 2, 0),
+            (1, 2, 1),
+            (1, 2, -1),
+            (0, 1 + 1j, 3),
+            (-3.5, 10, 7),
+            (1, 1, 4),
+            (0, 1),
+            (5, 1, 9),
+            (0.1, 0.7, 100),
+        )
     },
-    **{f"linspace(dtype={d})": (lambda t, d=d: t.linspace(0, 10, 4, dtype=getattr(t, d))) for d in ("float64", "float16", "int64", "bfloat16")},
+    **{
+        f"linspace(dtype={d})": (lambda t, d=d: t.linspace(0, 10, 4, dtype=getattr(t, d)))
+        for d in ("float64", "float16", "int64", "bfloat16")
+    },
     "linspace(tensors)": lambda t: t.linspace(t.tensor(0.0), t.tensor(1.0), 3),
     "linspace(out)": lambda t: t.linspace(0, 1, 3, out=t.zeros(3)),
     "linspace(steps=)": lambda t: t.linspace(0, 1, steps=4),
@@ -201,8 +240,14 @@ CALLS: dict[str, Any] = {
     "scalar_tensor": lambda t: t.scalar_tensor(3),
     "scalar_tensor(dtype)": lambda t: t.scalar_tensor(2, dtype=t.int32),
     "scalar_tensor(bool)": lambda t: t.scalar_tensor(True),
-    **{f"{w}_window": (lambda t, w=w: getattr(t, f"{w}_window")(7)) for w in ("hann", "hamming", "blackman", "bartlett", "kaiser")},
-    **{f"{w}_window(symmetric)": (lambda t, w=w: getattr(t, f"{w}_window")(6, periodic=False)) for w in ("hann", "hamming", "blackman", "bartlett", "kaiser")},
+    **{
+        f"{w}_window": (lambda t, w=w: getattr(t, f"{w}_window")(7))
+        for w in ("hann", "hamming", "blackman", "bartlett", "kaiser")
+    },
+    **{
+        f"{w}_window(symmetric)": (lambda t, w=w: getattr(t, f"{w}_window")(6, periodic=False))
+        for w in ("hann", "hamming", "blackman", "bartlett", "kaiser")
+    },
     "hann_window(1)": lambda t: t.hann_window(1),
     "hann_window(0)": lambda t: t.hann_window(0),
     "kaiser_window(beta)": lambda t: t.kaiser_window(5, True, 3.0),
@@ -239,7 +284,11 @@ CALLS: dict[str, Any] = {
     "DoubleTensor": lambda t: t.DoubleTensor([[1], [2]]),
     "ByteTensor": lambda t: t.ByteTensor([1, 2]),
     "BoolTensor": lambda t: t.BoolTensor([True, False]),
-    "isinstance": lambda t: (isinstance(t.ones(2), t.FloatTensor), isinstance(t.ones(2), t.LongTensor), isinstance(t.ones(2, dtype=t.int64), t.LongTensor)),
+    "isinstance": lambda t: (
+        isinstance(t.ones(2), t.FloatTensor),
+        isinstance(t.ones(2), t.LongTensor),
+        isinstance(t.ones(2, dtype=t.int64), t.LongTensor),
+    ),
     "frombuffer": lambda t: t.frombuffer(bytearray(8), dtype=t.int32),
     "frombuffer(offset)": lambda t: t.frombuffer(bytearray(range(8)), dtype=t.uint8, count=3, offset=2),
     "from_numpy(list)": lambda t: t.from_numpy([1, 2]),
@@ -247,8 +296,19 @@ CALLS: dict[str, Any] = {
     "from_numpy(strides)": lambda t: t.from_numpy(np.zeros((4, 6))[::2, 1:].T).stride(),
     "from_numpy(negative)": lambda t: t.from_numpy(np.arange(4)[::-1]),
     "from_numpy(uint16)": lambda t: t.from_numpy(np.arange(4, dtype=np.uint16)),
-    "dtypes by name": lambda t: [str(getattr(t, n)) for n in ("float", "double", "half", "int", "long", "short", "cfloat", "cdouble", "bool")],
-    "default dtype": lambda t: (t.get_default_dtype(), t.tensor(1.0).dtype, t.finfo(t.float16).max, t.iinfo(t.int8).min),
+    "dtypes by name": lambda t: [
+        str(getattr(t, n)) for n in ("float", "double", "half", "int", "long", "short", "cfloat", "cdouble", "bool")
+    ],
+    "default dtype": lambda t: (
+        t.get_default_dtype(),
+        t.tensor(1.0).dtype,
+        t.finfo(t.float16).max,
+        t.iinfo(t.int8).min,
+    ),
+    "sparse_coo_tensor": lambda t: t.sparse_coo_tensor([[0, 1, 1], [2, 0, 0]], [3.0, 4.0, 5.0], (2, 3)).to_dense(),
+    "sparse_coo_tensor(no size)": lambda t: t.sparse_coo_tensor(
+        t.tensor([[0, 1], [2, 0]]), t.tensor([3, 4])
+    ).to_dense(),
     "is_tensor": lambda t: (t.is_tensor(t.ones(1)), t.is_tensor([1])),
     "default device": lambda t: str(t.get_default_device()),
 }

@@ -23,10 +23,73 @@ SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.5, 3.5, 1e-30, 1e30, -1e30, 
 PLAIN, UNIT, POSITIVE = [-1.7, -0.4, 0.3, 1.2, 2.6], [-0.8, -0.3, 0.2, 0.6, 0.9], [0.2, 0.7, 1.3, 2.4, 3.6]
 LARGE = [1.2, 1.7, 2.4, 3.1, 4.5]
 UNARY: dict[str, tuple[Any, list[float]]] = {
-    **{n: (n, PLAIN) for n in ("abs", "absolute", "angle", "asinh", "arcsinh", "atan", "arctan", "ceil", "conj", "conj_physical", "cos", "cosh")},
-    **{n: (n, PLAIN) for n in ("deg2rad", "erf", "erfc", "exp", "exp2", "expm1", "fix", "floor", "frac", "isfinite", "isinf", "isnan", "isneginf")},
-    **{n: (n, PLAIN) for n in ("isposinf", "isreal", "logical_not", "nan_to_num", "neg", "negative", "positive", "rad2deg", "real", "relu")},
-    **{n: (n, PLAIN) for n in ("resolve_conj", "resolve_neg", "round", "sgn", "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "square", "tan")},
+    **{
+        n: (n, PLAIN)
+        for n in (
+            "abs",
+            "absolute",
+            "angle",
+            "asinh",
+            "arcsinh",
+            "atan",
+            "arctan",
+            "ceil",
+            "conj",
+            "conj_physical",
+            "cos",
+            "cosh",
+        )
+    },
+    **{
+        n: (n, PLAIN)
+        for n in (
+            "deg2rad",
+            "erf",
+            "erfc",
+            "exp",
+            "exp2",
+            "expm1",
+            "fix",
+            "floor",
+            "frac",
+            "isfinite",
+            "isinf",
+            "isnan",
+            "isneginf",
+        )
+    },
+    **{
+        n: (n, PLAIN)
+        for n in (
+            "isposinf",
+            "isreal",
+            "logical_not",
+            "nan_to_num",
+            "neg",
+            "negative",
+            "positive",
+            "rad2deg",
+            "real",
+            "relu",
+        )
+    },
+    **{
+        n: (n, PLAIN)
+        for n in (
+            "resolve_conj",
+            "resolve_neg",
+            "round",
+            "sgn",
+            "sigmoid",
+            "sign",
+            "signbit",
+            "sin",
+            "sinc",
+            "sinh",
+            "square",
+            "tan",
+        )
+    },
     **{n: (n, PLAIN) for n in ("tanh", "trunc", "bitwise_not", "imag", "is_conj", "is_neg")},
     **{n: (n, UNIT) for n in ("acos", "arccos", "asin", "arcsin", "atanh", "arctanh", "erfinv")},
     **{n: (n, POSITIVE) for n in ("digamma", "lgamma", "log", "log10", "log1p", "log2", "reciprocal", "rsqrt", "sqrt")},
@@ -67,11 +130,41 @@ CALLS: dict[str, Any] = {name: (lambda t, x, name=name: getattr(t, name)(x)) for
     "where(number)": lambda t, x: t.where(x > 0, x, 0.0),
     "x.where": lambda t, x: x.where(x > 0, x * 2),
 }
-DOMAIN = {"lerp": PLAIN, "polygamma(1)": POSITIVE, "polygamma(0)": POSITIVE, "mvlgamma": POSITIVE, "logit(eps)": [0.1, 0.2, 0.4, 0.6, 0.9]}
+DOMAIN = {
+    "lerp": PLAIN,
+    "polygamma(1)": POSITIVE,
+    "polygamma(0)": POSITIVE,
+    "mvlgamma": POSITIVE,
+    "logit(eps)": [0.1, 0.2, 0.4, 0.6, 0.9],
+}
 POSITIVE_ONLY = ("pow(0.5)", "pow(-0.5)", "pow(1.5)", "7 // x", "x // 2", "7 % x")
 BINARY = (
-    *("add", "sub", "subtract", "mul", "multiply", "div", "divide", "true_divide", "floor_divide", "remainder", "fmod", "pow"),
-    *("float_power", "rsub", "atan2", "arctan2", "hypot", "logaddexp", "logaddexp2", "copysign", "nextafter", "heaviside"),
+    *(
+        "add",
+        "sub",
+        "subtract",
+        "mul",
+        "multiply",
+        "div",
+        "divide",
+        "true_divide",
+        "floor_divide",
+        "remainder",
+        "fmod",
+        "pow",
+    ),
+    *(
+        "float_power",
+        "rsub",
+        "atan2",
+        "arctan2",
+        "hypot",
+        "logaddexp",
+        "logaddexp2",
+        "copysign",
+        "nextafter",
+        "heaviside",
+    ),
     *("xlogy", "maximum", "minimum", "fmax", "fmin", "eq", "ne", "not_equal", "lt", "less", "le", "less_equal", "gt"),
     *("greater", "ge", "greater_equal", "logical_and", "logical_or", "logical_xor"),
 )
@@ -118,7 +211,20 @@ LEFT_OUT = {
     ("nextafter_", "gradient"): "the same",
 }
 FLAT = ("erf", "erfc", "erfinv", "digamma", "lgamma", "isreal")  # give contiguous results whatever they are given
-OWN_CASES = {"where", "lerp", "addcmul", "addcdiv", "clamp", "clip", "clamp_min", "clamp_max", "ldexp", "polygamma", "mvlgamma"}
+OWN_CASES = {
+    "where",
+    "lerp",
+    "addcmul",
+    "addcdiv",
+    "clamp",
+    "clip",
+    "clamp_min",
+    "clamp_max",
+    "ldexp",
+    "polygamma",
+    "mvlgamma",
+}
+OWN_CASES |= {"view_as_real_copy", "view_as_complex_copy"}  # as every copying form of a view
 OWN_CASES |= {"complex", "polar", "view_as_real", "view_as_complex", "adjoint"}
 
 
@@ -145,7 +251,11 @@ def test_special_values(name: str) -> None:
 def test_gradients(name: str) -> None:
     for x in (values_of(name), values_of(name)[3], np.zeros((0, 3)), np.reshape(values_of(name)[-4:], (2, 2))):
         compare(CALLS[name], x, grad=True)
-    compare(CALLS[name], (np.reshape(values_of(name)[-4:], (2, 2)), "float64", "turned"), strides=name in UNARY and name not in FLAT)
+    compare(
+        CALLS[name],
+        (np.reshape(values_of(name)[-4:], (2, 2)), "float64", "turned"),
+        strides=name in UNARY and name not in FLAT,
+    )
     compare(CALLS[name], (values_of(name), "float64", "stepped"))
     compare(CALLS[name], (values_of(name), "float64", "expanded"))
 
@@ -182,17 +292,24 @@ def test_dtypes(name: str, dtype: str) -> None:
 
 @pytest.mark.parametrize("name", [*BINARY, *INTEGER_BINARY])
 def test_binary(name: str) -> None:
-    fn = lambda t, x, y: getattr(t, name)(x, y)  # noqa: E731
+    fn = lambda t, x, y: getattr(t, name)(x, y)
     if name in INTEGER_BINARY:
         for dtype in ("int64", "int8", "uint8", "bool", "float32"):
             compare(fn, ([1, 6, 12, 0, 7], dtype), ([3, 4, 2, 5, 1], dtype))
         compare(fn, ([-1, -6, 12, 0, 7], "int32"), ([3, 4, 2, 5, 1], "int32"))
         compare(fn, ([[1], [2]], "int64"), ([3, 4], "int64"))
         return
-    numbers = [v for v in SPECIAL if abs(v) != 1e-30] if name in ("remainder", "fmod") else SPECIAL  # torch's quotient overflows
+    numbers = (
+        [v for v in SPECIAL if abs(v) != 1e-30] if name in ("remainder", "fmod") else SPECIAL
+    )  # torch's quotient overflows
     grid = list(itertools.product(numbers, numbers))
     for dtype in ("float64", "float32"):
-        compare(fn, ([a for a, _ in grid], dtype), ([b for _, b in grid], dtype), tolerance=1e-5 if dtype == "float32" else 1e-9)
+        compare(
+            fn,
+            ([a for a, _ in grid], dtype),
+            ([b for _, b in grid], dtype),
+            tolerance=1e-5 if dtype == "float32" else 1e-9,
+        )
     x, y = [0.4, 1.7, 2.2, 3.1], [1.3, 0.6, 2.2, 1.9]
     grad = name != "nextafter"
     compare(fn, x, y, grad=grad)
@@ -201,21 +318,29 @@ def test_binary(name: str) -> None:
     compare(fn, x, 2.5, grad=grad)
     compare(fn, np.zeros((0, 2)), np.ones(2), grad=grad)
     compare(fn, np.ones((2, 3)), np.ones((4,)))
-    compare(fn, (np.reshape(x, (2, 2)), "float64", "turned"), (np.reshape(y, (2, 2)), "float64", "turned"), strides=True)
+    compare(
+        fn, (np.reshape(x, (2, 2)), "float64", "turned"), (np.reshape(y, (2, 2)), "float64", "turned"), strides=True
+    )
     for dtype in ("float16", "bfloat16"):
-        compare(fn, (x, dtype), (y, dtype), grad=name not in ("remainder", "fmod", "nextafter"), tolerance=2e-2 if dtype == "bfloat16" else 4e-3)
+        compare(
+            fn,
+            (x, dtype),
+            (y, dtype),
+            grad=name not in ("remainder", "fmod", "nextafter"),
+            tolerance=2e-2 if dtype == "bfloat16" else 4e-3,
+        )
     signed = [(a, b) for a in (-7, -6, -1, 0, 1, 5, 7) for b in (-3, -2, -1, 1, 2, 3) if not (name == "pow" and b < 0)]
     for dtype in ("int64", "int32", "int8"):
         compare(fn, ([a for a, _ in signed], dtype), ([b for _, b in signed], dtype))
     compare(fn, ([1, 2], "int64"), ([0, 1], "int64"))
     compare(fn, ([True, False, True], "bool"), ([True, True, False], "bool"))
-    if name not in ("eq", "ne", "lt", "le", "gt", "ge") and smooth(lambda t, x: fn(t, x, x), x):
+    if name not in ("eq", "ne", "lt", "le", "gt", "ge", "nextafter") and smooth(lambda t, x: fn(t, x, x), x):
         check_forward(fn, np.array([0.4, 1.7, 2.9]), np.array([1.3, 0.6, 1.9]))
 
 
 @pytest.mark.parametrize("name", [*BINARY])
 def test_binary_gradients_at_special_values(name: str) -> None:
-    fn = lambda t, x, y: getattr(t, name)(x, y)  # noqa: E731
+    fn = lambda t, x, y: getattr(t, name)(x, y)
     numbers = [0.0, 1.0, -1.0, 2.0, -2.5]
     grid = list(itertools.product(numbers, numbers))[name == "xlogy" :]  # torch has NaN for the slope of 0 log y at 0
     compare(fn, [a for a, _ in grid], [b for _, b in grid], grad=name != "nextafter")
@@ -226,7 +351,9 @@ def test_ternary(name: str) -> None:
     fn = TERNARY[name]
     x, y, z = [0.4, 1.7, 2.2, -3.1], [1.3, 0.6, 2.5, 1.9], [0.3, 0.9, -1.4, 0.5]
     compare(fn, x, y, z, grad=True)
-    compare(fn, np.reshape(x, (4, 1)), y, 0.7, grad=not name.startswith("clamp"))  # torch's own broadcasting fails there
+    compare(
+        fn, np.reshape(x, (4, 1)), y, 0.7, grad=not name.startswith("clamp")
+    )  # torch's own broadcasting fails there
     compare(fn, 0.5, y, z, grad=True)
     for dtype in ("float32", "float16", "bfloat16", "int64", "bool", "complex64"):
         compare(fn, (x, dtype), (y, dtype), (z, dtype), tolerance={"bfloat16": 3e-2, "float16": 5e-3}.get(dtype, 1e-5))
@@ -267,7 +394,7 @@ IN_PLACE = sorted(n for n in METHODS if n.endswith("_") and not n.endswith("__")
 @pytest.mark.parametrize("name", IN_PLACE)
 def test_in_place(name: str) -> None:
     base = name[:-1]
-    more = ((lambda t: (t.tensor([1.5, 0.5, 2.0, 1.0, 3.0], dtype=t.float64),)) if base in BINARY else lambda t: ())
+    more = (lambda t: (t.tensor([1.5, 0.5, 2.0, 1.0, 3.0], dtype=t.float64),)) if base in BINARY else lambda t: ()
     values = values_of(base) if base in UNARY else [0.4, 1.7, 2.2, 3.1, 0.9]
 
     def write(t: Any, x: Any) -> Any:
@@ -280,10 +407,31 @@ def test_in_place(name: str) -> None:
     compare(write, values, grad=grad)
     compare(write, (values, "float64", "stepped"), grad=grad)
     for dtype in ("float32", "int64", "bool"):
-        compare(lambda t, x: getattr(x, name)(*(m.to(x.dtype) for m in more(t))), ([1, 0, 1, 1, 0] if base not in BINARY else [1, 2, 3, 4, 5], dtype))
+        compare(
+            lambda t, x: getattr(x, name)(*(m.to(x.dtype) for m in more(t))),
+            ([1, 0, 1, 1, 0] if base not in BINARY else [1, 2, 3, 4, 5], dtype),
+        )
 
 
-OUT = sorted({*UNARY, *BINARY} - {"positive", "real", "imag", "is_conj", "is_neg", "conj", "resolve_conj", "resolve_neg", "isfinite", "isinf", "isnan", "isreal", "rsub", "relu"})
+OUT = sorted(
+    {*UNARY, *BINARY}
+    - {
+        "positive",
+        "real",
+        "imag",
+        "is_conj",
+        "is_neg",
+        "conj",
+        "resolve_conj",
+        "resolve_neg",
+        "isfinite",
+        "isinf",
+        "isnan",
+        "isreal",
+        "rsub",
+        "relu",
+    }
+)
 
 
 @pytest.mark.parametrize("name", OUT)
@@ -306,7 +454,14 @@ def test_out(name: str) -> None:
 def test_overflow_wraps() -> None:
     for dtype in ("int8", "uint8", "int16", "int32", "int64"):
         top = int(np.iinfo(dtype).max)
-        for fn in (lambda t, x: x + 1, lambda t, x: x * x, lambda t, x: -x, lambda t, x: x**3, lambda t, x: x + x, lambda t, x: x << 1):
+        for fn in (
+            lambda t, x: x + 1,
+            lambda t, x: x * x,
+            lambda t, x: -x,
+            lambda t, x: x**3,
+            lambda t, x: x + x,
+            lambda t, x: x << 1,
+        ):
             compare(fn, ([top, top - 1, 1], dtype))
 
 
@@ -358,7 +513,11 @@ def test_errors() -> None:
 
 def test_equality_with_what_is_no_number() -> None:
     for other in (None, "a", [1.0, 1.0], (), {}, object):
-        for fn in (lambda t, o=other: t.ones(2) == o, lambda t, o=other: t.ones(2) != o, lambda t, o=other: o == t.ones(2)):
+        for fn in (
+            lambda t, o=other: t.ones(2) == o,
+            lambda t, o=other: t.ones(2) != o,
+            lambda t, o=other: o == t.ones(2),
+        ):
             ours, theirs = outcome(retrograd, fn), outcome(torch, fn)
             if isinstance(theirs, Exception):
                 continue

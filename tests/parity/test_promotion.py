@@ -197,7 +197,12 @@ def test_the_default_dtype_is_that_of_scalars() -> None:
             t.set_default_dtype(t.float32)
 
 
-NUMPY = (np.float32(1.5), np.float64(2.0), np.int64(3), np.int32(2))  # torch takes NumPy's bools and complex numbers for floats
+NUMPY = (
+    np.float32(1.5),
+    np.float64(2.0),
+    np.int64(3),
+    np.int32(2),
+)  # torch takes NumPy's bools and complex numbers for floats
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "bool"])

@@ -178,7 +178,7 @@ CELLS = {
 @pytest.mark.parametrize("kind", ["RNNCell", "LSTMCell", "GRUCell"])
 def test_cells(kind, case):
     settings, shape = CELLS[case]
-    hx = lambda T, lead: states(T, kind[:-4], lead)  # noqa: E731
+    hx = lambda T, lead: states(T, kind[:-4], lead)
 
     def make(T):
         return getattr(T.nn, kind)(5, 4, **settings)

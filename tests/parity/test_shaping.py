@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 
 from parity.tables import check_forward, compare, make, outcome  # noqa: E402  (below the check for torch)
 
-FAMILY = ("shaping", "joining", "diagonals", "repeating")
+FAMILY = ("shaping", "strides", "joining", "diagonals", "repeating")
 
 
 def numbers(*shape: int) -> Any:
@@ -42,8 +42,14 @@ INPUTS: dict[str, Any] = {
 }
 # every call is made on every input: most fail on some, and fail as torch fails
 VIEWS: dict[str, Any] = {
-    **{f"view{s}": (lambda t, x, s=s: x.view(*s)) for s in ((-1,), (4, 6), (2, -1), (6, 4), (3, 8), (1, -1, 1), (0, -1), (2, 2, 6), (-1, -1), (-2, 3))},
-    **{f"reshape{s}": (lambda t, x, s=s: x.reshape(s)) for s in ((-1,), (4, 6), (2, -1), (24,), (1,), (), (-1, 0), (2, 12), (3, 2, 4))},
+    **{
+        f"view{s}": (lambda t, x, s=s: x.view(*s))
+        for s in ((-1,), (4, 6), (2, -1), (6, 4), (3, 8), (1, -1, 1), (0, -1), (2, 2, 6), (-1, -1), (-2, 3))
+    },
+    **{
+        f"reshape{s}": (lambda t, x, s=s: x.reshape(s))
+        for s in ((-1,), (4, 6), (2, -1), (24,), (1,), (), (-1, 0), (2, 12), (3, 2, 4))
+    },
     "torch.reshape": lambda t, x: t.reshape(x, (x.numel(),)),
     "view(tuple)": lambda t, x: x.view((x.numel(),)),
     "view(int32)": lambda t, x: x.view(t.int32),
@@ -66,7 +72,10 @@ VIEWS: dict[str, Any] = {
     "moveaxis": lambda t, x: t.moveaxis(x, -1, 0),
     "movedim(repeated)": lambda t, x: x.movedim((0, 0), (1, 2)),
     "movedim(lengths)": lambda t, x: x.movedim((0, 1), (1,)),
-    **{f"expand{s}": (lambda t, x, s=s: x.expand(*s)) for s in ((2, -1, -1), (4, 6), (3, 4, 6), (-1,), (2, 3, 5), (6,), (-1, 6), (5,))},
+    **{
+        f"expand{s}": (lambda t, x, s=s: x.expand(*s))
+        for s in ((2, -1, -1), (4, 6), (3, 4, 6), (-1,), (2, 3, 5), (6,), (-1, 6), (5,))
+    },
     "expand_as": lambda t, x: x.expand_as(t.zeros(2, 4, 6)),
     "broadcast_to": lambda t, x: t.broadcast_to(x, (2, 4, 6)),
     "squeeze": lambda t, x: t.squeeze(x),
@@ -196,15 +205,36 @@ COPIES: dict[str, Any] = {
     **{
         f"{n}_copy": (lambda t, x, n=n, a=a: getattr(t, f"{n}_copy")(x, *a))
         for n, a in {
-            "view": ((24,),), "transpose": (0, 1), "t": (), "permute": ((1, 0),), "expand": ((2, 4, 6),), "squeeze": (), "unsqueeze": (0,),
-            "select": (0, 1), "slice": (0, 1, 3), "split": (2,), "split_with_sizes": ([2, 2],), "unbind": (), "unfold": (0, 2, 1),
-            "diagonal": (), "alias": (), "detach": (), "as_strided": ((2, 2), (2, 1)),
+            "view": ((24,),),
+            "transpose": (0, 1),
+            "t": (),
+            "permute": ((1, 0),),
+            "expand": ((2, 4, 6),),
+            "squeeze": (),
+            "unsqueeze": (0,),
+            "select": (0, 1),
+            "slice": (0, 1, 3),
+            "split": (2,),
+            "split_with_sizes": ([2, 2],),
+            "unbind": (),
+            "unfold": (0, 2, 1),
+            "diagonal": (),
+            "alias": (),
+            "detach": (),
+            "as_strided": ((2, 2), (2, 1)),
         }.items()
     },
 }
-NO_CASE: set[str] = set()
+NO_CASE = {"view_as_real_copy", "view_as_complex_copy"}  # of complex numbers
 CONTIGUOUS = ("cat", "stack", "repeat", "tile", "clone", "contiguous", "concat", "diag_embed")
-NO_GRADIENT = ("view(int32)", "view(int64)", "detach_copy", "vander", "vander(increasing)", "as_strided_scatter")  # torch's own are wrong
+NO_GRADIENT = (
+    "view(int32)",
+    "view(int64)",
+    "detach_copy",
+    "vander",
+    "vander(increasing)",
+    "as_strided_scatter",
+)  # torch's own are wrong
 
 
 def named() -> set[str]:
@@ -217,7 +247,11 @@ def named() -> set[str]:
 
 def test_every_name_has_a_case() -> None:
     source = inspect.getsource(inspect.getmodule(test_every_name_has_a_case))  # type: ignore[arg-type]
-    assert not {n for n in named() - NO_CASE if all(f"{k}.{n}(" not in source for k in "txy") and f'"{n.removesuffix("_copy")}": (' not in source}
+    assert not {
+        n
+        for n in named() - NO_CASE
+        if all(f"{k}.{n}(" not in source for k in "txy") and f'"{n.removesuffix("_copy")}": (' not in source
+    }
 
 
 @pytest.mark.parametrize("name", [*VIEWS, *COPIES])

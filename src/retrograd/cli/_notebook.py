@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Callable
 
-__all__ = ["display", "execute", "python", "read"]
+__all__ = ["Shell", "display", "execute", "python", "read"]
 
 # A line that only IPython takes: !shell, %magic, name = !shell, ?help, help?, and a bare pip or conda.
 LINE = re.compile(r"\s*([!%?]|[\w., ]+=\s*[!%]|(pip3?|conda|mamba)\s+\w|.*\?\s*$)")
@@ -106,3 +107,31 @@ def display(*values: object) -> None:
     """Show values as a notebook's ``display`` does, one a line."""
     for value in values:
         print(repr(value))
+
+
+class Shell:
+    """What ``get_ipython()`` gives a program here: its magics and shell commands are skipped, and said so."""
+
+    def __init__(self, skipped: Callable[[str], None]) -> None:
+        self._skipped = skipped
+
+    def __repr__(self) -> str:
+        return "<retrograd run: no IPython shell>"
+
+    def system(self, command: str) -> None:
+        """Skip a shell command."""
+        self._skipped(f"!{command}")
+
+    def run_line_magic(self, name: str, line: str, *_: object) -> None:
+        """Skip a magic."""
+        self._skipped(f"%{name} {line}".rstrip())
+
+    def magic(self, line: str) -> None:
+        """Skip a magic."""
+        self._skipped(f"%{line}")
+
+    def run_cell_magic(self, name: str, line: str, cell: str) -> None:
+        """Skip a cell's magic and the cell."""
+        self._skipped(f"%%{name} {line}".rstrip() + " ...")
+
+    getoutput = system

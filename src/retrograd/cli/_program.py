@@ -102,11 +102,18 @@ def notebook(path: str, words: Sequence[str]) -> Body:
         namespace = _become_main([path, *words], folder)
         os.chdir(folder)  # as Jupyter does, so that a notebook finds the files beside it
         namespace["display"] = _notebook.display
+        place = name
+
+        def skip(line: str) -> None:
+            print(f"retrograd run: {place}: skipped {line!r}", file=sys.stderr)
+
+        shell = _notebook.Shell(skip)
+        namespace["get_ipython"] = lambda: shell
         for number, cell in enumerate(cells, 1):
             place = f"{name}, cell {number}"
             source, skipped = _notebook.python(cell)
             for line in skipped:
-                print(f"retrograd run: {place}: skipped {line!r}", file=sys.stderr)
+                skip(line)
             remember_lines(place, source)
             _notebook.execute(source, place, namespace)
 

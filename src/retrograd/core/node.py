@@ -238,6 +238,10 @@ class BaseTensor:
     _seen: Node | None  # the base's node when this view's node was derived from it
     _grad: Any
 
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
 
 _TENSOR: Any = BaseTensor
 _new = object.__new__

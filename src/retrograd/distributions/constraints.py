@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core import dtypes as _d
 from ..nn import _functions as T
+from ..tensor import as_tensor
 
 
 class Constraint:
@@ -275,7 +276,7 @@ def _definite(strict: bool) -> Callable[[Any], Any]:
         if not bool(symmetric.all()):
             return symmetric
         smallest = np.linalg.eigvalsh(v.detach().double().numpy()).min(-1)
-        return symmetric & T.as_tensor(np.asarray(smallest > 0 if strict else smallest >= -1e-7))
+        return symmetric & as_tensor(np.asarray(smallest > 0 if strict else smallest >= -1e-7))
 
     return check
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import contract, conv, decompose, elementwise, fourier, index, linalg, pool, reduce, shape, triangles
+from . import contract, conv, decompose, elementwise, fourier, index, linalg, pool, reduce, shape, special_rows, triangles
 
-__all__ = ["contract", "conv", "decompose", "elementwise", "fourier", "index", "linalg", "pool", "reduce", "shape", "triangles"]
+__all__ = ["contract", "conv", "decompose", "elementwise", "fourier", "index", "linalg", "pool", "reduce", "shape", "special_rows", "triangles"]

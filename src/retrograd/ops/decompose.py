@@ -116,9 +116,10 @@ def _half_lower(x: Any) -> Any:
 
 def _cholesky_back(g: Any, out: Any) -> Any:
     upper = adjoint(out)
-    p = _half_lower(matmul(upper, g))
-    left = solve_triangular(upper, p, upper=True, unit=False)
-    return _symmetric(adjoint(solve_triangular(upper, adjoint(left), upper=True, unit=False)))
+    p = matmul(upper, g)
+    both = 0.5 * (tril(p, diagonal=0) + adjoint(tril(p, diagonal=-1)))
+    left = solve_triangular(upper, both, upper=True, unit=False)
+    return adjoint(solve_triangular(upper, adjoint(left), upper=True, unit=False))
 
 
 def _cholesky_push(t: Any, out: Any) -> Any:

@@ -227,6 +227,7 @@ polygamma = elementwise(
 # -- activations that are primitives ---------------------------------------------------------------------------------
 sigmoid = elementwise("sigmoid", special.expit, partials=[lambda out: out * (1 - out)])
 
+
 def _positive(out: Any) -> Any:
     # a comparison has no history, and the second derivative of relu is 0, not an error: PINNs of relus ask for it
     return sign(out) if isinstance(out, BaseTensor) else out > 0

@@ -296,6 +296,16 @@ def _log_det(x: Any) -> Any:
     return np.asarray(size + 1j * np.angle(sign) if x.dtype.kind == "c" else size).astype(x.dtype)
 
 
+sign_det = general(
+    "linalg_sign_det",
+    wide(lambda x: np.asarray(np.linalg.slogdet(x)[0], x.dtype)),
+    type=_number_type,
+    vjp=[None],
+    jvp=[None],
+    domain=around(3),
+    samples=_SQUARES,
+    shown="LinalgSlogdetBackward0",
+)
 log_det = general(
     "linalg_log_det",
     _log_det,  # log |det|, and for complex matrices i times the angle of the determinant
@@ -371,6 +381,7 @@ __all__ = [
     "log_det",
     "matrix_exp",
     "row",
+    "sign_det",
     "solve",
     "solve_triangular",
     "turned",

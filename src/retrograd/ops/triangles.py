@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,13 @@ def pivoted(a: Any, pivot: bool = True) -> tuple[Any, Any]:
     m, n = lu.shape[-2:]
     k = min(m, n)
     pivots = np.broadcast_to(np.arange(1, k + 1, dtype=np.int32), (*lu.shape[:-2], k)).copy()
-    flat, order = lu.reshape(-1, m, n), pivots.reshape(-1, k)
+    count = math.prod(lu.shape[:-2])
+    flat, order = lu.reshape(count, m, n), pivots.reshape(count, k)
     each = np.arange(len(flat))
     with np.errstate(all="ignore"):
         for j in range(k):
             if pivot:
-                best = j + np.abs(flat[:, j:, j]).argmax(-1) if len(flat) else each
+                best = j + _size(flat[:, j:, j]).argmax(-1)
                 order[:, j] = best + 1
                 rows = flat[each, best]
                 flat[each, best] = flat[:, j]
@@ -34,9 +36,14 @@ def pivoted(a: Any, pivot: bool = True) -> tuple[Any, Any]:
     return lu, pivots
 
 
+def _size(x: Any) -> Any:
+    """Give the size by which LAPACK chooses pivots."""
+    return np.abs(x.real) + np.abs(x.imag) if x.dtype.kind == "c" else np.abs(x)
+
+
 def row_order(pivots: Any, m: int) -> Any:
     """Give the order of the rows of A in P^T A, from LAPACK's pivots."""
-    flat = pivots.reshape(-1, pivots.shape[-1])
+    flat = pivots.reshape(math.prod(pivots.shape[:-1]), pivots.shape[-1])
     order = np.tile(np.arange(m), (len(flat), 1))
     each = np.arange(len(flat))
     for j in range(flat.shape[-1]):

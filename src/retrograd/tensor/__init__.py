@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import creation, functions, operators, random_functions, spaced, windows
+from . import creation, functions, operators, random_functions, random_methods, spaced, windows
 from .backward import grad
 from .creation import as_tensor, from_dlpack, from_numpy, frombuffer, tensor
 from .dispatch import FUNCTIONS, METHODS
@@ -10,4 +10,22 @@ from .tensor import Parameter, Size, Tensor
 
 operators.attach(Tensor)
 
-__all__ = ["FUNCTIONS", "METHODS", "Parameter", "Size", "Tensor", "as_tensor", "creation", "from_dlpack", "from_numpy", "frombuffer", "functions", "grad", "random_functions", "spaced", "tensor", "windows"]
+__all__ = [
+    "FUNCTIONS",
+    "METHODS",
+    "Parameter",
+    "Size",
+    "Tensor",
+    "as_tensor",
+    "creation",
+    "from_dlpack",
+    "from_numpy",
+    "frombuffer",
+    "functions",
+    "grad",
+    "random_functions",
+    "random_methods",
+    "spaced",
+    "tensor",
+    "windows",
+]

@@ -204,7 +204,7 @@ def _wanted(chosen: list[Any], empty: str) -> list[Any]:
     for i, t in enumerate(chosen):
         if not isinstance(t, BaseTensor):
             raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}")
-        if not t.requires_grad:  # type: ignore[attr-defined]
+        if not t.requires_grad:
             raise RuntimeError(
                 f"One of the differentiated Tensors does not require grad (input {i}, {show_type(t)}): call requires_grad_() "
                 f"on it before it is used{at(here())}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,9 @@ import numpy as np
 from ..core import MODE, BaseTensor, check_device, wrap
 from ..core.dtypes import from_numpy as dtype_of
 from ..core.dtypes import to_numpy
-from .dispatch import function, sizes, write_out
+from .dispatch import METHODS, function, sizes, write_out
 from .literals import as_array, default_dtype, literal_dtype, stored
+
 
 def _finish(a: Any, requires_grad: bool) -> Any:
     if a.__class__ is not np.ndarray:
@@ -26,7 +26,9 @@ def _finish(a: Any, requires_grad: bool) -> Any:
     return t
 
 
-def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
+def tensor(
+    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
+) -> Any:
     """Make a tensor by copying Python data.
 
     Parameters
@@ -50,7 +52,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         import warnings
 
         warnings.warn(
-            "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
+            "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
+            "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
             UserWarning,
             stacklevel=2,
         )
@@ -78,12 +81,15 @@ def from_numpy(ndarray: Any) -> Any:
     Raises TypeError for what is not an array, or whose dtype torch does not have.
     """
     if not isinstance(ndarray, np.ndarray):
-        raise TypeError(f"from_numpy(): expected np.ndarray (got {type(ndarray).__name__}); torch.tensor takes lists and numbers")
+        raise TypeError(
+            f"from_numpy(): expected np.ndarray (got {type(ndarray).__name__}); torch.tensor takes lists and numbers"
+        )
     if ndarray.dtype.kind == "O" or ndarray.dtype.kind in "USMm":
         dtype_of(ndarray.dtype)
     if any(s < 0 for s in ndarray.strides):
         raise ValueError(
-            "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently supported. "
+            "At least one stride in the given numpy array is negative, and tensors with negative strides are "
+            "not currently supported. "
             "(You can probably work around this by making a copy of your array  with array.copy().)"
         )
     dtype_of(ndarray.dtype)
@@ -91,7 +97,8 @@ def from_numpy(ndarray: Any) -> Any:
         import warnings
 
         warnings.warn(
-            "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means writing to this tensor will result in undefined behavior. "
+            "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This "
+            "means writing to this tensor will result in undefined behavior. "
             "You may want to copy the array to protect its data or make it writable before converting it to a tensor.",
             UserWarning,
             stacklevel=2,
@@ -144,13 +151,26 @@ def _checked(size: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _filler(name: str, doc: str, make: Any) -> Any:
-    def fn(*size: Any, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None, **named: Any) -> Any:
+    def fn(
+        *size: Any,
+        out: Any = None,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+        memory_format: Any = None,
+        **named: Any,
+    ) -> Any:
         if "size" in named:
             size = (named.pop("size"),)
         if named:
             raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(named))}'")
         if not size:
-            raise TypeError(f"{name}() received an invalid combination of arguments - got (), but expected the sizes, such as {name}(2, 3)")
+            raise TypeError(
+                f"{name}() received an invalid combination of arguments - got (), but expected the sizes, such "
+                f"as {name}(2, 3)"
+            )
         if device is not None:
             check_device(device)
         shape = _checked(sizes(size, name))
@@ -176,7 +196,17 @@ def _one(value: Any, dtype: Any) -> Any:
 
 
 @function("full", method=False, out=False)
-def full(size: Any, fill_value: Any, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
+def full(
+    size: Any,
+    fill_value: Any,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
     """Make a tensor of one value repeated."""
     check_device(device)
     if not isinstance(size, (tuple, list)):
@@ -188,7 +218,16 @@ def full(size: Any, fill_value: Any, *, out: Any = None, dtype: Any = None, layo
 
 
 def _like(name: str, doc: str, make: Any) -> Any:
-    def fn(input: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None, pin_memory: bool = False) -> Any:
+    def fn(
+        input: Any,
+        *,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        memory_format: Any = None,
+        pin_memory: bool = False,
+    ) -> Any:
         check_device(device)
         if not isinstance(input, BaseTensor):
             raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
@@ -207,7 +246,16 @@ empty_like = _like("empty_like", "Make an unset tensor of another's shape and dt
 
 
 @function("full_like", method=False, out=False)
-def full_like(input: Any, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None) -> Any:
+def full_like(
+    input: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Any:
     """Make a tensor of one value of another tensor's shape and dtype."""
     check_device(device)
     if not isinstance(input, BaseTensor):
@@ -218,12 +266,23 @@ def full_like(input: Any, fill_value: Any, *, dtype: Any = None, layout: Any = N
 
 
 @function("empty_strided", method=False, out=False)
-def empty_strided(size: Any, stride: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
+def empty_strided(
+    size: Any,
+    stride: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
     """Make a tensor of given sizes and strides (in elements) without setting its values."""
     check_device(device)
     size, stride = _checked(tuple(size)), tuple(stride)
     if len(size) != len(stride):
-        raise RuntimeError(f"dimensionality of sizes ({len(size)}) must match dimensionality of strides ({len(stride)})")
+        raise RuntimeError(
+            f"dimensionality of sizes ({len(size)}) must match dimensionality of strides ({len(stride)})"
+        )
     d = default_dtype() if dtype is None else to_numpy(dtype)
     root = np.empty(1 + sum(k * (n - 1) for n, k in zip(size, stride, strict=True)) if all(size) else 0, d)
     t = _finish(root, requires_grad=False)
@@ -232,70 +291,67 @@ def empty_strided(size: Any, stride: Any, *, dtype: Any = None, layout: Any = No
 
 
 @function("empty_permuted", method=False, out=False)
-def empty_permuted(size: Any, physical_layout: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
+def empty_permuted(
+    size: Any,
+    physical_layout: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
     """Make a tensor whose dimensions lie in memory in a given order, outermost first, without setting its values."""
     steps, step = [0] * len(size), 1
     if sorted(physical_layout) != list(range(len(size))):
-        raise RuntimeError(f"Number of dimensions in size ({len(size)}) and the order {list(physical_layout)} do not fit: empty_permuted")
+        raise RuntimeError(
+            f"Number of dimensions in size ({len(size)}) and the order {list(physical_layout)} do not fit: "
+            "empty_permuted"
+        )
     for d in reversed(physical_layout):
         steps[d], step = step, step * max(size[d], 1)
     return empty_strided(size, steps, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def _ends(name: str, start: Any, end: Any, step: Any) -> tuple[Any, Any, Any]:
-    """Check the bounds of a count and give them as Python numbers."""
-    start, end, step = (v.item() if isinstance(v, (BaseTensor, np.generic)) else v for v in (start, end, step))
-    for v in (start, end, step):
-        if isinstance(v, complex):
-            raise RuntimeError(f"value cannot be converted to type double without overflow: {name} counts real numbers, got {v!r}")
-        if not isinstance(v, (int, float)):
-            raise TypeError(f"{name}(): arguments 'start', 'end' and 'step' must be Numbers, not {type(v).__name__}")
-    if step == 0:
-        raise RuntimeError("step must be nonzero")
-    if not (math.isfinite(start) and math.isfinite(end)):
-        raise RuntimeError(f"unsupported range: {start} -> {end}")
-    if (end - start) * step < 0:
-        raise RuntimeError(f"upper bound and lower bound inconsistent with step sign: {name}({start}, {end}, {step})")
-    return start, end, step
+@function("sparse_coo_tensor", method=False, out=False)
+def sparse_coo_tensor(
+    indices: Any,
+    values: Any,
+    size: Any = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    check_invariants: bool | None = None,
+    is_coalesced: bool | None = None,
+) -> Any:
+    """Make a tensor of zeros but for values at given indices, a column each; those at one place add up.
+
+    The tensor is stored densely: there are no sparse layouts here.
+    """
+    where, given = as_tensor(indices)._a, as_tensor(values, dtype=dtype, device=device)._a
+    if where.ndim != 2:
+        raise RuntimeError(
+            f"indices must be sparse_dim x nnz, got a tensor of {where.ndim} dimensions (sparse_coo_tensor)"
+        )
+    if size is None:
+        size = tuple(int(n) + 1 for n in where.max(1)) + given.shape[1:]
+    a = np.zeros(tuple(size), given.dtype)
+    try:
+        np.add.at(a, tuple(where), given)
+    except IndexError as error:
+        raise RuntimeError(
+            f"size is inconsistent with indices (sparse_coo_tensor of size {list(size)}): {error}"
+        ) from None
+    return _finish(a, requires_grad)
 
 
-@function("arange", method=False, out=False)
-def arange(start: Any = None, end: Any = None, step: Any = 1, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
-    """Make the numbers from start (0) up to, not including, end, in steps."""
-    check_device(device)
-    if end is None or start is None:
-        start, end = 0, start if end is None else end
-        if end is None:
-            raise TypeError("arange() needs an end, such as arange(5)")
-    start, end, step = _ends("arange", start, end, step)
-    whole = not any(isinstance(v, float) for v in (start, end, step))
-    if dtype is not None:
-        d = to_numpy(dtype)
-    elif out is not None:
-        d = out._a.dtype
-    else:
-        d = np.dtype(np.int64) if whole else default_dtype()
-    if d.kind in "bc":
-        raise NotImplementedError(f"\"arange_cpu\" not implemented for '{dtype_of(d).name.capitalize()}': count integers or floats and convert them")
-    if d.kind in "iu" and not whole:
-        start, end, step, whole = int(start), int(end), int(step), True
-        if not step:
-            raise RuntimeError("step must be nonzero")
-    a = np.arange(start, end, step).astype(d, copy=False) if whole else (start + np.arange(math.ceil((end - start) / step)) * step).astype(d)
-    return _finish(a, requires_grad) if out is None else write_out(out, wrap(a), "arange")
+def _to_dense(self: Any, dtype: Any = None, *, masked_grad: bool | None = None) -> Any:
+    """Give the tensor: it is stored densely already."""
+    return self if dtype is None else self.to(dtype)
 
 
-@function("range", method=False, out=False)
-def range_(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
-    """Make the numbers from start to end, both included, in steps (deprecated: use ``arange``)."""
-    import warnings
-
-    check_device(device)
-    message = "torch.range is deprecated because its behavior is inconsistent with Python's range builtin: use torch.arange"
-    warnings.warn(message, UserWarning, stacklevel=2)
-    start, end, step = _ends("range", start, end, step)
-    a = (start + np.arange(math.floor((end - start) / step) + 1) * step).astype(default_dtype() if dtype is None else to_numpy(dtype))
-    return _finish(a, requires_grad) if out is None else write_out(out, wrap(a), "range")
+METHODS["to_dense"] = _to_dense
 
 
 __all__ = ["as_array", "as_tensor", "from_dlpack", "from_numpy", "frombuffer", "legacy_tensor", "tensor"]

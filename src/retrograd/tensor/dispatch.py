@@ -8,7 +8,20 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..core import MODE, BaseTensor, Op, Storage, apply, assign, at, check_writable, here, promote_types, show_call, wrap
+from ..core import (
+    MODE,
+    BaseTensor,
+    Op,
+    Storage,
+    apply,
+    assign,
+    at,
+    check_writable,
+    here,
+    promote_types,
+    show_call,
+    wrap,
+)
 from ..core import dtypes as _d
 from ..core.door import next_seq
 from ..ops.elementwise import cast
@@ -17,11 +30,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}  # torch.<name>
 METHODS: dict[str, Callable[..., Any]] = {}  # Tensor.<name>
+_FACE = __name__.partition(".")[0]
 
 BOOL, INT64 = np.dtype(np.bool_), np.dtype(np.int64)
 
 
-def function(*names: str, method: bool = True, inplace: bool = False, torch: bool = True, out: bool = True, exact: bool = False) -> Callable[[F], F]:
+def function(
+    *names: str, method: bool = True, inplace: bool = False, torch: bool = True, out: bool = True, exact: bool = False
+) -> Callable[[F], F]:
     """Register a function as ``torch.<name>`` (with ``out=``), as a Tensor method, and, if asked, as ``<name>_``.
 
     Parameters
@@ -65,9 +81,14 @@ def with_out(fn: Callable[..., Any], name: str, exact: bool = False) -> Callable
             return fn(*args, **kwargs)
         r = fn(*args, **kwargs)
         if exact and r._a.dtype != out._a.dtype:
-            raise RuntimeError(f"Found dtype {out.dtype} but expected {r.dtype}: {name} writes into out= of its result's dtype only{at(here())}")
+            raise RuntimeError(
+                f"Found dtype {out.dtype} but expected {r.dtype}: {name} writes into out= of its result's "
+                f"dtype only{at(here())}"
+            )
         return write_out(out, r, name)
 
+    call.__module__, call.__qualname__ = _FACE, name  # where pickle finds it: multiprocessing sends functions by name
+    call.__name__ = name
     return call
 
 
@@ -78,12 +99,18 @@ def write_out(out: Any, result: Any, name: str) -> Any:
         return type(result)(*done) if hasattr(result, "_fields") else type(result)(done)
     if not isinstance(out, BaseTensor):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
-    if MODE.grad and ((out._node is not None and out._node.requires_grad) or (result._node is not None and result._node.requires_grad)):
-        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
+    if MODE.grad and (
+        (out._node is not None and out._node.requires_grad) or (result._node is not None and result._node.requires_grad)
+    ):
+        raise RuntimeError(
+            f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of "
+            "the arguments requires grad."
+        )
     if not castable(result._a.dtype, out._a.dtype):
         kind = TypeError if name in ("cat", "concat", "concatenate") else RuntimeError
         raise kind(
-            f"result type {type_name(result._a.dtype)} can't be cast to the desired output type {type_name(out._a.dtype)} "
+            f"result type {type_name(result._a.dtype)} can't be cast to the desired output type "
+            f"{type_name(out._a.dtype)} "
             f"({name} with out=){at(here())}"
         )
     if out._a.shape != result._a.shape:
@@ -148,7 +175,9 @@ def finish_in_place(self: Any, r: Any, name: str, keep_old: bool = False) -> Any
     """Check that a result fits the tensor that takes it, and write it."""
     a, b = self._a, r._a
     if b.shape != a.shape:
-        raise RuntimeError(f"output with shape {list(a.shape)} doesn't match the broadcast shape {list(b.shape)} ({name}){at(here())}")
+        raise RuntimeError(
+            f"output with shape {list(a.shape)} doesn't match the broadcast shape {list(b.shape)} ({name}){at(here())}"
+        )
     if b.dtype != a.dtype:
         if not castable(b.dtype, a.dtype):
             raise uncastable(b.dtype, a.dtype, name)
@@ -254,9 +283,10 @@ def result_type(*operands: Any) -> _d.dtype:
         held = best[rank]
         best[rank] = d if held is None else promote_types(held, d)
     result = best[0]
-    for rank, d in enumerate(best[1:], 1):
-        if d is None:
+    for rank, lower in enumerate(best[1:], 1):
+        if lower is None:
             continue
+        d = lower
         if result is None:
             result = d
         elif d.category > result.category:
@@ -298,7 +328,9 @@ def binary(op: Op, x: Any, y: Any, name: str, floating: bool = False, kinds: str
 def refused(name: str, d: _d.dtype, writes_bools: bool = False) -> NotImplementedError:
     """Make the error for a dtype that a function is not for."""
     shown = type_name(d.numpy)
-    error = NotImplementedError(f"\"{name}_cpu\" not implemented for '{shown}': convert to another dtype first, such as by .to(){at(here())}")
+    error = NotImplementedError(
+        f"\"{name}_cpu\" not implemented for '{shown}': convert to another dtype first, such as by .to(){at(here())}"
+    )
     if not writes_bools:
         error.dtype = d  # type: ignore[attr-defined]
     return error
@@ -326,7 +358,7 @@ def _weak(x: Any, d: Any) -> bool:
         return not isinstance(x, bool)
     if d.kind == "b":
         return isinstance(x, bool)
-    if isinstance(x, (float, complex)) or isinstance(x, bool):
+    if isinstance(x, (float, complex, bool)):
         return False
     info = np.iinfo(d)
     return bool(info.min <= x <= info.max)
@@ -360,7 +392,10 @@ def wrap_dim(dim: Any, ndim: int, name: str = "") -> int:
             raise TypeError(f"{name}(): argument 'dim' must be int, not {type(dim).__name__}")
     n = ndim or 1
     if not -n <= dim < n:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})" + (f" in {name}()" if name else ""))
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})"
+            + (f" in {name}()" if name else "")
+        )
     return int(dim % n)
 
 
@@ -372,7 +407,9 @@ def wrap_dims(dim: Any, ndim: int, name: str = "") -> tuple[int, ...]:
         dims = tuple(wrap_dim(d, ndim, name) for d in dim)
         if len(set(dims)) != len(dims):
             twice = next(d for d in dims if dims.count(d) > 1)
-            raise RuntimeError(f"dim {twice} appears multiple times in the list of dims" + (f" of {name}()" if name else ""))
+            raise RuntimeError(
+                f"dim {twice} appears multiple times in the list of dims" + (f" of {name}()" if name else "")
+            )
         return dims or tuple(range(ndim))
     return (wrap_dim(dim, ndim, name),) if ndim else _scalar_dims(dim, name)
 

@@ -44,6 +44,8 @@ LIKE: dict[str, Any] = {
     "bernoulli": lambda p, generator: streams.bernoulli(p, generator),
     "poisson": lambda rate, generator: streams.poisson(rate, generator),
     "standard_gamma": lambda a, generator: streams.standard_gamma(a, generator),
-    "multinomial": lambda w, generator, num_samples, replacement: streams.multinomial(w, num_samples, replacement, generator),
+    "multinomial": lambda w, generator, num_samples, replacement: streams.multinomial(
+        w, num_samples, replacement, generator
+    ),
     "dirichlet": lambda a, generator: streams.dirichlet(a, generator),
 }

@@ -10,6 +10,7 @@ import numpy as np
 from ..autodiff import on_the_way
 from ..core import BaseTensor, show_type, wrap
 from . import transforms as t
+from .tree import tree_map
 
 Function = Callable[..., Any]
 
@@ -41,7 +42,7 @@ def _watched(func: Function, name: str, strict: bool, scalar: bool = False) -> F
         if strict:
             _check_dependence(outputs, xs, name)
         if scalar:
-            return outputs[0].reshape(())  # type: ignore[attr-defined]
+            return outputs[0].reshape(())
         return tuple(result) if isinstance(result, list) else result
 
     return call
@@ -62,7 +63,7 @@ def _check_dependence(outputs: tuple[Any, ...], xs: tuple[Any, ...], name: str) 
 
 
 def _keep(x: Any, create_graph: bool) -> Any:
-    return x if create_graph else t.tree_map(lambda v: v.detach() if isinstance(v, BaseTensor) else v, x)
+    return x if create_graph else tree_map(lambda v: v.detach() if isinstance(v, BaseTensor) else v, x)
 
 
 def _numbers(inputs: Any, xs: tuple[Any, ...]) -> Any:

@@ -24,7 +24,9 @@ class _LegacyMeta(type):
 
 
 def _make(name: str, d: _d.dtype) -> Any:
-    return _LegacyMeta(name, (), {"tensor_dtype": d, "dtype": d, "__module__": "torch", "__doc__": f"Tensors of dtype {d.name}."})
+    return _LegacyMeta(
+        name, (), {"tensor_dtype": d, "dtype": d, "__module__": "torch", "__doc__": f"Tensors of dtype {d.name}."}
+    )
 
 
 LEGACY: dict[str, Any] = {

@@ -63,8 +63,12 @@ def _unknown(value: Any, dtype: Any) -> Exception:
     if isinstance(value, str):
         return TypeError("new(): invalid data type 'str'")
     if dtype is not None:
-        return TypeError(f"must be real number, not {name}: a tensor's data are numbers, sequences of numbers, arrays and tensors")
-    return RuntimeError(f"Could not infer dtype of {name}: a tensor's data are numbers, sequences of numbers, arrays and tensors")
+        return TypeError(
+            f"must be real number, not {name}: a tensor's data are numbers, sequences of numbers, arrays and tensors"
+        )
+    return RuntimeError(
+        f"Could not infer dtype of {name}: a tensor's data are numbers, sequences of numbers, arrays and tensors"
+    )
 
 
 def _whole(value: Any, d: Any) -> None:
@@ -126,10 +130,17 @@ def _from_tensors(data: Any, dtype: Any) -> tuple[Any, _d.dtype]:
     found: _d.dtype | None = None
     for v in _leaves(data):
         d = dtype_of(v._a.dtype if isinstance(v, BaseTensor) else literal_dtype(None, v))
-        if isinstance(v, BaseTensor) and dtype is not None and d.category >= _d.FLOATING and to_numpy(dtype).kind in "iub":
+        if (
+            isinstance(v, BaseTensor)
+            and dtype is not None
+            and d.category >= _d.FLOATING
+            and to_numpy(dtype).kind in "iub"
+        ):
             raise TypeError("only integer tensors of a single element can be converted to an index")
         if isinstance(v, BaseTensor) and v._a.size != 1:
-            raise ValueError("only one element tensors can be converted to Python scalars: join tensors by torch.stack or torch.cat")
+            raise ValueError(
+                "only one element tensors can be converted to Python scalars: join tensors by torch.stack or torch.cat"
+            )
         found = d if found is None else _d.promote_types(found, d)
 
     def plain(v: Any) -> Any:
@@ -195,7 +206,9 @@ def _ragged(data: Any) -> Exception:
     def walk(v: Any, depth: int) -> Exception | None:
         if not isinstance(v, (list, tuple)):
             if depth < len(shape):
-                return TypeError(f"expected a sequence of length {shape[depth]} at dim {depth}, got {type(v).__name__} {v!r}")
+                return TypeError(
+                    f"expected a sequence of length {shape[depth]} at dim {depth}, got {type(v).__name__} {v!r}"
+                )
             return None
         if depth >= len(shape):
             return TypeError(f"'{type(v).__name__}' object cannot be interpreted as a number: {v!r} at dim {depth}")

@@ -81,7 +81,9 @@ def _product(self: Any, other: Any) -> Any:
 
 def _inverted(self: Any) -> Any:
     if self._a.dtype.kind not in "iub":
-        raise TypeError(f"~ (operator.invert) is only implemented on integer and Boolean-type tensors, not {self.dtype}")
+        raise TypeError(
+            f"~ (operator.invert) is only implemented on integer and Boolean-type tensors, not {self.dtype}"
+        )
     return p.bitwise_not(self)
 
 

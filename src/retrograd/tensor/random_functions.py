@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from .. import random as streams
-from ..core import MODE, BaseTensor, apply, assign, check_device, check_writable, device, show_type, wrap
+from ..core import MODE, BaseTensor, apply, check_device, device, show_type, wrap
 from ..core import dtypes as _d
-from .draw import KINDS, draw, draw_like
-from .creation import _checked, _finish
+from .creation import _checked
 from .dispatch import METHODS, function, sizes, write_out
+from .draw import KINDS, draw, draw_like
 
 
 class Generator(streams.Generator):
@@ -30,7 +30,7 @@ class Generator(streams.Generator):
     __slots__ = ()
 
     @property
-    def device(self) -> Any:  # type: ignore[override]
+    def device(self) -> Any:
         """Where it draws: always the CPU."""
         return device("cpu")
 
@@ -57,7 +57,10 @@ def _restore(state: Any) -> Any:
 
 def _state_array(state: Any) -> Any:
     if not isinstance(state, BaseTensor) or state._a.dtype != np.uint8:
-        raise TypeError(f"RNG state must be a torch.ByteTensor, not {show_type(state) if isinstance(state, BaseTensor) else type(state).__name__}")
+        raise TypeError(
+            "RNG state must be a torch.ByteTensor, not "
+            f"{show_type(state) if isinstance(state, BaseTensor) else type(state).__name__}"
+        )
     return state._a
 
 
@@ -81,12 +84,12 @@ def manual_seed(seed: int) -> Any:
 
 def seed() -> int:
     """Seed the default generator from the system's randomness; give the seed."""
-    return default_generator.seed()
+    return int(default_generator.seed())
 
 
 def initial_seed() -> int:
     """Give the seed that the default generator was last given."""
-    return default_generator.initial_seed()
+    return int(default_generator.initial_seed())
 
 
 def get_rng_state() -> Any:
@@ -121,21 +124,34 @@ def drawn(kind: str, shape: tuple[int, ...], dtype: Any, generator: Any, **param
 def _floating(dtype: Any, name: str) -> Any:
     d = _d.get_default_dtype() if dtype is None else dtype
     if not d.is_floating_point and not d.is_complex:
-        raise NotImplementedError(f'"{name}" not implemented for \'{d.name.capitalize()}\': draw floating-point numbers and convert them')
+        raise NotImplementedError(
+            f"\"{name}\" not implemented for '{d.name.capitalize()}': draw floating-point numbers and convert them"
+        )
     return d
 
 
 def _maker(name: str, kind: str, doc: str, low_level: dict[str, Any]) -> Any:
-    def fn(*size: Any, generator: Any = None, names: Any = None, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False, **named: Any) -> Any:
+    def fn(
+        *size: Any,
+        generator: Any = None,
+        names: Any = None,
+        out: Any = None,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+        **named: Any,
+    ) -> Any:
         check_device(device)
         if "size" in named:
             size = (named.pop("size"),)
         if named:
             raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(named))}'")
         shape = _checked(sizes(size, name))
-        t = _drawn_number(kind, shape, _floating(dtype, name), generator, low_level)
         if out is not None:
-            return write_out(out, t, name)
+            return _draw_out(out, shape, kind, name, generator)
+        t = _drawn_number(kind, shape, _floating(dtype, name), generator, low_level)
         return t.requires_grad_() if requires_grad else t
 
     fn.__name__ = fn.__qualname__ = name
@@ -144,11 +160,17 @@ def _maker(name: str, kind: str, doc: str, low_level: dict[str, Any]) -> Any:
 
 
 def _drawn_number(kind: str, shape: tuple[int, ...], d: _d.dtype, generator: Any, parameters: dict[str, Any]) -> Any:
-    if not d.is_complex:
+    if not d.is_complex or kind == "normal":
         return drawn(kind, shape, d.numpy, generator, **parameters)
     parts = drawn(kind, (*shape, 2), d.to_real().numpy, generator, **parameters)
-    a = parts._a * (np.sqrt(0.5) if kind == "normal" else 1.0)
-    return wrap(np.ascontiguousarray(a).astype(parts._a.dtype).view(d.numpy).reshape(shape))
+    return wrap(parts._a.view(d.numpy).reshape(shape))
+
+
+def _draw_out(out: Any, shape: tuple[int, ...], kind: str, name: str, generator: Any) -> Any:
+    """Draw into a given tensor, in its dtype and in the order of its memory."""
+    if out._a.shape != shape:
+        write_out(out, wrap(np.empty(shape, out._a.dtype)), name)
+    return METHODS[f"{kind}_"](out, generator=generator)
 
 
 rand = _maker("rand", "uniform", "Draw from the uniform distribution on [0, 1).", {})
@@ -156,7 +178,19 @@ randn = _maker("randn", "normal", "Draw from the standard normal distribution.",
 
 
 @function("randint", method=False, out=False)
-def randint(low: Any, high: Any = None, size: Any = None, *, generator: Any = None, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
+def randint(
+    low: Any = 0,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Any = None,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
     """Draw integers from low (0) up to, not including, high."""
     check_device(device)
     if size is None:
@@ -171,7 +205,17 @@ def randint(low: Any, high: Any = None, size: Any = None, *, generator: Any = No
 
 
 @function("randperm", method=False, out=False)
-def randperm(n: int, *, generator: Any = None, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
+def randperm(
+    n: int,
+    *,
+    generator: Any = None,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
     """Draw a permutation of 0 to n - 1."""
     check_device(device)
     d = np.dtype(np.int64) if dtype is None else _d.to_numpy(dtype)
@@ -180,10 +224,22 @@ def randperm(n: int, *, generator: Any = None, out: Any = None, dtype: Any = Non
 
 
 def _like_maker(name: str, kind: str, doc: str) -> Any:
-    def fn(input: Any, *, generator: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None) -> Any:
+    def fn(
+        input: Any,
+        *,
+        generator: Any = None,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        memory_format: Any = None,
+    ) -> Any:
         check_device(device)
         d = _floating(_d.from_numpy(input._a.dtype) if dtype is None else dtype, name)
-        t = _drawn_number(kind, input._a.shape, d, generator, {})
+        if input._a.flags.c_contiguous:
+            t = _drawn_number(kind, input._a.shape, d, generator, {})
+        else:
+            t = METHODS[f"{kind}_"](wrap(np.empty_like(input._a, d.numpy)), generator=generator)
         return t.requires_grad_() if requires_grad else t
 
     fn.__name__ = fn.__qualname__ = name
@@ -196,7 +252,18 @@ randn_like = _like_maker("randn_like", "normal", "Draw standard normals in anoth
 
 
 @function("randint_like", method=False, out=False)
-def randint_like(input: Any, low: Any, high: Any = None, *, generator: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None) -> Any:
+def randint_like(
+    input: Any,
+    low: Any,
+    high: Any = None,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Any:
     """Draw integers in another tensor's shape and dtype."""
     if high is None:
         low, high = 0, low
@@ -205,7 +272,17 @@ def randint_like(input: Any, low: Any, high: Any = None, *, generator: Any = Non
 
 
 @function("normal", method=False)
-def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def normal(
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
     """Draw from normal distributions with given means and standard deviations (numbers or tensors)."""
     if isinstance(mean, BaseTensor) or isinstance(std, BaseTensor):
         like = mean if isinstance(mean, BaseTensor) else std
@@ -230,7 +307,9 @@ def bernoulli(input: Any, p: Any = None, *, generator: Any = None) -> Any:
     if p is not None:
         return drawn("bernoulli", input._a.shape, input._a.dtype, generator, p=float(p))
     if input._a.dtype.kind in "iub":
-        raise NotImplementedError("\"bernoulli_tensor_cpu_p_\" not implemented for 'Long': probabilities are floating-point numbers")
+        raise NotImplementedError(
+            "\"bernoulli_tensor_cpu_p_\" not implemented for 'Long': probabilities are floating-point numbers"
+        )
     if ((input._a < 0) | (input._a > 1)).any():
         raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
     return apply(draw_like, input.detach(), kind="bernoulli", generator=g)
@@ -239,7 +318,9 @@ def bernoulli(input: Any, p: Any = None, *, generator: Any = None) -> Any:
 @function("poisson", method=False)
 def poisson(input: Any, generator: Any = None) -> Any:
     """Draw Poisson counts with the rates given by the elements."""
-    return apply(draw_like, input.detach(), kind="poisson", generator=default_generator if generator is None else generator)
+    return apply(
+        draw_like, input.detach(), kind="poisson", generator=default_generator if generator is None else generator
+    )
 
 
 @function("binomial", method=False)
@@ -253,89 +334,3 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
     """Draw indices with probabilities in proportion to the elements of a row."""
     g = default_generator if generator is None else generator
     return wrap(np.asarray(streams.multinomial(input._a, num_samples, replacement, g)))
-
-
-# -- in place ----------------------------------------------------------------------------------------------------------------
-def _in_place(name: str, doc: str, make: Any) -> None:
-    def method(self: Any, *args: Any, generator: Any = None, **kwargs: Any) -> Any:
-        check_writable(self, name)
-        kind, parameters = make(self, *args, **kwargs)
-        if parameters is None:
-            return self
-        a = self._a
-        if MODE.trace is None and not (MODE.grad and self.requires_grad):
-            g = default_generator if generator is None else generator
-            if a.flags.c_contiguous:
-                a[...] = KINDS[kind](shape=a.shape, dtype=a.dtype, generator=g, **parameters)
-            else:
-                if kind == "normal":
-                    parameters["contiguous"] = False
-                streams.place(np.asarray(KINDS[kind](shape=(a.size,), dtype=a.dtype, generator=g, **parameters)).reshape(-1), a)
-            self._s.version += 1
-            return self
-        return assign(self, drawn(kind, a.shape, a.dtype, generator, **parameters), name, keep_old=True)
-
-    method.__name__ = name
-    method.__doc__ = doc
-    METHODS[name] = method
-
-
-def _needs_float(x: Any, name: str) -> None:
-    if x._a.dtype.kind not in "fcV":
-        raise NotImplementedError(f'"{name}" not implemented for \'{x.dtype.name.capitalize()}\': it draws floating-point numbers; use a floating dtype')
-
-
-def _normal(x: Any, mean: float = 0, std: float = 1) -> Any:
-    _needs_float(x, "normal_kernel_cpu")
-    if std < 0:
-        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
-    return "normal", {"mean": float(mean), "std": float(std)}
-
-
-def _uniform(x: Any, from_: float = 0, to: float = 1, **named: float) -> Any:
-    _needs_float(x, "check_uniform_bounds")
-    low, high = named.get("from", named.get("a", from_)), named.get("b", to)
-    if low > high:
-        raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low} > to={high}")
-    return "uniform", {"low": float(low), "high": float(high)}
-
-
-def _random(x: Any, from_: int | None = None, to: int | None = None, **named: int) -> Any:
-    low = named.get("from", from_)
-    if low is not None and to is None:
-        low, to = 0, low
-    if to is None:
-        return "random", {}
-    if low is None:
-        low = 0
-    if low >= to:
-        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={to}")
-    return "randint", {"low": int(low), "high": int(to)}
-
-
-def _bernoulli(x: Any, p: Any = 0.5) -> Any:
-    if isinstance(p, BaseTensor):
-        a = streams.bernoulli(np.broadcast_to(p._a, x._a.shape), default_generator)
-        x._a[...] = a
-        x._s.version += 1
-        return "", None
-    if not 0 <= p <= 1:
-        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
-    return "bernoulli", {"p": float(p)}
-
-
-def _exponential(x: Any, lambd: float = 1) -> Any:
-    _needs_float(x, "exponential_")
-    if lambd <= 0:
-        raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
-    return "exponential", {"rate": float(lambd)}
-
-
-_in_place("normal_", "Fill with draws from a normal distribution.", _normal)
-_in_place("uniform_", "Fill with draws from the uniform distribution on [from, to).", _uniform)
-_in_place("random_", "Fill with integers drawn from [from, to), or from the dtype's range.", _random)
-_in_place("bernoulli_", "Fill with ones drawn with probability p, and zeros.", _bernoulli)
-_in_place("exponential_", "Fill with draws from an exponential distribution of rate lambd.", _exponential)
-_in_place("geometric_", "Fill with draws from a geometric distribution.", lambda x, p: ("geometric", {"p": float(p)}))
-_in_place("cauchy_", "Fill with draws from a Cauchy distribution.", lambda x, median=0, sigma=1: ("cauchy", {"median": float(median), "sigma": float(sigma)}))
-_in_place("log_normal_", "Fill with exponentials of normal draws.", lambda x, mean=1, std=2: ("log_normal", {"mean": float(mean), "std": float(std)}))

@@ -1,7 +1,9 @@
-"""Equally spaced numbers, their powers, the identity matrix and the matrix of powers."""
+"""Counted and equally spaced numbers, their powers, the identity matrix and the matrix of powers."""
 
 from __future__ import annotations
 
+import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,8 @@ import numpy as np
 from ..core import BaseTensor, check_device, wrap
 from ..core import dtypes as _d
 from ..core.dtypes import float64, to_numpy
-from .creation import _finish, arange, full
+from ..core.dtypes import from_numpy as dtype_of
+from .creation import _finish, full
 from .dispatch import function, write_out
 from .literals import default_dtype, literal_dtype
 
@@ -33,7 +36,9 @@ def _spaced(start: Any, end: Any, steps: Any, dtype: Any, name: str) -> tuple[An
     i = np.arange(n)
     step = (high - low) / inside.type(n - 1)
     # torch multiplies and adds with one rounding, for which a wider type stands here; halves are rounded after each
-    wide = {"f": np.float64, "d": np.longdouble, "F": np.complex128, "D": np.clongdouble}.get(inside.char, inside.type)
+    wide: Any = {"f": np.float64, "d": np.longdouble, "F": np.complex128, "D": np.clongdouble}.get(
+        inside.char, inside.type
+    )
     low, high, step = wide(low), wide(high), wide(step)
     up, down = i.astype(wide), (n - 1 - i).astype(wide)
     return np.where(i < n // 2, low + step * up, high - step * down).astype(inside), d
@@ -43,6 +48,95 @@ def _made(a: Any, out: Any, name: str, requires_grad: bool) -> Any:
     if out is None:
         return _finish(a, requires_grad)
     return write_out(out, wrap(a), name)
+
+
+def _ends(name: str, start: Any, end: Any, step: Any) -> tuple[Any, Any, Any]:
+    """Check the bounds of a count and give them as Python numbers."""
+    start, end, step = (v.item() if isinstance(v, (BaseTensor, np.generic)) else v for v in (start, end, step))
+    for v in (start, end, step):
+        if isinstance(v, complex):
+            raise RuntimeError(
+                f"value cannot be converted to type double without overflow: {name} counts real numbers, got {v!r}"
+            )
+        if not isinstance(v, (int, float)):
+            raise TypeError(f"{name}(): arguments 'start', 'end' and 'step' must be Numbers, not {type(v).__name__}")
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise RuntimeError(f"unsupported range: {start} -> {end}")
+    if (end - start) * step < 0:
+        raise RuntimeError(f"upper bound and lower bound inconsistent with step sign: {name}({start}, {end}, {step})")
+    return start, end, step
+
+
+@function("arange", method=False, out=False)
+def arange(
+    start: Any = None,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
+    """Make the numbers from start (0) up to, not including, end, in steps."""
+    check_device(device)
+    if end is None or start is None:
+        start, end = 0, start if end is None else end
+        if end is None:
+            raise TypeError("arange() needs an end, such as arange(5)")
+    start, end, step = _ends("arange", start, end, step)
+    whole = not any(isinstance(v, float) for v in (start, end, step))
+    if dtype is not None:
+        d = to_numpy(dtype)
+    elif out is not None:
+        d = out._a.dtype
+    else:
+        d = np.dtype(np.int64) if whole else default_dtype()
+    if d.kind in "bc":
+        raise NotImplementedError(
+            f"\"arange_cpu\" not implemented for '{dtype_of(d).name.capitalize()}': count integers or floats "
+            "and convert them"
+        )
+    if d.kind in "iu" and not whole:
+        start, end, step, whole = int(start), int(end), int(step), True
+        if not step:
+            raise RuntimeError("step must be nonzero")
+    a = (
+        np.arange(start, end, step).astype(d, copy=False)
+        if whole
+        else (start + np.arange(math.ceil((end - start) / step)) * step).astype(d)
+    )
+    return _finish(a, requires_grad) if out is None else write_out(out, wrap(a), "arange")
+
+
+@function("range", method=False, out=False)
+def range_(
+    start: Any = 0,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
+    """Make the numbers from start to end, both included, in steps (deprecated: use ``arange``)."""
+    check_device(device)
+    message = (
+        "torch.range is deprecated because its behavior is inconsistent with Python's range builtin: use torch.arange"
+    )
+    warnings.warn(message, UserWarning, stacklevel=2)
+    start, end, step = _ends("range", start, end, step)
+    a = (start + np.arange(math.floor((end - start) / step) + 1) * step).astype(
+        default_dtype() if dtype is None else to_numpy(dtype)
+    )
+    return _finish(a, requires_grad) if out is None else write_out(out, wrap(a), "range")
 
 
 @function("linspace", method=False, out=False)

@@ -574,7 +574,7 @@ class Tensor(BaseTensor, metaclass=_Named):
 
     def as_subclass(self, cls: type) -> Any:
         """Give the same data as an instance of a subclass."""
-        t = _new(cls)
+        t: Any = _new(cls)
         t._a, t._s, t._node, t._base, t._grad = self._a, self._s, self._node, self._base, None
         if self._base is not None:
             t._steps, t._seen = self._steps, self._seen

@@ -143,7 +143,7 @@ class _Recorded:
             raise RuntimeError(
                 f"Expected tensors, got unsupported type {type(v)}: aux is a tensor or nested containers of tensors"
             )
-        return v if self.outer and _foreign([v], self.inputs) else v.detach()  # type: ignore[attr-defined]
+        return v if self.outer and _foreign([v], self.inputs) else v.detach()
 
     def primal(self) -> Any:
         """The function's value, with history only where it has one outside."""

@@ -15,7 +15,9 @@ from .creation import _finish
 from .dispatch import function
 
 
-def _window(name: str, doc: str, shape: Callable[..., Any], defaults: tuple[float, ...] = (), names: tuple[str, ...] = ()) -> Any:
+def _window(
+    name: str, doc: str, shape: Callable[..., Any], defaults: tuple[float, ...] = (), names: tuple[str, ...] = ()
+) -> Any:
     """Make a window function: ``shape`` gives the weights at places between 0 and 1."""
 
     def fn(

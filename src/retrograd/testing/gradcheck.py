@@ -102,7 +102,7 @@ def gradcheck(
     True
     """
     xs = _tuple(inputs)
-    checked = [i for i, x in enumerate(xs) if isinstance(x, BaseTensor) and x.requires_grad]  # type: ignore[attr-defined]
+    checked = [i for i, x in enumerate(xs) if isinstance(x, BaseTensor) and x.requires_grad]
     if not checked:
         raise ValueError(
             "gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True."
@@ -232,7 +232,7 @@ def gradgradcheck(
     def first(*args: Any) -> Any:
         values, upstream = args[:count], args[count:]
         made = _outputs(func, values)
-        wanted = [v for v in values if isinstance(v, BaseTensor) and v.requires_grad]  # type: ignore[attr-defined]
+        wanted = [v for v in values if isinstance(v, BaseTensor) and v.requires_grad]
         with enable_grad():
             live = [(o, g) for o, g in zip(made, upstream, strict=True) if o.requires_grad]
             return grad([o for o, _ in live], wanted, [g for _, g in live], create_graph=True, materialize_grads=True)

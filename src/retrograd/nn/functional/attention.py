@@ -36,9 +36,13 @@ def _attention(query: Any, key: Any, value: Any, mask: Any, dead: Any, factor: f
     return _weights(query, key, mask, dead, factor, causal) @ value
 
 
-def _check_attention(query: Any, key: Any, value: Any, mask: Any, is_causal: bool) -> None:
+def _check_attention(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_causal: bool) -> None:
     if is_causal and mask is not None:
         raise RuntimeError("scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
+    if not 0 <= dropout_p <= 1:
+        raise RuntimeError(
+            f"scaled_dot_product_attention: dropout probability has to be between 0 and 1, but got {dropout_p}"
+        )
     if not query.dtype == key.dtype == value.dtype:
         raise RuntimeError(
             "scaled_dot_product_attention: Expected query, key, and value to have the same dtype, but got "
@@ -93,7 +97,7 @@ def scaled_dot_product_attention(
     >>> torch.nn.functional.scaled_dot_product_attention(q, q, torch.ones(1, 2, 3)).shape
     torch.Size([1, 2, 3])
     """
-    _check_attention(query, key, value, attn_mask, is_causal)
+    _check_attention(query, key, value, attn_mask, dropout_p, is_causal)
     if enable_gqa:
         heads = query.shape[-3]
         if heads % key.shape[-3] or heads % value.shape[-3]:

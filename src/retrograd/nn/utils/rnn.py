@@ -139,7 +139,7 @@ def pack_padded_sequence(
 
     The sequences come longest first, unless ``enforce_sorted`` is off: then they are sorted here, and
     `pad_packed_sequence` puts them back. Raises RuntimeError for lengths that are not positive, not as many as the
-    sequences, not in order, or beyond the padding.
+    sequences, or not in order; IndexError for one beyond the padding.
 
     Examples
     --------
@@ -170,7 +170,7 @@ def pack_padded_sequence(
             "pass enforce_sorted=False to have it sorted."
         )
     if sizes[0] > longest:
-        raise RuntimeError(
+        raise IndexError(
             f"pack_padded_sequence: Expected lengths up to the padded length {longest}, but found {sizes[0]}."
         )
     there = np.arange(sizes[0])[:, None] < sizes

@@ -19,12 +19,15 @@ from . import (
     norms,
     pointwise,
     products,
+    questions,
     reductions,
     repeating,
     scans,
     shaping,
     sorting,
+    special_functions,
     statistics,
+    strides,
 )
 
 __all__ = [
@@ -44,10 +47,13 @@ __all__ = [
     "norms",
     "pointwise",
     "products",
+    "questions",
     "reductions",
     "repeating",
     "scans",
     "shaping",
     "sorting",
+    "strides",
+    "special_functions",
     "statistics",
 ]

@@ -10,7 +10,19 @@ import numpy as np
 from ...core import MODE, BaseTensor, apply, at, here, show_type, wrap
 from ...core import dtypes as _d
 from ...ops import elementwise as e
-from ..dispatch import METHODS, as_dtype, binary, function, in_place, operand, refused, result_type, scalar, tensor_operand, unary
+from ..dispatch import (
+    METHODS,
+    as_dtype,
+    binary,
+    function,
+    in_place,
+    operand,
+    refused,
+    result_type,
+    scalar,
+    tensor_operand,
+    unary,
+)
 
 
 def is_bool(x: Any) -> bool:
@@ -161,14 +173,17 @@ def float_power(input: Any, exponent: Any) -> Any:
     pair = (operand(input, "float_power", "input"), operand(exponent, "float_power", "exponent"))
     d = _d.complex128 if result_type(*pair).is_complex else _d.float64
     xs = [as_dtype(x, d) if isinstance(x, BaseTensor) else wrap(np.asarray(x, d.numpy)) for x in pair]
-    return binary(e.power, *xs, "float_power")
+    return binary(e.power, xs[0], xs[1], "float_power")
 
 
 def _float_power_(self: Any, exponent: Any) -> Any:
     """Write the power into this tensor, which must be of double precision."""
     d = float_power(self.detach(), exponent.detach() if isinstance(exponent, BaseTensor) else exponent).dtype
     if self._a.dtype != d.numpy:
-        raise RuntimeError(f"the base given to float_power_ has dtype {self.dtype} but the operation's result requires dtype {d}{at(here())}")
+        raise RuntimeError(
+            f"the base given to float_power_ has dtype {self.dtype} but the operation's result requires dtype "
+            f"{d}{at(here())}"
+        )
     return in_place(float_power, "float_power")(self, exponent)
 
 
@@ -247,16 +262,18 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
     _tensors("lerp", input, end)
     for x, which in ((end, "end"), (weight, "weight")):
         if isinstance(x, BaseTensor) and x._a.dtype != input._a.dtype:
-            raise RuntimeError(f"expected dtype {input.dtype} for `{which}` but got dtype {x.dtype}: lerp needs one dtype{at(here())}")
+            raise RuntimeError(
+                f"expected dtype {input.dtype} for `{which}` but got dtype {x.dtype}: lerp needs one dtype{at(here())}"
+            )
     if input._a.dtype.kind not in "fcV":
         raise refused("lerp", input.dtype)
     step = sub(end, input)
     if isinstance(weight, BaseTensor):
         near = add(input, mul(weight, step))
-        return apply(e.where, apply(e.lt, apply(e.absolute, weight), 0.5), near, sub(end, mul(step, 1 - weight)))
+        return apply(e.where, apply(e.lt, apply(e.absolute, weight), 0.5), near, sub(end, mul(step, sub(1.0, weight))))
     if builtins.abs(weight) < 0.5:
         return add(input, mul(step, weight))
-    return sub(end, mul(step, 1 - weight))
+    return sub(end, mul(step, 1.0 - weight))
 
 
 @function("addcmul", inplace=True)
@@ -279,7 +296,8 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     _tensors("addcdiv", input, tensor1, tensor2)
     if tensor1._a.dtype.kind in "iub" and tensor2._a.dtype.kind in "iub":
         raise RuntimeError(
-            "Integer division with addcdiv is no longer supported: convert tensor1 or tensor2 to a floating dtype first, "
+            "Integer division with addcdiv is no longer supported: convert tensor1 or tensor2 to a floating "
+            "dtype first, "
             "or write input + value * torch.div(tensor1, tensor2, rounding_mode='trunc')"
         )
     d = result_type(input, tensor1, tensor2)

@@ -10,10 +10,28 @@ import numpy as np
 from ...core import BaseTensor, apply, at, here
 from ...core import dtypes as _d
 from ...ops import elementwise as e
-from ..dispatch import ANY, BITS, INTEGERS, METHODS, REAL, as_dtype, binary, function, meet, operand, refused, result_type, scalar, tensor_operand, unary
+from ..dispatch import (
+    ANY,
+    BITS,
+    INTEGERS,
+    METHODS,
+    REAL,
+    as_dtype,
+    binary,
+    function,
+    meet,
+    operand,
+    refused,
+    result_type,
+    scalar,
+    tensor_operand,
+    unary,
+)
 
 
-def _of_two(name: str, op: Any, doc: str, *aliases: str, kinds: str = ANY, tensors: bool = False, inplace: bool = True) -> Any:
+def _of_two(
+    name: str, op: Any, doc: str, *aliases: str, kinds: str = ANY, tensors: bool = False, inplace: bool = True
+) -> Any:
     """Make a function of two operands: its op, the kinds of dtype it is for, whether it refuses numbers."""
 
     def fn(input: Any, other: Any) -> Any:
@@ -172,6 +190,7 @@ bitwise_left_shift = _bits("bitwise_left_shift", e.left_shift, None, "Shift bits
 bitwise_right_shift = _bits("bitwise_right_shift", e.right_shift, None, "Shift bits to the right.")
 gcd = _of_two("gcd", e.gcd, "Give the greatest common divisor.", kinds=INTEGERS, tensors=True)
 lcm = _of_two("lcm", e.lcm, "Give the least common multiple.", kinds=INTEGERS, tensors=True)
+
 
 @function("bitwise_not", inplace=True, exact=True)
 def bitwise_not(input: Any) -> Any:

@@ -16,6 +16,7 @@ from .conversion import copy_
 from .joining import stack
 from .pointwise import atan2, cos, mul, sin
 from .shaping import transpose
+from .strides import copied
 
 
 @function("conj", out=False)
@@ -52,7 +53,9 @@ def real(input: Any) -> Any:
 def imag(input: Any) -> Any:
     """Give the imaginary part: a view; RuntimeError for real tensors."""
     if tensor_operand(input, "imag")._a.dtype.kind != "c":
-        raise RuntimeError(f"imag is not implemented for tensors with non-complex dtypes, such as {show_type(input)}{at(here())}")
+        raise RuntimeError(
+            f"imag is not implemented for tensors with non-complex dtypes, such as {show_type(input)}{at(here())}"
+        )
     return apply(e.imag_part, input)
 
 
@@ -96,13 +99,19 @@ def view_as_complex(input: Any) -> Any:
     """View pairs along the last dimension, of length 2, as complex numbers."""
     a = tensor_operand(input, "view_as_complex")._a
     if a.dtype.kind != "f" or a.itemsize == 2:
-        raise RuntimeError(f"view_as_complex is only supported for float and double tensors, but got {show_type(input)}{at(here())}")
+        raise RuntimeError(
+            f"view_as_complex is only supported for float and double tensors, but got {show_type(input)}{at(here())}"
+        )
     if not a.ndim or a.shape[-1] != 2:
         raise RuntimeError(f"Tensor must have a last dimension of size 2, got {show_type(input)}{at(here())}")
     if a.strides[-1] != a.itemsize:
-        raise RuntimeError(f"Tensor must have a last dimension with stride 1: contiguous() of {show_type(input)} has one{at(here())}")
+        raise RuntimeError(
+            f"Tensor must have a last dimension with stride 1: contiguous() of {show_type(input)} has one{at(here())}"
+        )
     if any(step % (2 * a.itemsize) for step in a.strides[:-1]):
-        raise RuntimeError(f"Tensor must have a stride divisible by 2 for all but last dimension: {input.stride()}{at(here())}")
+        raise RuntimeError(
+            f"Tensor must have a stride divisible by 2 for all but last dimension: {input.stride()}{at(here())}"
+        )
     return apply(s.view_as_complex, input)
 
 
@@ -115,9 +124,14 @@ def complex_of(first: Any, second: Any) -> Any:
 def _checked(name: str, x: Any, y: Any) -> None:
     for t in (tensor_operand(x, name), tensor_operand(y, name)):
         if t._a.dtype.kind != "f" or t._a.itemsize == 2:
-            raise RuntimeError(f"Expected both inputs to be Half, Float or Double tensors but got {show_type(x)} and {show_type(y)}: {name}")
+            raise RuntimeError(
+                f"Expected both inputs to be Half, Float or Double tensors but got {show_type(x)} and "
+                f"{show_type(y)}: {name}"
+            )
     if x._a.dtype != y._a.dtype:
-        raise RuntimeError(f"Expected object of scalar type {x.dtype} but got scalar type {y.dtype} for second argument: {name}")
+        raise RuntimeError(
+            f"Expected object of scalar type {x.dtype} but got scalar type {y.dtype} for second argument: {name}"
+        )
 
 
 @function("complex", method=False)
@@ -161,3 +175,7 @@ def matrix_adjoint(x: Any) -> Any:
     if x._a.ndim not in (0, 2):
         raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {x._a.ndim}-D tensor: use mH")
     return adjoint(x)
+
+
+view_as_real_copy = copied(view_as_real, "view_as_real_copy")
+view_as_complex_copy = copied(view_as_complex, "view_as_complex_copy")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core import BaseTensor, apply, assign, check_device, check_writable, device, show_type, wrap
+from ...core import BaseTensor, apply, assign, check_device, check_writable, show_type, wrap
 from ...core import dtypes as _d
 from ...ops.elementwise import cast, clone
 from ...ops.shape import expand
@@ -15,7 +15,16 @@ from ..literals import as_array, stored
 
 
 @function("to", torch=False)
-def to(input: Any, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False, memory_format: Any = None, other: Any = None) -> Any:
+def to(
+    input: Any,
+    *args: Any,
+    dtype: Any = None,
+    device: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    memory_format: Any = None,
+    other: Any = None,
+) -> Any:
     """Give the tensor in another dtype (or on a device, which must be the CPU); itself if nothing changes."""
     for a in args:
         if isinstance(a, _d.dtype):
@@ -41,7 +50,20 @@ def type_as(input: Any, other: Any) -> Any:
     return as_dtype(input, _d.from_numpy(other._a.dtype))
 
 
-_TYPE_NAMES = {"Float": "float32", "Double": "float64", "Half": "float16", "BFloat16": "bfloat16", "Byte": "uint8", "Char": "int8", "Short": "int16", "Int": "int32", "Long": "int64", "Bool": "bool", "ComplexFloat": "complex64", "ComplexDouble": "complex128"}
+_TYPE_NAMES = {
+    "Float": "float32",
+    "Double": "float64",
+    "Half": "float16",
+    "BFloat16": "bfloat16",
+    "Byte": "uint8",
+    "Char": "int8",
+    "Short": "int16",
+    "Int": "int32",
+    "Long": "int64",
+    "Bool": "bool",
+    "ComplexFloat": "complex64",
+    "ComplexDouble": "complex128",
+}
 
 
 @function("type", torch=False)
@@ -70,7 +92,13 @@ def _caster(name: str, d: _d.dtype) -> None:
     METHODS[name] = method
 
 
-for _name, _dtype in {**_d.ALIASES, "byte": _d.uint8, "char": _d.int8, "bool": _d.bool_, "bfloat16": _d.bfloat16}.items():
+for _name, _dtype in {
+    **_d.ALIASES,
+    "byte": _d.uint8,
+    "char": _d.int8,
+    "bool": _d.bool_,
+    "bfloat16": _d.bfloat16,
+}.items():
     _caster(_name, _dtype)
 
 
@@ -89,10 +117,11 @@ def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
             np.broadcast_shapes(r._a.shape, self._a.shape)
             r = apply(expand, r, shape=self._a.shape)
         except (ValueError, RuntimeError):
-            raise RuntimeError(f"The size of tensor a ({list(self._a.shape)}) must match the size of tensor b ({list(src._a.shape)}): copy_ of {show_type(src)} into {show_type(self)}") from None
-    if r is src and np.may_share_memory(src._a, self._a):
-        r = apply(clone, src, order="K")
-    elif r is src and r._node is not None:
+            raise RuntimeError(
+                f"The size of tensor a ({list(self._a.shape)}) must match the size of tensor b "
+                f"({list(src._a.shape)}): copy_ of {show_type(src)} into {show_type(self)}"
+            ) from None
+    if (r is src and np.may_share_memory(src._a, self._a)) or (r is src and r._node is not None):
         r = apply(clone, src, order="K")
     return assign(self, r, "copy_", keep_old=True)
 
@@ -101,12 +130,18 @@ def _fill(self: Any, value: Any, name: str) -> Any:
     check_writable(self, name, overlap=not self.requires_grad)
     if isinstance(value, BaseTensor):
         if value._a.ndim:
-            raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value._a.ndim} dimensions.")
+            raise RuntimeError(
+                f"fill_ only supports 0-dimension value tensor but got tensor with {value._a.ndim} dimensions."
+            )
         return copy_(self, value)
     v = np.asarray(value)
     if v.dtype.kind == "c" and self._a.dtype.kind not in "cb" and v.imag != 0:
         raise RuntimeError(f"value cannot be converted to type {self.dtype.name} without overflow")
-    v = v.real.astype(self._a.dtype) if v.dtype.kind == "c" and self._a.dtype.kind in "fiuV" else v.astype(self._a.dtype)
+    v = (
+        v.real.astype(self._a.dtype)
+        if v.dtype.kind == "c" and self._a.dtype.kind in "fiuV"
+        else v.astype(self._a.dtype)
+    )
     return assign(self, wrap(np.broadcast_to(v, self._a.shape)), name, keep_old=True)
 
 
@@ -161,7 +196,16 @@ def resize_as_(self: Any, other: Any) -> Any:
 
 
 def _new(name: str, doc: str, make: Any) -> None:
-    def method(self: Any, *args: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False, **named: Any) -> Any:
+    def method(
+        self: Any,
+        *args: Any,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        layout: Any = None,
+        pin_memory: bool = False,
+        **named: Any,
+    ) -> Any:
         check_device(device)
         t = wrap(np.asarray(make(self, args, named, self._a.dtype if dtype is None else _d.to_numpy(dtype))))
         return t.requires_grad_() if requires_grad else t
@@ -184,9 +228,21 @@ def _size_of(args: Any, named: Any, name: str) -> tuple[int, ...]:
     return sizes((named["size"],) if "size" in named else args, name)
 
 
-_new("new_zeros", "Make zeros of the same dtype.", lambda self, args, named, d: np.zeros(_size_of(args, named, "new_zeros"), d))
-_new("new_ones", "Make ones of the same dtype.", lambda self, args, named, d: np.ones(_size_of(args, named, "new_ones"), d))
-_new("new_empty", "Make an unset tensor of the same dtype.", lambda self, args, named, d: np.empty(_size_of(args, named, "new_empty"), d))
+_new(
+    "new_zeros",
+    "Make zeros of the same dtype.",
+    lambda self, args, named, d: np.zeros(_size_of(args, named, "new_zeros"), d),
+)
+_new(
+    "new_ones",
+    "Make ones of the same dtype.",
+    lambda self, args, named, d: np.ones(_size_of(args, named, "new_ones"), d),
+)
+_new(
+    "new_empty",
+    "Make an unset tensor of the same dtype.",
+    lambda self, args, named, d: np.empty(_size_of(args, named, "new_empty"), d),
+)
 _new(
     "new_full",
     "Make a tensor of one value of the same dtype.",
@@ -195,7 +251,13 @@ _new(
     ),
 )
 _new("new_tensor", "Copy data into a tensor of the same dtype.", _new_tensor)
-_new("new", "Make an unset tensor of the same dtype, or of data.", lambda self, args, named, d: _new_tensor(self, args, named, d) if args and not isinstance(args[0], int) else np.empty(sizes(args, "new"), d))
+_new(
+    "new",
+    "Make an unset tensor of the same dtype, or of data.",
+    lambda self, args, named, d: (
+        _new_tensor(self, args, named, d) if args and not isinstance(args[0], int) else np.empty(sizes(args, "new"), d)
+    ),
+)
 
 
 def _new_empty_strided(self: Any, size: Any, stride: Any, *, dtype: Any = None, **named: Any) -> Any:
@@ -206,148 +268,3 @@ def _new_empty_strided(self: Any, size: Any, stride: Any, *, dtype: Any = None, 
 
 
 METHODS["new_empty_strided"] = _new_empty_strided
-
-
-# -- questions about dtypes and values ---------------------------------------------------------------------------------------
-@function("is_tensor", method=False, out=False)
-def is_tensor(obj: Any) -> bool:
-    """Tell whether an object is a Tensor."""
-    return isinstance(obj, BaseTensor)
-
-
-@function("is_floating_point", method=False, out=False)
-def is_floating_point(input: Any) -> bool:
-    """Tell whether a tensor's elements are floating-point numbers."""
-    return bool(input.is_floating_point())
-
-
-@function("is_complex", method=False, out=False)
-def is_complex(input: Any) -> bool:
-    """Tell whether a tensor's elements are complex."""
-    return bool(input.is_complex())
-
-
-@function("is_nonzero", out=False)
-def is_nonzero(input: Any) -> bool:
-    """Tell whether a single-element tensor is not zero."""
-    if input._a.size != 1:
-        raise RuntimeError(f"Boolean value of Tensor with {'more than one value' if input._a.size else 'no values'} is ambiguous")
-    return bool(input._a.item())
-
-
-@function("numel", method=False, out=False)
-def numel(input: Any) -> int:
-    """Give the number of elements."""
-    return int(input._a.size)
-
-
-@function("is_same_size", out=False)
-def is_same_size(input: Any, other: Any) -> bool:
-    """Tell whether two tensors have one shape."""
-    return bool(input._a.shape == other._a.shape)
-
-
-@function("equal", out=False)
-def equal(input: Any, other: Any) -> bool:
-    """Tell whether two tensors have the same shape and values."""
-    return bool(input._a.shape == other._a.shape and np.array_equal(input._a, other._a))
-
-
-@function("isclose", out=False)
-def isclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
-    """Tell where |input - other| <= atol + rtol |other|."""
-    if input._a.dtype != other._a.dtype:
-        raise RuntimeError(f"{input.dtype} did not match {other.dtype}: isclose compares tensors of one dtype")
-    if rtol < 0 or atol < 0:
-        raise RuntimeError(f"rtol and atol must be greater than or equal to zero, but got {rtol} and {atol}")
-    x, y = (t._a.astype(np.float32) if t._a.dtype.kind == "V" else t._a for t in (input, other))
-    with np.errstate(all="ignore"):
-        return wrap(np.asarray(np.isclose(x, y, rtol, atol, equal_nan)))
-
-
-@function("allclose", out=False)
-def allclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
-    """Tell whether every pair is close."""
-    return bool(isclose(input, other, rtol, atol, equal_nan)._a.all())
-
-
-@function("can_cast", method=False, out=False)
-def can_cast(from_: _d.dtype, to: _d.dtype) -> bool:
-    """Tell whether a cast keeps the kind of number."""
-    return not (from_.category > to.category)
-
-
-@function("promote_types", method=False, out=False)
-def promote_types(type1: _d.dtype, type2: _d.dtype) -> _d.dtype:
-    """Give the dtype in which two are computed together."""
-    return _d.promote_types(type1, type2)
-
-
-@function("result_type", method=False, out=False)
-def result_type(tensor1: Any, tensor2: Any) -> _d.dtype:
-    """Give the dtype of an arithmetic result of two tensors or numbers."""
-    from ..dispatch import result_type as rule
-
-    return rule(tensor1, tensor2)
-
-
-@function("typename", method=False, out=False)
-def typename(obj: Any) -> str:
-    """Give the name of an object's type; a tensor's as ``torch.FloatTensor``."""
-    if isinstance(obj, BaseTensor):
-        return str(obj.type())
-    kind = type(obj)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-@function("is_signed", method=False, out=False)
-def is_signed(input: Any) -> bool:
-    """Tell whether a tensor's elements have a sign."""
-    return bool(input.is_signed())
-
-
-@function("is_inference", method=False, out=False)
-def is_inference(input: Any) -> bool:
-    """Tell whether a tensor was made in inference mode."""
-    return bool(input.is_inference())
-
-
-@function("is_distributed", out=False)
-def is_distributed(input: Any) -> bool:
-    """Tell whether a tensor is spread over machines: never."""
-    return False
-
-
-@function("get_device", method=False, out=False)
-def get_device(input: Any) -> int:
-    """Give the number of a tensor's device: -1 for the CPU."""
-    return int(input.get_device())
-
-
-@function("detach", method=False, out=False)
-def detach(input: Any) -> Any:
-    """Give the same values, sharing memory, without history."""
-    return input.detach()
-
-
-@function("detach_", method=False, out=False)
-def detach_(input: Any) -> Any:
-    """Cut a tensor from its history, in place."""
-    return input.detach_()
-
-
-@function("dim_order", torch=False)
-def dim_order(input: Any, *, ambiguity_check: Any = False) -> tuple[int, ...]:
-    """Give the dimensions in the order in which they lie in memory, outermost first."""
-    steps = input.stride()
-    return tuple(sorted(range(len(steps)), key=lambda d: -steps[d]))
-
-
-@function("is_set_to", torch=False)
-def is_set_to(input: Any, tensor: Any) -> bool:
-    """Tell whether two tensors are the same view of the same storage."""
-    a, b = input._a, tensor._a
-    return bool(a.shape == b.shape and a.strides == b.strides and a.__array_interface__["data"] == b.__array_interface__["data"])
-
-
-__all__ = ["device"]

@@ -58,7 +58,7 @@ def eigh(A: Any, UPLO: str = "L") -> Any:
     >>> torch.linalg.eigh(torch.diag(torch.tensor([2.0, 1.0]))).eigenvalues
     tensor([1., 2.])
     """
-    x = matrices(A, "linalg.eigh", True)
+    x = matrices(A, "linalg.eigh", True, kernel="linalg_eigh", whole=True)
     packed = apply(q.eigh, x, part=_triangle(UPLO))
     n = x._a.shape[-1]
     return return_types.linalg_eigh(_values(packed, n), _part(packed, 0, n))
@@ -73,7 +73,7 @@ def eigvalsh(A: Any, UPLO: str = "L") -> Any:
     >>> torch.linalg.eigvalsh(torch.diag(torch.tensor([2.0, 1.0])))
     tensor([1., 2.])
     """
-    x = matrices(A, "linalg.eigh", True)
+    x = matrices(A, "linalg.eigh", True, kernel="linalg_eigh", whole=True)
     part = _triangle(UPLO)
     if wants_grad(x):
         return eigh(x, part).eigenvalues
@@ -89,7 +89,7 @@ def eig(A: Any) -> Any:
     >>> torch.linalg.eig(torch.diag(torch.tensor([2.0, 1.0]))).eigenvalues
     tensor([2.+0.j, 1.+0.j])
     """
-    x = matrices(A, "linalg.eig", True)
+    x = matrices(A, "linalg.eig", True, kernel="linalg_eig")
     packed = apply(q.eig, x)
     n = x._a.shape[-1]
     values = apply(e.clone, s.slice_(packed, index=(..., n, slice(None))), order="C")
@@ -144,7 +144,7 @@ def linalg_svd(A: Any, full_matrices: bool = True, *, driver: str | None = None)
     >>> torch.linalg.svd(torch.diag(torch.tensor([2.0, 3.0]))).S
     tensor([3., 2.])
     """
-    x = matrices(A, "linalg.svd")
+    x = matrices(A, "linalg.svd", kernel="linalg_svd")
     if driver is not None:
         raise RuntimeError(f"torch.linalg.svd: keyword argument `driver=` is only supported on CUDA inputs, got {driver!r}")
     u, values, v = _svd(x, full_matrices)
@@ -160,7 +160,7 @@ def svdvals(A: Any, *, driver: str | None = None) -> Any:
     >>> torch.linalg.svdvals(torch.diag(torch.tensor([2.0, 3.0])))
     tensor([3., 2.])
     """
-    x = matrices(A, "linalg.svd")
+    x = matrices(A, "linalg.svd", kernel="linalg_svd")
     if wants_grad(x) or not min(x._a.shape[-2:]):
         return _svd(x, False)[1]
     try:
@@ -172,7 +172,7 @@ def svdvals(A: Any, *, driver: str | None = None) -> Any:
 @function("svd")
 def svd(input: Any, some: bool = True, compute_uv: bool = True) -> Any:
     """Give U, S and V (not V^H) with input = U diag(S) V^H."""
-    x = matrices(input, "svd", argument="input")
+    x = matrices(input, "svd", argument="input", kernel="linalg_svd")
     if compute_uv:
         return return_types.svd(*_svd(x, not some))
     m, n = x._a.shape[-2:]
@@ -186,9 +186,7 @@ def _qr(x: Any, mode: str) -> tuple[Any, Any]:
     if mode not in ("reduced", "complete", "r"):
         raise RuntimeError(f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or 'complete'")
     if mode == "r" or (mode == "complete" and m > n):
-        if wants_grad(x) and x.requires_grad:
-            why = "mode='r'" if mode == "r" else "mode='complete' and nrows > ncols"
-            raise RuntimeError(f"The QR decomposition is not differentiable when {why}. Please use mode='reduced'.")
+        # the results carry no gradient: in these modes Q R is not differentiable
         if mode == "r":
             return wrap(np.zeros(0, x._a.dtype)), wrap(np.linalg.qr(x._a, "r"))
         return tuple(wrap(f) for f in np.linalg.qr(x._a, "complete"))  # type: ignore[return-value]
@@ -218,19 +216,19 @@ def linalg_qr(A: Any, mode: str = "reduced") -> Any:
     tensor([[3., 1.],
             [4., 2.]])
     """
-    return return_types.linalg_qr(*_qr(matrices(A, "linalg.qr"), mode))
+    return return_types.linalg_qr(*_qr(matrices(A, "linalg.qr", kernel="geqrf"), mode))
 
 
 @function("qr")
 def qr(input: Any, some: bool = True) -> Any:
     """Give Q and R with input = Q R; square Q unless ``some``."""
-    return return_types.qr(*_qr(matrices(input, "qr", argument="input"), "reduced" if some else "complete"))
+    return return_types.qr(*_qr(matrices(input, "qr", argument="input", kernel="geqrf"), "reduced" if some else "complete"))
 
 
 @function("geqrf")
 def geqrf(input: Any) -> Any:
     """Give R above the Householder vectors whose reflections make Q, and their factors."""
-    x = matrices(input, "geqrf", argument="input")
+    x = matrices(input, "geqrf", argument="input", kernel="geqrf")
     h, tau = np.linalg.qr(x._a, "raw")
     return return_types.geqrf(wrap(np.ascontiguousarray(h.swapaxes(-1, -2))), wrap(tau))
 
@@ -253,8 +251,10 @@ def householder_product(A: Any, tau: Any) -> Any:
     >>> torch.allclose(Q.abs(), torch.linalg.qr(A).Q.abs())
     True
     """
-    x = matrices(A, "linalg.householder_product")
+    x = matrices(A, "linalg.householder_product", kernel="orgqr")
     m, n = x._a.shape[-2:]
+    if not x._a.size:
+        return wrap(x._a.copy())
     if m < n:
         raise RuntimeError("torch.linalg.householder_product: input.shape[-2] must be greater than or equal to input.shape[-1]")
     if tau._a.ndim + 1 != x._a.ndim or n < tau._a.shape[-1]:
@@ -279,7 +279,7 @@ def _reflected(x: Any, tau: Any, start: Any, order: Any, conjugated: bool) -> An
 @function("ormqr")
 def ormqr(input: Any, tau: Any, other: Any, left: bool = True, transpose: bool = False) -> Any:
     """Multiply a matrix with the square Q that Householder vectors give (from either side), or with Q^H."""
-    x = matrices(input, "ormqr", argument="input")
+    x = matrices(input, "ormqr", argument="input", kernel="ormqr")
     if not left:
         return adjoint(ormqr(x, tau, adjoint(other), True, not transpose))
     k = tau._a.shape[-1]
@@ -388,7 +388,7 @@ def lstsq(A: Any, B: Any, rcond: Any = None, *, driver: str | None = None) -> An
     full = driver == "gels" or bool(np.all(ranks == n))
     empty = wrap(np.zeros(0, _d.from_numpy(x._a.dtype).to_real().numpy))
     residuals: Any = empty
-    if m > n and full:
+    if m > n and full and driver not in (None, "gelsy"):
         rest = apply(c.matmul, x, solution) - b
         size = rest._a
         square = (size * np.conj(size)).real.sum(-2) if not wants_grad(rest) else None
@@ -421,6 +421,8 @@ def vector_norm(x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False, *,
         raise RuntimeError(f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {type_name(d)}")
     given = _cast_first(x, dtype, "linalg.vector_norm")
     wide = widened(given)
+    if not wide._a.ndim and isinstance(dim, (tuple, list)):
+        dim = dim[0] if dim else None
     return narrowed(_vector_norm(wide, float(ord), axes_of(dim, wide._a.ndim, "linalg.vector_norm"), keepdim), given)
 
 
@@ -448,20 +450,23 @@ def matrix_norm(
     >>> torch.linalg.matrix_norm(torch.ones(2, 2), "nuc")
     tensor(2.)
     """
-    x = numbers(tensor_operand(A, "linalg_matrix_norm", "A"), "linalg.matrix_norm")
+    x = tensor_operand(A, "linalg_matrix_norm", "A")
+    if x._a.dtype.kind not in "fcV" or ord in ("nuc", 2, -2):
+        numbers(x, "linalg.matrix_norm")
     if x._a.ndim < 2:
         raise RuntimeError(f"linalg.matrix_norm: The input tensor A must have at least 2 dimensions, got {show_type(x)}{at(here())}")
     x = _cast_first(x, dtype, "linalg.matrix_norm")
     pair = tuple(dim) if isinstance(dim, (tuple, list)) else (dim,)
     if len(pair) != 2:
         raise RuntimeError(f"linalg.matrix_norm: dim must be a 2-tuple. Got {dim}")
+    given, x = x, widened(x)
     a, b = wrap_dims(pair, x._a.ndim, "linalg.matrix_norm")
     if ord not in ("fro", "nuc", 2, -2, 1, -1, math.inf, -math.inf):
         if isinstance(ord, str):
             raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
         raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported: one of 'fro', 'nuc', ±1, ±2, ±inf")
     if ord == "fro":
-        return _vector_norm(x, 2.0, (a, b), keepdim)
+        return narrowed(_vector_norm(x, 2.0, (a, b), keepdim), given)
     if ord in ("nuc", 2, -2):
         others = [i for i in range(x._a.ndim) if i not in (a, b)]
         values = svdvals(apply(s.permute, x, axes=(*others, a, b)))
@@ -471,7 +476,7 @@ def matrix_norm(
         return apply(s.reshape, found, shape=tuple(1 if i in (a, b) else n for i, n in enumerate(x._a.shape)))
     first, second = (a, b) if abs(ord) == 1 else (b, a)
     sums = apply(r.sum_, apply(e.absolute, x), axis=(first,), keepdims=True)
-    found = _chosen(sums, ord, (second,))
+    found = narrowed(_chosen(sums, ord, (second,)), given)
     if keepdim:
         return found
     return apply(s.reshape, found, shape=tuple(n for i, n in enumerate(x._a.shape) if i not in (a, b)))
@@ -521,16 +526,14 @@ def cond(A: Any, p: Any = None) -> Any:
     >>> torch.linalg.cond(torch.diag(torch.tensor([2.0, 4.0])))
     tensor(2.)
     """
-    x = matrices(A, "linalg.cond")
+    x = matrices(A, "linalg.cond", kernel="linalg_svd" if p in (None, 2, -2, "nuc") else "")
+    if not x._a.size and (p in (None, 2, -2) or x._a.shape[-1] == x._a.shape[-2]):
+        return wrap(np.zeros(x._a.shape[:-2], _d.from_numpy(x._a.dtype).to_real().numpy))
     if p in (None, 2, -2):
         values = svdvals(x)
-        if not values._a.shape[-1]:
-            return wrap(np.zeros(values._a.shape[:-1], values._a.dtype))
         largest, least = values[..., 0], values[..., -1]
         return least / largest if p == -2 else largest / least
     matrices(x, "linalg.cond", True)
-    if not x._a.size:
-        return wrap(np.zeros(x._a.shape[:-2], _d.from_numpy(x._a.dtype).to_real().numpy))
     if isinstance(p, str) and p not in ("fro", "nuc"):
         raise RuntimeError(f"linalg.cond: got an invalid norm type: {p}")
     try:

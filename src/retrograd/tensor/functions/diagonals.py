@@ -11,7 +11,8 @@ from ...core import dtypes as _d
 from ...ops import shape as s
 from ..dispatch import as_dtype, function, result_type, tensor_operand, wrap_dim
 from .joining import atleast_2d
-from .shaping import as_strided, clone, copied, ravel
+from .shaping import clone, ravel
+from .strides import as_strided, copied
 
 
 @function("diagonal", out=False)
@@ -78,14 +79,18 @@ def triu(input: Any, diagonal: int = 0) -> Any:
 
 
 @function("tril_indices", method=False, out=False)
-def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None) -> Any:
+def tril_indices(
+    row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None
+) -> Any:
     """Give the (row, column) indices of the lower triangle."""
     a = np.stack(np.tril_indices(row, offset, col))
     return wrap(a if dtype is None else a.astype(_d.to_numpy(dtype)))
 
 
 @function("triu_indices", method=False, out=False)
-def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None) -> Any:
+def triu_indices(
+    row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None
+) -> Any:
     """Give the (row, column) indices of the upper triangle."""
     a = np.stack(np.triu_indices(row, offset, col))
     return wrap(a if dtype is None else a.astype(_d.to_numpy(dtype)))
@@ -96,7 +101,10 @@ def block_diag(*tensors: Any) -> Any:
     """Put matrices on the diagonal of a matrix of zeros."""
     for i, x in enumerate(tensors):
         if tensor_operand(x, "block_diag")._a.ndim > 2:
-            raise RuntimeError(f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {x._a.ndim} dimensions{at(here())}")
+            raise RuntimeError(
+                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {x._a.ndim} "
+                f"dimensions{at(here())}"
+            )
     parts = [atleast_2d(x) for x in tensors]
     rows, columns = sum(p._a.shape[0] for p in parts), sum(p._a.shape[1] for p in parts)
     d = result_type(*parts)
@@ -117,7 +125,9 @@ def fill_diagonal_(input: Any, fill_value: Any, wrap: bool = False) -> Any:
         raise RuntimeError(f"dimensions must larger than 1: fill_diagonal_ of {show_type(input)}{at(here())}")
     if len(shape) > 2:
         if len(set(shape)) > 1:
-            raise RuntimeError(f"all dimensions of input must be of equal length: fill_diagonal_ of {show_type(input)}{at(here())}")
+            raise RuntimeError(
+                f"all dimensions of input must be of equal length: fill_diagonal_ of {show_type(input)}{at(here())}"
+            )
         as_strided(input, (shape[0],), (sum(input.stride()),)).fill_(fill_value)
         return input
     rows, columns = shape

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ...core import BaseTensor, apply, at, here, show_type
+from ...core import apply, at, here, show_type
 from ...ops import contract as c
 from ...ops import shape as s
 from ...ops.elementwise import mul as mul_op
@@ -20,7 +20,10 @@ def _parse(equation: str, ranks: list[int]) -> tuple[list[list[str]], list[str]]
     left, arrow, right = text.partition("->")
     terms = left.split(",")
     if len(terms) != len(ranks):
-        raise RuntimeError(f"einsum(): {'fewer' if len(terms) > len(ranks) else 'more'} operands were provided than specified in the equation: {equation!r} and {len(ranks)} operands")
+        raise RuntimeError(
+            f"einsum(): {'fewer' if len(terms) > len(ranks) else 'more'} operands were provided than specified "
+            f"in the equation: {equation!r} and {len(ranks)} operands"
+        )
     wide = 0
     subs = []
     for term, rank in zip(terms, ranks, strict=True):
@@ -30,14 +33,18 @@ def _parse(equation: str, ranks: list[int]) -> tuple[list[list[str]], list[str]]
         if "..." in term:
             extra = rank - len(letters)
             if extra < 0:
-                raise RuntimeError(f"einsum(): the number of subscripts in the equation ({len(letters)}) is more than the number of dimensions ({rank}) for operand {term!r}")
+                raise RuntimeError(
+                    f"einsum(): the number of subscripts in the equation ({len(letters)}) is more than the "
+                    f"number of dimensions ({rank}) for operand {term!r}"
+                )
             wide = max(wide, extra)
             before, _, after = term.partition("...")
             subs.append([*before, *(str(i) for i in range(extra - 1, -1, -1)), *after])
         else:
             if len(letters) != rank:
                 raise RuntimeError(
-                    f"einsum(): the number of subscripts in the equation ({len(letters)}) does not match the number of dimensions ({rank}) for operand {term!r} and no ellipsis was given"
+                    f"einsum(): the number of subscripts in the equation ({len(letters)}) does not match the "
+                    f"number of dimensions ({rank}) for operand {term!r} and no ellipsis was given"
                 )
             subs.append(list(letters))
     dots = [str(i) for i in range(wide - 1, -1, -1)]
@@ -49,7 +56,9 @@ def _parse(equation: str, ranks: list[int]) -> tuple[list[list[str]], list[str]]
         known = {ch for sub in subs for ch in sub}
         for ch in out:
             if ch not in known and ch not in dots:
-                raise RuntimeError(f"einsum(): output subscript {ch} does not appear in the equation for any input operand")
+                raise RuntimeError(
+                    f"einsum(): output subscript {ch} does not appear in the equation for any input operand"
+                )
     else:
         everything = [ch for sub in subs for ch in sub]
         out = dots + sorted(ch for ch in set(everything) if ch.isalpha() and everything.count(ch) == 1)
@@ -137,15 +146,24 @@ def einsum(*args: Any) -> Any:
         equation, operands = _from_sublists(args)
     if not operands:
         kind = ValueError if len(args) < 2 else RuntimeError
-        raise kind("einsum(): must specify the equation string and at least one operand, or at least one operand and its subscripts list")
+        raise kind(
+            "einsum(): must specify the equation string and at least one operand, or at least one operand and "
+            "its subscripts list"
+        )
     if any(x._a.dtype != operands[0]._a.dtype for x in operands):
-        raise RuntimeError(f"einsum(): operands must have one dtype: {equation!r} of {', '.join(map(show_type, operands))}{at(here())}")
+        raise RuntimeError(
+            f"einsum(): operands must have one dtype: {equation!r} of {', '.join(map(show_type, operands))}{at(here())}"
+        )
     subs, out = _parse(equation, [x._a.ndim for x in operands])
     size: dict[str, int] = {}
     for x, sub in zip(operands, subs, strict=True):
         for ch, n in zip(sub, x._a.shape, strict=True):
             if ch in size and size[ch] != n and 1 not in (size[ch], n):
-                raise RuntimeError(f"einsum(): subscript {ch} has size {n} for an operand which does not broadcast with previously seen size {size[ch]}: {equation!r} of {', '.join(map(show_type, operands))}{at(here())}")
+                raise RuntimeError(
+                    f"einsum(): subscript {ch} has size {n} for an operand which does not broadcast with "
+                    f"previously seen size {size[ch]}: {equation!r} of "
+                    f"{', '.join(map(show_type, operands))}{at(here())}"
+                )
             size[ch] = n if size.get(ch, 1) == 1 else size[ch]
     pairs = [_one(x, sub) for x, sub in zip(operands, subs, strict=True)]
     x, xs = pairs[0]
@@ -157,5 +175,7 @@ def einsum(*args: Any) -> Any:
         missing = [ch for ch in out if ch not in xs]
         x = apply(s.permute, x, axes=tuple(xs.index(ch) for ch in out if ch in xs))
         if missing:
-            x = reshaped(x, tuple(1 if ch in missing else x._a.shape[[o for o in out if o in xs].index(ch)] for ch in out))
+            x = reshaped(
+                x, tuple(1 if ch in missing else x._a.shape[[o for o in out if o in xs].index(ch)] for ch in out)
+            )
     return x

@@ -10,7 +10,8 @@ from ...core import BaseTensor, apply, at, here, show_type
 from ...ops import shape as s
 from ...ops.elementwise import clone as clone_op
 from ..dispatch import FUNCTIONS, METHODS, as_dtype, function, result_type, wrap_dim
-from .shaping import ALL, copied, reshaped, unsqueeze
+from .shaping import ALL, reshaped, unsqueeze
+from .strides import copied
 
 
 def _common(tensors: Any, name: str) -> list[Any]:
@@ -21,7 +22,11 @@ def _common(tensors: Any, name: str) -> list[Any]:
         if not isinstance(p, BaseTensor):
             raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(p).__name__}")
     if not parts:
-        raise (ValueError if name == "cat" else RuntimeError)(f"{name} expects a non-empty TensorList" if name == "stack" else f"{name}(): expected a non-empty list of Tensors")
+        raise (ValueError if name == "cat" else RuntimeError)(
+            f"{name} expects a non-empty TensorList"
+            if name == "stack"
+            else f"{name}(): expected a non-empty list of Tensors"
+        )
     first = parts[0]._a.dtype
     if any(p._a.dtype != first for p in parts):
         d = result_type(*(p if p._a.ndim else p.reshape(1) for p in parts))
@@ -40,17 +45,26 @@ def cat(tensors: Any, dim: int = 0, *, axis: int | None = None) -> Any:
         return apply(s.cat, *parts, axis=0)
     for p in full:
         if not p._a.ndim:
-            raise RuntimeError(f"zero-dimensional tensor (at position {parts.index(p) if p is parts[0] else 1}) cannot be concatenated: unsqueeze it, or use stack")
+            raise RuntimeError(
+                f"zero-dimensional tensor (at position {parts.index(p) if p is parts[0] else 1}) cannot be "
+                "concatenated: unsqueeze it, or use stack"
+            )
     n = full[0]._a.ndim
     d = wrap_dim(dim, n, "cat")
     shape = full[0]._a.shape
     for i, p in enumerate(full):
         other = p._a.shape
         if len(other) != n:
-            raise RuntimeError(f"Tensors must have same number of dimensions: got {n} and {len(other)} (cat of {show_type(full[0])} and {show_type(p)}){at(here())}")
+            raise RuntimeError(
+                f"Tensors must have same number of dimensions: got {n} and {len(other)} (cat of "
+                f"{show_type(full[0])} and {show_type(p)}){at(here())}"
+            )
         for k in range(n):
             if k != d and other[k] != shape[k]:
-                raise RuntimeError(f"Sizes of tensors must match except in dimension {d}. Expected size {shape[k]} but got size {other[k]} for tensor number {i} in the list.{at(here())}")
+                raise RuntimeError(
+                    f"Sizes of tensors must match except in dimension {d}. Expected size {shape[k]} but got "
+                    f"size {other[k]} for tensor number {i} in the list.{at(here())}"
+                )
     if len(full) == 1:
         return apply(clone_op, full[0], order="C")
     return apply(s.cat, *full, axis=d)
@@ -63,10 +77,15 @@ def stack(tensors: Any, dim: int = 0) -> Any:
     shape = parts[0]._a.shape
     for i, p in enumerate(parts):
         if p._a.shape != shape:
-            raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and {list(p._a.shape)} at entry {i}{at(here())}")
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and "
+                f"{list(p._a.shape)} at entry {i}{at(here())}"
+            )
     n = len(shape) + 1
     if not -n <= dim < n:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim}) in stack()")
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim}) in stack()"
+        )
     return apply(s.stack, *parts, axis=dim % n)
 
 
@@ -87,7 +106,8 @@ def split(tensor: Any, split_size_or_sections: Any = None, dim: int = 0, *, spli
     if isinstance(size, (list, tuple)):
         if sum(size) != n or any(k < 0 for k in size):
             raise RuntimeError(
-                f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {d}), but got split_sizes={list(size)}"
+                f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension "
+                f"{d}), but got split_sizes={list(size)}"
             )
         bounds, start = [], 0
         for k in size:
@@ -96,7 +116,11 @@ def split(tensor: Any, split_size_or_sections: Any = None, dim: int = 0, *, spli
         return _slices(tensor, d, bounds, "SplitWithSizesBackward0")
     size = int(size)
     if size < 0 or (size == 0 and n != 0):
-        raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}" if size < 0 else "split_size can only be 0 if dimension size is 0, but got dimension size of " + str(n))
+        raise RuntimeError(
+            f"split expects split_size be non-negative, but got split_size={size}"
+            if size < 0
+            else "split_size can only be 0 if dimension size is 0, but got dimension size of " + str(n)
+        )
     if n == 0:
         return _slices(tensor, d, [(0, 0)], "SplitBackward0")
     return _slices(tensor, d, [(i, min(i + size, n)) for i in range(0, n, size)], "SplitBackward0")
@@ -172,7 +196,11 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
         raise IndexError(f"start out of range (expected to be in range of [{-n}, {n}], but got {first})")
     first = first + n if first < 0 else first
     if length < 0 or first + length > n:
-        raise RuntimeError(f"narrow(): length must be non-negative." if length < 0 else f"start ({first}) + length ({length}) exceeds dimension size ({n}).")
+        raise RuntimeError(
+            "narrow(): length must be non-negative."
+            if length < 0
+            else f"start ({first}) + length ({length}) exceeds dimension size ({n})."
+        )
     return narrow_slice(input, d, first, first + length)
 
 
@@ -214,7 +242,10 @@ def atleast_2d(*tensors: Any) -> Any:
 @function("atleast_3d", method=False, out=False)
 def atleast_3d(*tensors: Any) -> Any:
     """Give tensors with at least three dimensions."""
-    return _atleast(tensors, lambda x: x if x._a.ndim >= 3 else unsqueeze(x, -1) if x._a.ndim == 2 else reshaped(x, (1, x._a.size, 1)))
+    return _atleast(
+        tensors,
+        lambda x: x if x._a.ndim >= 3 else unsqueeze(x, -1) if x._a.ndim == 2 else reshaped(x, (1, x._a.size, 1)),
+    )
 
 
 def _atleast(tensors: Any, fn: Any) -> Any:
@@ -225,7 +256,9 @@ def _atleast(tensors: Any, fn: Any) -> Any:
     return tuple(fn(x) for x in tensors)
 
 
-hstack = _stacker("hstack", "Join tensors column by column.", atleast_1d, lambda parts: 0 if parts[0]._a.ndim == 1 else 1)
+hstack = _stacker(
+    "hstack", "Join tensors column by column.", atleast_1d, lambda parts: 0 if parts[0]._a.ndim == 1 else 1
+)
 
 
 vstack = _stacker("vstack", "Join tensors row by row.", atleast_2d, 0)
@@ -237,17 +270,27 @@ row_stack = _stacker("row_stack", "Join tensors row by row.", atleast_2d, 0)
 dstack = _stacker("dstack", "Join tensors along the third dimension.", atleast_3d, 2)
 
 
-column_stack = _stacker("column_stack", "Join vectors as columns.", lambda x: reshaped(x, (x._a.size, 1)) if x._a.ndim <= 1 else x, 1)
+column_stack = _stacker(
+    "column_stack", "Join vectors as columns.", lambda x: reshaped(x, (x._a.size, 1)) if x._a.ndim <= 1 else x, 1
+)
 
 
 def _nd_split(name: str, doc: str, axis: int, least: int) -> Any:
     def fn(input: Any, indices_or_sections: Any) -> Any:
         n = input._a.ndim
         if n < least:
-            raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension{'s' if least > 1 else ''}, but got a tensor with {n} dimensions!")
+            raise RuntimeError(
+                f"torch.{name} requires a tensor with at least {least} dimension{'s' if least > 1 else ''}, "
+                f"but got a tensor with {n} dimensions!"
+            )
         d = 0 if axis == 1 and n == 1 else axis
-        if isinstance(indices_or_sections, int) and (indices_or_sections <= 0 or input._a.shape[d] % indices_or_sections):
-            raise RuntimeError(f"torch.{name} attempted to split along dimension {d}, but the size of the dimension {input._a.shape[d]} is not divisible by the split_size {indices_or_sections}!")
+        if isinstance(indices_or_sections, int) and (
+            indices_or_sections <= 0 or input._a.shape[d] % indices_or_sections
+        ):
+            raise RuntimeError(
+                f"torch.{name} attempted to split along dimension {d}, but the size of the dimension "
+                f"{input._a.shape[d]} is not divisible by the split_size {indices_or_sections}!"
+            )
         return tensor_split(input, indices_or_sections, d)
 
     fn.__name__ = name
@@ -272,5 +315,6 @@ for _name, _fn in {
 }.items():
     copied(_fn, f"{_name}_copy")
 METHODS["narrow_copy"] = FUNCTIONS["narrow_copy"]
-for _name, _fn in {"unsafe_split": split, "unsafe_chunk": chunk, "unsafe_split_with_sizes": split_with_sizes}.items():
-    FUNCTIONS[_name] = METHODS[_name] = _fn
+_unsafe: dict[str, Any] = {"unsafe_split": split, "unsafe_chunk": chunk, "unsafe_split_with_sizes": split_with_sizes}
+for _name, _view in _unsafe.items():
+    function(_name, out=False)(_view)

@@ -25,8 +25,8 @@ from .shaping import reshaped
 
 
 # -- arguments ----------------------------------------------------------------------------------------------------------
-def matrices(x: Any, name: str, square: bool = False, argument: str = "A") -> Any:
-    """Give a Tensor of (batches of) floating-point matrices; the errors of torch.linalg for anything else."""
+def matrices(x: Any, name: str, square: bool = False, argument: str = "A", kernel: str = "", whole: bool = False) -> Any:
+    """Give a Tensor of (batches of) floating-point matrices; the errors of torch.linalg for anything else (see ``numbers``)."""
     a = tensor_operand(x, name.replace(".", "_"), argument)._a
     if a.ndim < 2:
         raise RuntimeError(
@@ -37,18 +37,27 @@ def matrices(x: Any, name: str, square: bool = False, argument: str = "A") -> An
             f"{name}: {argument} must be batches of square matrices, but they are {a.shape[-2]} by {a.shape[-1]} "
             f"matrices{at(here())}"
         )
-    return numbers(x, name)
+    return numbers(x, name, kernel, whole)
 
 
-def numbers(x: Any, name: str) -> Any:
-    """Give a Tensor of floating-point or complex numbers of at least 32 bits."""
+def numbers(x: Any, name: str, kernel: str = "", whole: bool = False) -> Any:
+    """Give a Tensor of floating-point or complex numbers of at least 32 bits.
+
+    The error for others is RuntimeError; where torch finds out in its kernel, whose name is given, it is NotImplementedError:
+    for half precisions, and for integers where they are not looked at before (``whole``).
+    """
     d = x._a.dtype
+    narrow = d.kind == "V" or d == np.float16
+    if kernel and (narrow or (whole and d.kind not in "fc")):
+        raise NotImplementedError(
+            f"\"{kernel}_cpu\" not implemented for '{type_name(d)}' ({name}): convert {show_type(x)} by .float(){at(here())}"
+        )
     if d.kind not in "fcV":
         raise RuntimeError(
             f"{name}: Expected a floating point or complex tensor as input. Got {type_name(d)}: convert {show_type(x)} "
             f"by .float(){at(here())}"
         )
-    if d.kind == "V" or d == np.float16:
+    if narrow:
         raise RuntimeError(
             f"{name}: Low precision dtypes not supported. Got {type_name(d)}: convert {show_type(x)} by .float(){at(here())}"
         )
@@ -156,7 +165,7 @@ def solve(A: Any, B: Any, *, left: bool = True) -> Any:
     >>> torch.linalg.solve(torch.tensor([[2.0, 0.0], [0.0, 4.0]]), torch.tensor([1.0, 1.0]))
     tensor([0.5000, 0.2500])
     """
-    x = matrices(A, "linalg.solve", True)
+    x = matrices(A, "linalg.solve", True, kernel="lu")
     same_dtype(x, B, "linalg.solve")
     if vector_right(x, B):
         if not left:
@@ -175,7 +184,7 @@ def solve(A: Any, B: Any, *, left: bool = True) -> Any:
 
 def solve_ex(A: Any, B: Any, *, left: bool = True, check_errors: bool = False) -> Any:
     """Solve A X = B; give, for each matrix, 0 or the number of the pivot that is zero instead of raising."""
-    x = matrices(A, "linalg.solve", True)
+    x = matrices(A, "linalg.solve", True, kernel="lu")
     info = np.zeros(x._a.shape[:-2], np.int32)
     try:
         return return_types.linalg_solve_ex(solve(x, B, left=left), wrap(info))
@@ -228,7 +237,7 @@ def solve_triangular(A: Any, B: Any, *, upper: bool, left: bool = True, unitrian
     tensor([[0.5000],
             [0.5000]])
     """
-    x = matrices(A, "linalg.solve_triangular", True)
+    x = matrices(A, "linalg.solve_triangular", True, kernel="triangular_solve", whole=True)
     same_dtype(x, B, "linalg.solve_triangular")
     _check_right(x, B, left, "linalg.solve_triangular")
     if left:
@@ -242,7 +251,7 @@ def triangular_solve(
     input: Any, A: Any, upper: bool = True, transpose: bool = False, unitriangular: bool = False
 ) -> Any:
     """Solve A X = input for a triangular A; give the solution and a copy of A."""
-    x = matrices(A, "triangular_solve", True)
+    x = matrices(A, "triangular_solve", True, kernel="triangular_solve", whole=True)
     _check_right(x, input, True, "triangular_solve")
     m = l.turned(x) if transpose else x
     r = apply(l.solve_triangular, m, input, upper=bool(upper) != bool(transpose), unit=bool(unitriangular))
@@ -260,16 +269,15 @@ def det(A: Any) -> Any:
     >>> torch.linalg.det(torch.tensor([[2.0, 1.0], [1.0, 2.0]]))
     tensor(3.)
     """
-    return apply(l.det, matrices(A, "linalg.det", True))
+    return apply(l.det, matrices(A, "linalg.det", True, kernel="lu"))
 
 
 def _sign_and_log(A: Any, name: str) -> tuple[Any, Any]:
     x = matrices(A, name, True)
     z = apply(l.log_det, x)
-    sign = wrap(np.asarray(np.linalg.slogdet(x._a)[0], x._a.dtype))
-    if x._a.dtype.kind != "c":
-        return sign, z
-    return (apply(e.exp, imag(z) * 1j) if wants_grad(x) else sign), real(z)
+    if x._a.dtype.kind == "c" and wants_grad(x):
+        return apply(e.exp, imag(z) * 1j), real(z)
+    return apply(l.sign_det, x), real(z)
 
 
 def linalg_slogdet(A: Any) -> Any:
@@ -301,6 +309,11 @@ def logdet(input: Any) -> Any:
 
 # -- Cholesky -----------------------------------------------------------------------------------------------------------
 @function("cholesky")
+def top_cholesky(input: Any, upper: bool = False) -> Any:
+    """Give the triangular L of input = L L^H, or L^H."""
+    return cholesky(matrices(input, "cholesky", True, "input", "cholesky", True), upper)
+
+
 def cholesky(A: Any, upper: bool = False) -> Any:
     """Give the triangular L of A = L L^H, for Hermitian positive-definite matrices (the lower triangle is read).
 
@@ -322,14 +335,14 @@ def cholesky(A: Any, upper: bool = False) -> Any:
     tensor([[2., 0.],
             [1., 2.]])
     """
-    x = matrices(A, "linalg.cholesky", True)
+    x = matrices(A, "linalg.cholesky", True, kernel="cholesky")
     r = apply(q.cholesky, x, part="U" if upper else "L")
     return adjoint(r) if upper else r
 
 
 def cholesky_ex(A: Any, *, upper: bool = False, check_errors: bool = False) -> Any:
     """Give Cholesky's factor, and for each matrix 0 or the order of the minor that is not positive-definite."""
-    x = matrices(A, "linalg.cholesky", True)
+    x = matrices(A, "linalg.cholesky", True, kernel="cholesky")
     try:
         return return_types.linalg_cholesky_ex(cholesky(x, upper), wrap(np.zeros(x._a.shape[:-2], np.int32)))
     except LinAlgError:
@@ -413,7 +426,7 @@ def matrix_exp(A: Any) -> Any:
 
 # -- triangular factors -------------------------------------------------------------------------------------------------
 def _factor(A: Any, pivot: bool, name: str) -> tuple[Any, Any]:
-    x = matrices(A, name)
+    x = matrices(A, name, kernel="lu", whole=True)
     if not pivot:
         raise RuntimeError(f"{name}: LU without pivoting is not implemented on the CPU{at(here())}")
     packed, pivots = t.pivoted(x._a)
@@ -445,7 +458,16 @@ def lu_factor(A: Any, *, pivot: bool = True) -> Any:
     >>> torch.linalg.lu_factor(torch.tensor([[0.0, 1.0], [2.0, 3.0]])).pivots
     tensor([2, 2], dtype=torch.int32)
     """
-    return return_types.linalg_lu_factor(*_factor(A, pivot, "linalg.lu_factor"))
+    packed, pivots = _factor(A, pivot, "linalg.lu_factor")
+    zeros = np.argwhere(np.diagonal(packed._a, axis1=-2, axis2=-1) == 0)
+    if len(zeros):
+        which = f"(Batch element {int(zeros[0][0])}): " if packed._a.ndim > 2 else ""
+        k = int(zeros[0][-1]) + 1
+        raise RuntimeError(
+            f"torch.linalg.lu_factor: {which}U[{k},{k}] is zero and using it on lu_solve would result in a division by zero. "
+            f"lu(A) and lu_factor_ex(A) give the factors all the same.{at(here())}"
+        )
+    return return_types.linalg_lu_factor(packed, pivots)
 
 
 def lu_factor_ex(A: Any, *, pivot: bool = True, check_errors: bool = False) -> Any:

@@ -180,7 +180,7 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dty
     if p == "nuc":
         from .decompositions import matrix_norm
 
-        return matrix_norm(given, "nuc", (-2, -1) if dim is None else dim, keepdim)
+        return matrix_norm(given, "nuc", tuple(range(given._a.ndim)) if dim is None else dim, keepdim)
     order = 2.0 if p is None or p == "fro" else float(p)
     x = widened(given)
     return narrowed(vector_norm(x, order, axes_of(dim, x._a.ndim, "norm"), keepdim), given)

@@ -11,16 +11,89 @@ from ...core import BaseTensor, apply, wrap
 from ...core import dtypes as _d
 from ...ops import elementwise as e
 from ...ops.derive import linear
-from ..dispatch import ANY, FLOATS, INTEGERS, METHODS, as_dtype, binary, function, in_place, operand, refused, result_type, tensor_operand, to_default_float, unary
-from .arithmetic import abs, add, addcdiv, addcmul, div, float_power, floor_divide, fmod, is_bool, ldexp, lerp, mul, neg, positive, pow, remainder, rsub, sgn, sign, square, sub, true_divide
-from .comparing import bitwise_and, bitwise_not, bitwise_left_shift, bitwise_or, bitwise_right_shift, bitwise_xor, clamp, clamp_max, clamp_min, eq, fmax, fmin, gcd, ge, gt, isfinite, isinf, isnan, isneginf, isposinf, lcm, le, logical_and, logical_not, logical_or, logical_xor, lt, maximum, minimum, nan_to_num, ne, signbit, where
-
+from ..dispatch import (
+    ANY,
+    FLOATS,
+    INTEGERS,
+    METHODS,
+    as_dtype,
+    binary,
+    function,
+    in_place,
+    operand,
+    refused,
+    result_type,
+    tensor_operand,
+    to_default_float,
+    unary,
+)
+from .arithmetic import (
+    abs,
+    add,
+    addcdiv,
+    addcmul,
+    div,
+    float_power,
+    floor_divide,
+    fmod,
+    is_bool,
+    ldexp,
+    lerp,
+    mul,
+    neg,
+    positive,
+    pow,
+    remainder,
+    rsub,
+    sgn,
+    sign,
+    square,
+    sub,
+    true_divide,
+)
+from .comparing import (
+    bitwise_and,
+    bitwise_left_shift,
+    bitwise_not,
+    bitwise_or,
+    bitwise_right_shift,
+    bitwise_xor,
+    clamp,
+    clamp_max,
+    clamp_min,
+    eq,
+    fmax,
+    fmin,
+    gcd,
+    ge,
+    gt,
+    isfinite,
+    isinf,
+    isnan,
+    isneginf,
+    isposinf,
+    lcm,
+    le,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    lt,
+    maximum,
+    minimum,
+    nan_to_num,
+    ne,
+    signbit,
+    where,
+)
 
 stop_gradient = linear("detach", lambda x: x[...], type=lambda x: x, transpose=lambda g: None, view=True, samples=())
 stop_gradient.vjp = stop_gradient.jvp = None
 
 
-def _simple(name: str, op: Any, doc: str, *aliases: str, floating: bool = True, kinds: str = ANY, exact: bool = False) -> Any:
+def _simple(
+    name: str, op: Any, doc: str, *aliases: str, floating: bool = True, kinds: str = ANY, exact: bool = False
+) -> Any:
     """Make a function of one tensor: its op, whether integers become floats, the kinds of dtype it is for."""
 
     def fn(input: Any) -> Any:
@@ -29,6 +102,8 @@ def _simple(name: str, op: Any, doc: str, *aliases: str, floating: bool = True, 
     fn.__name__ = fn.__qualname__ = name
     fn.__doc__ = doc
     return function(name, *aliases, inplace=True, exact=exact)(fn)
+
+
 exp = _simple("exp", e.exp, "Give e to the power x.")
 exp2 = _simple("exp2", e.exp2, "Give 2 to the power x.")
 expm1 = _simple("expm1", e.expm1, "Give exp(x) - 1, precise near 0.")
@@ -62,8 +137,6 @@ floor = _simple("floor", e.floor, "Round towards minus infinity.", floating=Fals
 ceil = _simple("ceil", e.ceil, "Round towards infinity.", floating=False, kinds=FLOATS + INTEGERS, exact=True)
 trunc = _simple("trunc", e.trunc, "Round towards zero.", "fix", floating=False, kinds=FLOATS + INTEGERS, exact=True)
 frac = _simple("frac", e.frac, "Give the part behind the point.", floating=False, kinds=FLOATS, exact=True)
-
-
 
 
 @function("relu", inplace=True)
@@ -114,7 +187,9 @@ def logit(input: Any, eps: float | None = None) -> Any:
 @function("round", inplace=True, exact=True)
 def round(input: Any, *, decimals: int = 0) -> Any:
     """Round to the nearest, halves to even, at a number of decimals."""
-    return unary(e.round_, input, "round", floating=False, kinds=FLOATS if decimals else FLOATS + INTEGERS, decimals=decimals)
+    return unary(
+        e.round_, input, "round", floating=False, kinds=FLOATS if decimals else FLOATS + INTEGERS, decimals=decimals
+    )
 
 
 @function("deg2rad", inplace=True)
@@ -149,12 +224,17 @@ def _of_two(name: str, op: Any, doc: str, *aliases: str, floating: bool = False,
 atan2 = _of_two("atan2", e.atan2, "Give the angle of the point (other, input).", "arctan2", floating=True)
 hypot = _of_two("hypot", e.hypot, "Give sqrt(x^2 + y^2).")
 
+
 @function("logaddexp")
 def logaddexp(input: Any, other: Any) -> Any:
     """Give log(exp(x) + exp(y)) without overflow."""
     d = result_type(tensor_operand(input, "logaddexp"), tensor_operand(other, "logaddexp", "other", 2))
     if not d.is_complex:
-        return binary(e.logaddexp, input, other, "logaddexp", floating=True, kinds=FLOATS) if d.category >= _d.FLOATING else _refuse("logaddexp", d)
+        return (
+            binary(e.logaddexp, input, other, "logaddexp", floating=True, kinds=FLOATS)
+            if d.category >= _d.FLOATING
+            else _refuse("logaddexp", d)
+        )
     x, y = as_dtype(input, d), as_dtype(other, d)
     first = apply(e.real_part, x) >= apply(e.real_part, y)
     high, low = where(first, x, y), where(first, y, x)
@@ -181,7 +261,9 @@ def heaviside(input: Any, values: Any) -> Any:
     tensor_operand(input, "heaviside")
     tensor_operand(values, "heaviside", "values", 2)
     if input._a.dtype != values._a.dtype:
-        raise RuntimeError(f"heaviside is not yet implemented for tensors with different dtypes: {input.dtype} and {values.dtype}")
+        raise RuntimeError(
+            f"heaviside is not yet implemented for tensors with different dtypes: {input.dtype} and {values.dtype}"
+        )
     if input._a.dtype.kind in "iub":
         return where(input == 0, values, as_dtype(input > 0, input.dtype))
     if input._a.dtype.kind == "c":
@@ -200,3 +282,112 @@ def xlogy(input: Any, other: Any) -> Any:
     x, y = (as_dtype(v, d) if isinstance(v, BaseTensor) else wrap(np.array(v, d.numpy)) for v in (x, y))
     void = (x == 0) & ((y <= 0) | isinf(y))  # 0 log 0 is 0 here
     return mul(x, log(where(void, 1.0, y)))
+
+
+__all__ = [
+    "abs",
+    "acos",
+    "acosh",
+    "add",
+    "addcdiv",
+    "addcmul",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "binary",
+    "bitwise_and",
+    "bitwise_left_shift",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_right_shift",
+    "bitwise_xor",
+    "ceil",
+    "clamp",
+    "clamp_max",
+    "clamp_min",
+    "copysign",
+    "cos",
+    "cosh",
+    "deg2rad",
+    "digamma",
+    "div",
+    "eq",
+    "erf",
+    "erfc",
+    "erfinv",
+    "exp",
+    "exp2",
+    "expm1",
+    "float_power",
+    "floor",
+    "floor_divide",
+    "fmax",
+    "fmin",
+    "fmod",
+    "frac",
+    "gcd",
+    "ge",
+    "gt",
+    "heaviside",
+    "hypot",
+    "is_bool",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "isneginf",
+    "isposinf",
+    "lcm",
+    "ldexp",
+    "le",
+    "lerp",
+    "lgamma",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "logaddexp",
+    "logaddexp2",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "logit",
+    "lt",
+    "maximum",
+    "minimum",
+    "mul",
+    "mvlgamma",
+    "nan_to_num",
+    "ne",
+    "neg",
+    "nextafter",
+    "polygamma",
+    "positive",
+    "pow",
+    "rad2deg",
+    "reciprocal",
+    "relu",
+    "remainder",
+    "round",
+    "rsqrt",
+    "rsub",
+    "sgn",
+    "sigmoid",
+    "sign",
+    "signbit",
+    "sin",
+    "sinc",
+    "sinh",
+    "sqrt",
+    "square",
+    "stop_gradient",
+    "sub",
+    "tan",
+    "tanh",
+    "true_divide",
+    "trunc",
+    "where",
+    "xlogy",
+]

@@ -12,7 +12,6 @@ from ...ops.elementwise import add as add_op
 from ...ops.reduce import sum_
 from ..dispatch import function, tensor_operand, wrap_dim
 from . import pointwise as p
-from .einsum import einsum
 from .joining import stack
 from .shaping import reshaped
 
@@ -21,14 +20,19 @@ def _pair(x: Any, y: Any, name: str) -> None:
     tensor_operand(x, name)
     tensor_operand(y, name, "other")
     if x._a.dtype != y._a.dtype:
-        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {x.dtype} != {y.dtype} ({name} of {show_type(x)} and {show_type(y)}: cast one of them){at(here())}")
+        raise RuntimeError(
+            f"expected m1 and m2 to have the same dtype, but got: {x.dtype} != {y.dtype} ({name} of "
+            f"{show_type(x)} and {show_type(y)}: cast one of them){at(here())}"
+        )
 
 
 def _misfit(x: Any, y: Any, name: str) -> RuntimeError:
     a, b = x._a.shape, y._a.shape
     return RuntimeError(
-        f"mat1 and mat2 shapes cannot be multiplied ({_by(a)} and {_by(b)}): {name} of {show_type(x)} and {show_type(y)} needs the last length of the first "
-        f"({a[-1]}) to equal the {'last but one' if len(b) > 1 else 'only'} length of the second ({b[-2] if len(b) > 1 else b[-1]}){at(here())}"
+        f"mat1 and mat2 shapes cannot be multiplied ({_by(a)} and {_by(b)}): {name} of {show_type(x)} and "
+        f"{show_type(y)} needs the last length of the first "
+        f"({a[-1]}) to equal the {'last but one' if len(b) > 1 else 'only'} length of the second "
+        f"({b[-2] if len(b) > 1 else b[-1]}){at(here())}"
     )
 
 
@@ -42,7 +46,10 @@ def _by(shape: tuple[int, ...]) -> str:
 def matmul(input: Any, other: Any) -> Any:
     """Multiply matrices, with vectors and broadcasting batches by torch's rules."""
     if not isinstance(other, BaseTensor) or not isinstance(input, BaseTensor):
-        raise TypeError(f"matmul(): argument 'other' (position 2) must be Tensor, not {type(other if isinstance(input, BaseTensor) else input).__name__}")
+        raise TypeError(
+            "matmul(): argument 'other' (position 2) must be Tensor, not "
+            f"{type(other if isinstance(input, BaseTensor) else input).__name__}"
+        )
     x, y = input._a, other._a
     n, m = x.ndim, y.ndim
     if x.dtype != y.dtype:
@@ -52,7 +59,10 @@ def matmul(input: Any, other: Any) -> Any:
             raise _misfit(input, other, "matmul")
         return apply(c.matmul, input, other)
     if not n or not m:
-        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {n}D and {m}D: {show_type(input)} and {show_type(other)}")
+        raise RuntimeError(
+            f"both arguments to matmul need to be at least 1D, but they are {n}D and {m}D: {show_type(input)} "
+            f"and {show_type(other)}"
+        )
     if n == 1 and m == 1:
         return dot(input, other)
     if n == 1:
@@ -61,14 +71,20 @@ def matmul(input: Any, other: Any) -> Any:
         r = apply(c.matmul, apply(s.reshape, input, shape=(1, x.shape[0])), other)
         return apply(s.reshape, r, shape=(*r._a.shape[:-2], r._a.shape[-1]))
     if x.shape[-1] != y.shape[0]:
-        raise RuntimeError(f"size mismatch, got input ({x.shape[-2]}), mat ({_by(x.shape)}), vec ({y.shape[0]}): matmul of {show_type(input)} and {show_type(other)}{at(here())}")
+        raise RuntimeError(
+            f"size mismatch, got input ({x.shape[-2]}), mat ({_by(x.shape)}), vec ({y.shape[0]}): matmul of "
+            f"{show_type(input)} and {show_type(other)}{at(here())}"
+        )
     r = apply(c.matmul, input, apply(s.reshape, other, shape=(y.shape[0], 1)))
     return apply(s.reshape, r, shape=r._a.shape[:-1])
 
 
 def _need(x: Any, ndim: int, name: str, which: str) -> None:
     if x._a.ndim != ndim:
-        raise RuntimeError(f"{name}: {which} must be a {['scalar', 'vector', 'matrix', 'batch of matrices (3D)'][ndim]}, got {show_type(x)}{at(here())}")
+        raise RuntimeError(
+            f"{name}: {which} must be a {['scalar', 'vector', 'matrix', 'batch of matrices (3D)'][ndim]}, got "
+            f"{show_type(x)}{at(here())}"
+        )
 
 
 @function("mm")
@@ -82,6 +98,12 @@ def mm(input: Any, mat2: Any) -> Any:
     return apply(c.matmul, input, mat2)
 
 
+@function("spmm", "dsmm", "hspmm", method=False)
+def spmm(input: Any, mat2: Any) -> Any:
+    """Multiply two matrices, the first of which programs mean to be sparse: it is stored densely here."""
+    return mm(input, mat2)
+
+
 @function("bmm")
 def bmm(input: Any, mat2: Any) -> Any:
     """Multiply matrices pairwise along the first dimension."""
@@ -90,7 +112,10 @@ def bmm(input: Any, mat2: Any) -> Any:
     _need(mat2, 3, "bmm", "batch2")
     a, b = input._a.shape, mat2._a.shape
     if a[0] != b[0] or a[2] != b[1]:
-        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{a[0]}, {a[2]}] but got: [{b[0]}, {b[1]}].{at(here())}")
+        raise RuntimeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: [{a[0]}, {a[2]}] but got: "
+            f"[{b[0]}, {b[1]}].{at(here())}"
+        )
     return apply(c.matmul, input, mat2)
 
 
@@ -99,7 +124,10 @@ def mv(input: Any, vec: Any) -> Any:
     """Multiply a matrix with a vector."""
     _pair(input, vec, "mv")
     if not input._a.ndim:
-        raise IndexError(f"Dimension specified as 0 but tensor has no dimensions: mv of {show_type(input)} and {show_type(vec)}{at(here())}")
+        raise IndexError(
+            f"Dimension specified as 0 but tensor has no dimensions: mv of {show_type(input)} and "
+            f"{show_type(vec)}{at(here())}"
+        )
     if input._a.ndim != 2 or vec._a.ndim != 1:
         raise RuntimeError(f"vector + matrix @ vector expected, got 1, {input._a.ndim}, {vec._a.ndim}")
     return matmul(input, vec)
@@ -109,11 +137,19 @@ def mv(input: Any, vec: Any) -> Any:
 def dot(input: Any, tensor: Any) -> Any:
     """Give the inner product of two vectors."""
     if not isinstance(tensor, BaseTensor) or input._a.ndim != 1 or tensor._a.ndim != 1:
-        raise RuntimeError(f"1D tensors expected, but got {getattr(getattr(input, '_a', None), 'ndim', '?')}D and {getattr(getattr(tensor, '_a', None), 'ndim', '?')}D tensors")
+        raise RuntimeError(
+            f"1D tensors expected, but got {getattr(getattr(input, '_a', None), 'ndim', '?')}D and "
+            f"{getattr(getattr(tensor, '_a', None), 'ndim', '?')}D tensors"
+        )
     if input._a.dtype != tensor._a.dtype:
-        raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {input.dtype} and {tensor.dtype}")
+        raise RuntimeError(
+            f"dot : expected both vectors to have same dtype, but found {input.dtype} and {tensor.dtype}"
+        )
     if input._a.shape != tensor._a.shape:
-        raise RuntimeError(f"dot : inconsistent tensor size, expected tensor [{input._a.size}] and src [{tensor._a.size}] to have the same number of elements, but got {input._a.size} and {tensor._a.size} elements respectively")
+        raise RuntimeError(
+            f"dot : inconsistent tensor size, expected tensor [{input._a.size}] and src [{tensor._a.size}] to "
+            f"have the same number of elements, but got {input._a.size} and {tensor._a.size} elements respectively"
+        )
     n = input._a.size
     r = apply(c.matmul, apply(s.reshape, input, shape=(1, n)), apply(s.reshape, tensor, shape=(n, 1)))
     return apply(s.reshape, r, shape=())
@@ -131,7 +167,10 @@ def inner(input: Any, other: Any) -> Any:
     if not input._a.ndim or not other._a.ndim:
         return p.mul(input, other)
     if input._a.shape[-1] != other._a.shape[-1]:
-        raise RuntimeError(f"inner() the last dimension must match on both input tensors but got shapes {list(input._a.shape)} and {list(other._a.shape)}{at(here())}")
+        raise RuntimeError(
+            "inner() the last dimension must match on both input tensors but got shapes "
+            f"{list(input._a.shape)} and {list(other._a.shape)}{at(here())}"
+        )
     return tensordot(input, other, dims=([-1], [-1]))
 
 
@@ -139,7 +178,10 @@ def inner(input: Any, other: Any) -> Any:
 def outer(input: Any, vec2: Any) -> Any:
     """Give the products of all pairs of two vectors' elements."""
     if input._a.ndim != 1 or vec2._a.ndim != 1:
-        raise RuntimeError(f"outer: Expected 1-D argument {'self' if input._a.ndim != 1 else 'vec2'}, but got {(input if input._a.ndim != 1 else vec2)._a.ndim}-D")
+        raise RuntimeError(
+            f"outer: Expected 1-D argument {'self' if input._a.ndim != 1 else 'vec2'}, but got "
+            f"{(input if input._a.ndim != 1 else vec2)._a.ndim}-D"
+        )
     return p.mul(apply(s.reshape, input, shape=(input._a.size, 1)), vec2)
 
 
@@ -187,7 +229,9 @@ def chain_matmul(*matrices: Any) -> Any:
     """Multiply matrices one after another, in the cheapest order."""
     for x in matrices:
         if x._a.ndim != 2:
-            raise RuntimeError(f"Tensor dimension is {x._a.ndim}, expected 2 instead: chain_matmul of {show_type(x)}{at(here())}")
+            raise RuntimeError(
+                f"Tensor dimension is {x._a.ndim}, expected 2 instead: chain_matmul of {show_type(x)}{at(here())}"
+            )
     return matrices[0] if len(matrices) == 1 else multi_dot(matrices)
 
 
@@ -201,7 +245,9 @@ def multi_dot(tensors: Any) -> Any:
         raise RuntimeError("multi_dot(): expected at least 2 tensors but got " + str(len(parts)))
     for i, x in enumerate(parts):
         if x._a.ndim != 2 and (x._a.ndim != 1 or 0 < i < len(parts) - 1):
-            raise RuntimeError(f"multi_dot(): tensor {i} must be 2D (the first and last may be 1D) but got {show_type(x)}{at(here())}")
+            raise RuntimeError(
+                f"multi_dot(): tensor {i} must be 2D (the first and last may be 1D) but got {show_type(x)}{at(here())}"
+            )
     first, last = parts[0]._a.ndim == 1, parts[-1]._a.ndim == 1
     if first:
         parts[0] = reshaped(parts[0], (1, parts[0]._a.size))
@@ -233,25 +279,35 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     if isinstance(dims, BaseTensor):
         dims = dims.tolist()
     if a._a.dtype != b._a.dtype:
-        raise RuntimeError(f"both inputs should have same dtype: tensordot of {show_type(a)} and {show_type(b)}{at(here())}")
+        raise RuntimeError(
+            f"both inputs should have same dtype: tensordot of {show_type(a)} and {show_type(b)}{at(here())}"
+        )
     if isinstance(dims, int):
         if dims < 0:
             raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
         if dims > min(a._a.ndim, b._a.ndim):
-            raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}: {show_type(a)} and {show_type(b)}{at(here())}")
+            raise RuntimeError(
+                f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}: {show_type(a)} and "
+                f"{show_type(b)}{at(here())}"
+            )
         da, db = list(range(a._a.ndim - dims, a._a.ndim)), list(range(dims))
     else:
         da, db = ([d] if isinstance(d, int) else list(d) for d in dims)
     da, db = [wrap_dim(d, a._a.ndim, "tensordot") for d in da], [wrap_dim(d, b._a.ndim, "tensordot") for d in db]
     if len(da) != len(db):
-        raise RuntimeError(f"both dimension lists should have same length, got {len(da)} and {len(db)} (tensordot){at(here())}")
+        raise RuntimeError(
+            f"both dimension lists should have same length, got {len(da)} and {len(db)} (tensordot){at(here())}"
+        )
     for i, j in zip(da, db, strict=True):  # a length of 1 meets any other: the other is summed
         if a._a.shape[i] == 1 != b._a.shape[j]:
             b = apply(sum_, b, axis=(j,), keepdims=True)
         elif b._a.shape[j] == 1 != a._a.shape[i]:
             a = apply(sum_, a, axis=(i,), keepdims=True)
     if [a._a.shape[i] for i in da] != [b._a.shape[j] for j in db]:
-        raise RuntimeError(f"contracted dimensions need to match, but first has sizes {[a._a.shape[i] for i in da]} and second {[b._a.shape[j] for j in db]} (tensordot)")
+        raise RuntimeError(
+            f"contracted dimensions need to match, but first has sizes {[a._a.shape[i] for i in da]} and "
+            f"second {[b._a.shape[j] for j in db]} (tensordot)"
+        )
     fa, fb = [i for i in range(a._a.ndim) if i not in da], [j for j in range(b._a.ndim) if j not in db]
     k = math.prod(a._a.shape[i] for i in da)
     left = reshaped(apply(s.permute, a, axes=(*fa, *da)), (math.prod(a._a.shape[i] for i in fa), k))
@@ -282,7 +338,10 @@ def trace(input: Any) -> Any:
 def cross(input: Any, other: Any, dim: int | None = None) -> Any:
     """Give the vector product along a dimension of length 3."""
     if input._a.ndim != other._a.ndim:
-        raise RuntimeError(f"linalg.cross: inputs must have the same number of dimensions: {show_type(input)} and {show_type(other)}{at(here())}")
+        raise RuntimeError(
+            f"linalg.cross: inputs must have the same number of dimensions: {show_type(input)} and "
+            f"{show_type(other)}{at(here())}"
+        )
     _pair(input, other, "cross")
     if dim is None:
         dims = [i for i, n in enumerate(input._a.shape) if n == 3]
@@ -291,7 +350,10 @@ def cross(input: Any, other: Any, dim: int | None = None) -> Any:
         dim = dims[0]
     d = wrap_dim(dim, input._a.ndim, "cross")
     if input._a.shape[d] != 3 or other._a.shape[d - input._a.ndim] != 3:
-        raise RuntimeError(f"linalg.cross: inputs dimension {dim} must have length 3. Got {input._a.shape[d]} and {other._a.shape[d - input._a.ndim]}")
+        raise RuntimeError(
+            f"linalg.cross: inputs dimension {dim} must have length 3. Got {input._a.shape[d]} and "
+            f"{other._a.shape[d - input._a.ndim]}"
+        )
     a, b = input.unbind(d - input._a.ndim), other.unbind(d - input._a.ndim)
     return stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]], d - input._a.ndim)
 
@@ -313,7 +375,10 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
         if b.ndim == 1 and b.shape[0] == w.shape[0] and b.dtype is w.dtype:
             return apply(c.linear_layer, input, weight, bias)
     if x.dtype != w.dtype:
-        raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {input.dtype} and {weight.dtype}: linear of {show_type(input)} with weight {show_type(weight)}; cast the input by .to(weight.dtype){at(here())}")
+        raise RuntimeError(
+            f"mat1 and mat2 must have the same dtype, but got {input.dtype} and {weight.dtype}: linear of "
+            f"{show_type(input)} with weight {show_type(weight)}; cast the input by .to(weight.dtype){at(here())}"
+        )
     if w.ndim == 1:
         r = matmul(input, weight)
     else:
@@ -321,7 +386,8 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
             raise RuntimeError("both arguments to linear need to be at least 1D, but they are 0D and 2D")
         if w.ndim != 2 or x.shape[-1] != w.shape[1]:
             raise RuntimeError(
-                f"mat1 and mat2 shapes cannot be multiplied ({_by(x.shape)} and {_by(w.T.shape)}): linear of {show_type(input)} with weight {show_type(weight)} needs inputs of "
+                f"mat1 and mat2 shapes cannot be multiplied ({_by(x.shape)} and {_by(w.T.shape)}): linear of "
+                f"{show_type(input)} with weight {show_type(weight)} needs inputs of "
                 f"{w.shape[-1]} features, got {x.shape[-1]}{at(here())}"
             )
         rows = input if x.ndim > 1 else apply(s.reshape, input, shape=(1, x.shape[0]))

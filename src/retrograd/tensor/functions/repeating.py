@@ -86,7 +86,9 @@ def repeat(input: Any, *repeats: Any) -> Any:
     if len(times) < len(shape):
         raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
     if any(k < 0 for k in times):
-        raise RuntimeError(f"Trying to create tensor with negative dimension: repeat {list(times)} of {show_type(input)}")
+        raise RuntimeError(
+            f"Trying to create tensor with negative dimension: repeat {list(times)} of {show_type(input)}"
+        )
     shape = (1,) * (len(times) - len(shape)) + shape
     inner = tuple(v for n in shape for v in (1, n))
     outer = tuple(v for k, n in zip(times, shape, strict=True) for v in (k, n))
@@ -113,8 +115,13 @@ def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *
     counts = repeats._a if isinstance(repeats, BaseTensor) else np.asarray(repeats)
     n = input._a.shape[d]
     if counts.ndim and counts.size not in (1, n):
-        raise RuntimeError(f"repeats must have the same size as input along dim, but got repeats.size(0) = {counts.size} and input.size({d}) = {n}")
-    index = np.repeat(np.arange(n), counts.reshape(-1) if counts.ndim and counts.size > 1 else int(counts.reshape(-1)[0]))
+        raise RuntimeError(
+            f"repeats must have the same size as input along dim, but got repeats.size(0) = {counts.size} and "
+            f"input.size({d}) = {n}"
+        )
+    index = np.repeat(
+        np.arange(n), counts.reshape(-1) if counts.ndim and counts.size > 1 else int(counts.reshape(-1)[0])
+    )
     return apply(take_axis, input, wrap(index), axis=d)
 
 
@@ -126,21 +133,30 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> Any:
         import warnings
 
         warnings.warn(
-            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.", UserWarning, stacklevel=3
+            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.",
+            UserWarning,
+            stacklevel=3,
         )
         indexing = "ij"
     if indexing not in ("ij", "xy"):
-        raise RuntimeError(f"torch.meshgrid: indexing must be one of \"xy\" or \"ij\", but received: {indexing}")
+        raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
     swap = indexing == "xy" and len(parts) >= 2
     if swap:
         parts[0], parts[1] = parts[1], parts[0]
     for p in parts:
         if p._a.ndim > 1:
-            raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {show_type(p)}{at(here())}")
+            raise RuntimeError(
+                f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {show_type(p)}{at(here())}"
+            )
         if p._a.dtype != parts[0]._a.dtype:
-            raise RuntimeError(f"torch.meshgrid expects all tensors to have the same dtype, got {parts[0].dtype} and {p.dtype}{at(here())}")
+            raise RuntimeError(
+                f"torch.meshgrid expects all tensors to have the same dtype, got {parts[0].dtype} and "
+                f"{p.dtype}{at(here())}"
+            )
     shape = tuple(p._a.size for p in parts)
-    grids = [expand(reshaped(p, (*(1,) * i, p._a.size, *(1,) * (len(parts) - i - 1))), shape) for i, p in enumerate(parts)]
+    grids = [
+        expand(reshaped(p, (*(1,) * i, p._a.size, *(1,) * (len(parts) - i - 1))), shape) for i, p in enumerate(parts)
+    ]
     if swap:
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
@@ -205,7 +221,10 @@ def constant_pad_nd(input: Any, pad: Any, value: Any = 0) -> Any:
     """Pad with a constant: (before, after) of the last dimension, then of the one before it, and so on."""
     n = tensor_operand(input, "constant_pad_nd")._a.ndim
     if len(pad) % 2 or len(pad) > 2 * n:
-        raise RuntimeError(f"Length of pad must be even and at most twice the number of dimensions: {list(pad)} of {show_type(input)}{at(here())}")
+        raise RuntimeError(
+            f"Length of pad must be even and at most twice the number of dimensions: {list(pad)} of "
+            f"{show_type(input)}{at(here())}"
+        )
     pairs = [tuple(pad[i : i + 2]) for i in range(0, len(pad), 2)]
     return constant_pad(input, [(0, 0)] * (n - len(pairs)) + pairs[::-1], value)
 
@@ -221,14 +240,19 @@ def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int =
     axes = [wrap_dim(d, n, "gradient") for d in dims]
     steps = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(axes)
     if len(steps) != len(axes):
-        raise RuntimeError(f"torch.gradient expected spacing to be unspecified, a scalar, or a list of length {len(axes)}, but got {len(steps)}")
+        raise RuntimeError(
+            f"torch.gradient expected spacing to be unspecified, a scalar, or a list of length {len(axes)}, "
+            f"but got {len(steps)}"
+        )
     return tuple(_slope(input, d, h, edge_order) for d, h in zip(axes, steps, strict=True))
 
 
 def _slope(x: Any, d: int, h: Any, edge_order: int) -> Any:
     n = x._a.shape[d]
     if n < edge_order + 1:
-        raise RuntimeError(f"torch.gradient expected each dimension size to be at least edge_order+1, but got {n}{at(here())}")
+        raise RuntimeError(
+            f"torch.gradient expected each dimension size to be at least edge_order+1, but got {n}{at(here())}"
+        )
     x = to_default_float(x)
     shape = (-1, *(1,) * (x._a.ndim - d - 1))
     places = h if isinstance(h, BaseTensor) else wrap(np.arange(n) * float(h))
@@ -236,7 +260,10 @@ def _slope(x: Any, d: int, h: Any, edge_order: int) -> Any:
     before, after = reshaped(steps.narrow(0, 0, n - 2), shape), reshaped(steps.narrow(0, 1, n - 2), shape)
     left, middle, right = (x.narrow(d, i, n - 2) for i in range(3))
     inner = (before / after * (right - middle) + after / before * (middle - left)) / (before + after)
-    first, last = [x.narrow(d, i, 1) for i in range(3 if edge_order == 2 else 2)], [x.narrow(d, n - 1 - i, 1) for i in range(min(n, 3))]
+    first, last = (
+        [x.narrow(d, i, 1) for i in range(3 if edge_order == 2 else 2)],
+        [x.narrow(d, n - 1 - i, 1) for i in range(min(n, 3))],
+    )
     a, b = steps.select(0, 0), steps.select(0, n - 2)
     if edge_order == 1:
         ends = (first[1] - first[0]) / a, (last[0] - last[1]) / b

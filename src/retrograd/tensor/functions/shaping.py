@@ -10,10 +10,8 @@ import numpy as np
 from ...core import apply, at, here, show_type, wrap
 from ...core import dtypes as _d
 from ...ops import shape as s
-from ...ops.elementwise import cast
 from ...ops.elementwise import clone as clone_op
-from ..dispatch import FUNCTIONS, METHODS, function, sizes, tensor_operand, wrap_dim, wrap_dims
-
+from ..dispatch import function, sizes, tensor_operand, wrap_dim, wrap_dims
 
 ALL = slice(None)
 
@@ -26,12 +24,19 @@ def _resolve(shape: tuple[int, ...], size: int, name: str, x: Any) -> tuple[int,
         if shape.count(-1) > 1:
             raise RuntimeError(f"only one dimension can be inferred: {name} of {show_type(x)} to {list(shape)}")
         if rest == 0:
-            raise RuntimeError(f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified dimension size -1 can be any value and is ambiguous")
+            raise RuntimeError(
+                f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified "
+                "dimension size -1 can be any value and is ambiguous"
+            )
         if size % rest:
-            raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {size}: {name} of {show_type(x)}{at(here())}")
+            raise RuntimeError(
+                f"shape '{list(shape)}' is invalid for input of size {size}: {name} of {show_type(x)}{at(here())}"
+            )
         return (*shape[:i], size // rest, *shape[i + 1 :])
     if math.prod(shape) != size:
-        raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {size}: {name} of {show_type(x)}{at(here())}")
+        raise RuntimeError(
+            f"shape '{list(shape)}' is invalid for input of size {size}: {name} of {show_type(x)}{at(here())}"
+        )
     for n in shape:
         if n < 0:
             raise RuntimeError(f"invalid shape dimension {n}: {name} of {show_type(x)} to {list(shape)}")
@@ -77,8 +82,10 @@ def view(input: Any, *shape: Any, **named: Any) -> Any:
     found = _resolve(sizes(shape, "view"), a.size, "view", input)
     if not _can_view(a, found):
         raise RuntimeError(
-            "view size is not compatible with input tensor's size and stride (at least one dimension spans across two contiguous subspaces). "
-            f"Use .reshape(...) instead. (view of {show_type(input)} with strides {input.stride()} to {list(found)}){at(here())}"
+            "view size is not compatible with input tensor's size and stride (at least one dimension spans "
+            "across two contiguous subspaces). "
+            f"Use .reshape(...) instead. (view of {show_type(input)} with strides {input.stride()} to "
+            f"{list(found)}){at(here())}"
         )
     return apply(s.reshape, input, shape=found)
 
@@ -89,9 +96,15 @@ def _view_dtype(x: Any, dtype: _d.dtype) -> Any:
         if not a.ndim:
             raise RuntimeError(f"self.dim() cannot be 0 to view {x.dtype} as {dtype} (different element sizes)")
         if a.strides[-1] != old and a.size:
-            raise RuntimeError(f"self.stride(-1) must be 1 to view {x.dtype} as {dtype} (different element sizes), but got {x.stride(-1)}")
+            raise RuntimeError(
+                f"self.stride(-1) must be 1 to view {x.dtype} as {dtype} (different element sizes), but got "
+                f"{x.stride(-1)}"
+            )
         if new > old and (a.shape[-1] * old) % new:
-            raise RuntimeError(f"self.size(-1) must be divisible by {new // old} to view {x.dtype} as {dtype} (different element sizes), but got {a.shape[-1]}")
+            raise RuntimeError(
+                f"self.size(-1) must be divisible by {new // old} to view {x.dtype} as {dtype} (different "
+                f"element sizes), but got {a.shape[-1]}"
+            )
         if not a.size:
             return wrap(np.empty((*a.shape[:-1], a.shape[-1] * old // new), dtype.numpy), x._s)
     return wrap(a.view(dtype.numpy), x._s)
@@ -118,7 +131,10 @@ def permute(input: Any, *dims: Any, **named: Any) -> Any:
     found = sizes(dims, "permute")
     if len(found) != n:
         raise RuntimeError(
-            f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering of dimensions i.e. input.dim() = {n} is not equal to len(dims) = {len(found)}".replace("(sparse_coo)", "")
+            "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the "
+            f"desired ordering of dimensions i.e. input.dim() = {n} is not equal to len(dims) = {len(found)}".replace(
+                "(sparse_coo)", ""
+            )
         )
     axes = tuple(wrap_dim(d, n, "permute") for d in found)
     if len(set(axes)) != n:
@@ -165,7 +181,10 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
     src = [source] if isinstance(source, int) else list(source)
     dst = [destination] if isinstance(destination, int) else list(destination)
     if len(src) != len(dst):
-        raise RuntimeError(f"movedim: Invalid source or destination dims: source ({src} dims) should contain the same number of dims as destination ({dst} dims)")
+        raise RuntimeError(
+            f"movedim: Invalid source or destination dims: source ({src} dims) should contain the same number "
+            f"of dims as destination ({dst} dims)"
+        )
     src, dst = [wrap_dim(d, n, "movedim") for d in src], [wrap_dim(d, n, "movedim") for d in dst]
     if not n:
         return apply(s.reshape, input, shape=())
@@ -188,18 +207,23 @@ def expand(input: Any, *shape: Any, implicit: bool = False, **named: Any) -> Any
     lead = len(want) - len(have)
     if lead < 0:
         raise RuntimeError(
-            f"expand(torch.{show_type(input)}, size={list(want)}): the number of sizes provided ({len(want)}) must be greater or equal to the number of dimensions in the tensor ({len(have)})"
+            f"expand(torch.{show_type(input)}, size={list(want)}): the number of sizes provided ({len(want)}) "
+            f"must be greater or equal to the number of dimensions in the tensor ({len(have)})"
         )
     full = []
     for i, n in enumerate(want):
         old = have[i - lead] if i >= lead else None
         if n == -1:
             if old is None:
-                raise RuntimeError(f"expand: The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {i}")
+                raise RuntimeError(
+                    "expand: The expanded size of the tensor (-1) isn't allowed in a leading, non-existing "
+                    f"dimension {i}"
+                )
             n = old
         elif old is not None and old not in (1, n):
             raise RuntimeError(
-                f"The expanded size of the tensor ({n}) must match the existing size ({old}) at non-singleton dimension {i}.  Target sizes: {list(want)}.  Tensor sizes: {list(have)}{at(here())}"
+                f"The expanded size of the tensor ({n}) must match the existing size ({old}) at non-singleton "
+                f"dimension {i}.  Target sizes: {list(want)}.  Tensor sizes: {list(have)}{at(here())}"
             )
         full.append(n)
     return apply(s.expand, input, shape=tuple(full))
@@ -236,7 +260,9 @@ def unsqueeze(input: Any, dim: int) -> Any:
     shape = tensor_operand(input, "unsqueeze")._a.shape
     n = len(shape) + 1
     if not -n <= dim < n:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim}) in unsqueeze()")
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim}) in unsqueeze()"
+        )
     d = dim % n
     return apply(s.reshape, input, shape=(*shape[:d], 1, *shape[d:]))
 
@@ -274,10 +300,16 @@ def unflatten(input: Any, dim: int, sizes: Any) -> Any:
     if -1 in parts:
         rest = -math.prod(parts)
         if rest <= 0 or shape[d] % rest:
-            raise RuntimeError(f"unflatten: Provided sizes {list(parts)} don't multiply up to the size of dim {d} ({shape[d]}) in the input tensor")
+            raise RuntimeError(
+                f"unflatten: Provided sizes {list(parts)} don't multiply up to the size of dim {d} "
+                f"({shape[d]}) in the input tensor"
+            )
         parts = tuple(shape[d] // rest if p == -1 else p for p in parts)
     if math.prod(parts) != shape[d]:
-        raise RuntimeError(f"unflatten: Provided sizes {list(parts)} don't multiply up to the size of dim {d} ({shape[d]}) in the input tensor")
+        raise RuntimeError(
+            f"unflatten: Provided sizes {list(parts)} don't multiply up to the size of dim {d} ({shape[d]}) in "
+            "the input tensor"
+        )
     return reshaped(input, (*shape[:d], *parts, *shape[d + 1 :]))
 
 
@@ -307,121 +339,3 @@ def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
     if step <= 0:
         raise RuntimeError(f"step is {step} but must be > 0")
     return apply(s.unfold_view, input if input._a.ndim else reshaped(input, (1,)), axis=d, size=size, step=step)
-
-
-@function("as_strided", out=False)
-def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = None) -> Any:
-    """View the storage with given sizes and strides (in elements), from an offset that is by default the tensor's own."""
-    size, stride = tuple(size), tuple(stride)
-    if len(size) != len(stride):
-        raise RuntimeError(f"mismatch in length of strides and shape: {list(size)} and {list(stride)}")
-    if any(step < 0 for step in stride):
-        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}")
-    offset = input.storage_offset() if storage_offset is None else storage_offset
-    leaf = input._node is not None and input._node.op is None
-    whole = input if input._base is None or leaf else input._base
-    root = input._s.root
-    need = offset + 1 + sum(step * (n - 1) for n, step in zip(size, stride, strict=True)) if all(size) else 0
-    if need > root.size:
-        raise RuntimeError(
-            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize {root.itemsize} requiring a storage "
-            f"size of {need * root.itemsize} are out of bounds for storage of size {root.nbytes}: as_strided of {show_type(input)}{at(here())}"
-        )
-    a = whole._a
-    if not a.flags.c_contiguous:  # where another order of the dimensions is that of the memory, take it
-        axes = tuple(sorted(range(a.ndim), key=lambda d: -a.strides[d]))
-        if a.transpose(axes).flags.c_contiguous:
-            whole = apply(s.permute, whole, axes=axes)
-    if whole._a.flags.c_contiguous and whole._a.size == root.size and whole._a.dtype == input._a.dtype:
-        return apply(s.as_strided, whole, size=size, stride=stride, offset=offset)
-    if input.requires_grad:
-        raise RuntimeError(f"as_strided of {show_type(input)}, whose storage has gaps or another order, has no gradient here: clone it first{at(here())}")
-    flat = root.ravel(order="K")  # a view: the storage's bytes in their own order
-    step = root.itemsize
-    return wrap(np.lib.stride_tricks.as_strided(flat[offset:], size, tuple(k * step for k in stride)), input._s)
-
-
-def _in_place_view(name: str, fn: Any) -> None:
-    """Make the form that changes the tensor's own shape: t_, transpose_, squeeze_, unsqueeze_."""
-
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        r = fn(self, *args, **kwargs)
-        self._a, self._node = r._a, r._node
-        if self._base is not None and r._base is not None:
-            self._steps = r._steps
-        return self
-
-    method.__name__ = name
-    method.__doc__ = f"Give this tensor the shape that ``{name[:-1]}`` gives, in place."
-    METHODS[name] = method
-
-
-for _name, _fn in {
-    "t_": t,
-    "transpose_": transpose,
-    "squeeze_": squeeze,
-    "unsqueeze_": unsqueeze,
-    "swapaxes_": transpose,
-    "swapdims_": transpose,
-    "as_strided_": as_strided,
-}.items():
-    _in_place_view(_name, _fn)
-FUNCTIONS["as_strided_"] = METHODS["as_strided_"]
-
-
-@function("sum_to_size", torch=False)
-def sum_to_size(input: Any, *size: Any) -> Any:
-    """Sum over what broadcasting from these sizes would have added."""
-    want, have = sizes(size, "sum_to_size"), input._a.shape
-    lead = len(have) - len(want)
-    if lead < 0 or any(n not in (1, m) for n, m in zip(want, have[lead:], strict=True)):
-        raise RuntimeError(f"size {list(want)} is not expandable to size {list(have)}: sum_to_size of {show_type(input)}{at(here())}")
-    x = apply(cast, input, dtype=np.dtype(np.int64)) if input._a.dtype.kind in "iub" and want != have else input
-    return apply(s.sum_to, x, shape=want)
-
-
-@function("as_strided_scatter")
-def as_strided_scatter(input: Any, src: Any, size: Any, stride: Any, storage_offset: int | None = None) -> Any:
-    """Give a copy in which what ``as_strided`` shows is replaced by ``src``."""
-    r = apply(clone_op, input, order="C")
-    part = as_strided(r, size, stride, storage_offset)
-    if part._a.shape != src._a.shape:
-        raise RuntimeError(f"expected src to have a size equal to the slice of self. src size = {list(src._a.shape)}, slice size = {list(part._a.shape)}")
-    part.copy_(src)
-    return r
-
-
-# -- the same, copied --------------------------------------------------------------------------------------------------------
-def slice_copy(input: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
-    """Give a slice of one dimension, copied."""
-    lead = (slice(None),) * wrap_dim(dim, input._a.ndim, "slice_copy")
-    return apply(clone_op, input[(*lead, slice(start, end, step))], order="C")
-
-
-def copied(fn: Any, name: str) -> Any:
-    """Give the form of a view function that copies (library use)."""
-
-    def copy(input: Any, *args: Any, **kwargs: Any) -> Any:
-        r = fn(input, *args, **kwargs)
-        return tuple(apply(clone_op, v, order="C") for v in r) if isinstance(r, tuple) else apply(clone_op, r, order="C")
-
-    copy.__name__ = copy.__qualname__ = name
-    copy.__doc__ = f"Give what ``{name.removesuffix('_copy')}`` gives, copied."
-    return function(name, method=False, out=False)(copy)
-
-
-function("slice_copy", method=False, out=False)(slice_copy)
-for _name, _fn in {
-    "alias": lambda x: x,
-    "detach": lambda x: x.detach(),
-    "view": reshape,
-    "transpose": transpose,
-    "t": t,
-    "permute": permute,
-    "expand": expand,
-    "squeeze": squeeze,
-    "unsqueeze": unsqueeze,
-    "unfold": unfold,
-    "as_strided": as_strided,
-}.items():
-    copied(_fn, f"{_name}_copy")

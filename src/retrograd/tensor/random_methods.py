@@ -1,0 +1,134 @@
+"""Draws in place: a tensor's elements, in the order of its memory, from PyTorch's CPU streams."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import random as streams
+from ..core import MODE, BaseTensor, assign, check_writable, wrap
+from .dispatch import METHODS
+from .draw import KINDS
+from .random_functions import default_generator, drawn
+
+
+def _in_place(name: str, doc: str, make: Any) -> None:
+    def method(self: Any, *args: Any, generator: Any = None, **kwargs: Any) -> Any:
+        check_writable(self, name)
+        kind, parameters = make(self, *args, **kwargs)
+        a = self._a
+        if not a.size and kind in ("normal", "log_normal", "exponential", "geometric"):
+            return self
+        if kind == "coins":
+            return _coins(self, parameters["p"], generator, name)
+        if MODE.trace is None and not (MODE.grad and self.requires_grad):
+            g = default_generator if generator is None else generator
+            if a.flags.c_contiguous:
+                a[...] = KINDS[kind](shape=a.shape, dtype=a.dtype, generator=g, **parameters)
+            else:
+                if kind == "normal":
+                    parameters["contiguous"] = False
+                streams.place(
+                    np.asarray(KINDS[kind](shape=(a.size,), dtype=a.dtype, generator=g, **parameters)).reshape(-1), a
+                )
+            self._s.version += 1
+            return self
+        return assign(self, drawn(kind, a.shape, a.dtype, generator, **parameters), name, keep_old=True)
+
+    method.__name__ = name
+    method.__doc__ = doc
+    METHODS[name] = method
+
+
+def _coins(x: Any, p: Any, generator: Any, name: str) -> Any:
+    """Draw ones with a probability for each element, in the order of the memory that takes them."""
+    chances = np.empty_like(x._a, p._a.dtype)
+    chances[...] = p._a
+    order = sorted(range(chances.ndim), key=lambda axis: -chances.strides[axis])
+    r = np.empty_like(x._a)
+    streams.place(
+        streams.bernoulli(chances.transpose(order), default_generator if generator is None else generator).reshape(-1),
+        r,
+    )
+    return assign(x, wrap(r), name, keep_old=True)
+
+
+def _needs_float(x: Any, name: str) -> None:
+    if x._a.dtype.kind not in "fcV":
+        raise NotImplementedError(
+            f"\"{name}\" not implemented for '{x.dtype.name.capitalize()}': it draws floating-point numbers; "
+            "use a floating dtype"
+        )
+
+
+def _normal(x: Any, mean: float = 0, std: float = 1) -> Any:
+    if std < 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+    if x._a.size:
+        _needs_float(x, "normal_kernel_cpu")
+    return "normal", {"mean": float(mean), "std": float(std)}
+
+
+def _uniform(x: Any, from_: float = 0, to: float = 1, **named: float) -> Any:
+    _needs_float(x, "check_uniform_bounds")
+    low, high = named.get("from", named.get("a", from_)), named.get("b", to)
+    if low > high:
+        raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low} > to={high}")
+    return "uniform", {"low": float(low), "high": float(high)}
+
+
+def _random(x: Any, from_: int | None = None, to: int | None = None, **named: int) -> Any:
+    low = named.get("from", from_)
+    if low is not None and to is None:
+        low, to = 0, low
+    if to is None:
+        return "random", {}
+    if low is None:
+        low = 0
+    if low >= to:
+        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={to}")
+    return "randint", {"low": int(low), "high": int(to)}
+
+
+def _bernoulli(x: Any, p: Any = 0.5) -> Any:
+    if isinstance(p, BaseTensor):
+        return "coins", {"p": p}
+    if not 0 <= p <= 1:
+        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
+    return "bernoulli", {"p": float(p)}
+
+
+def _exponential(x: Any, lambd: float = 1) -> Any:
+    if lambd <= 0:
+        raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
+    if x._a.size and x._a.dtype.kind not in "fV":
+        raise RuntimeError(
+            "Exponential distribution is a continuous probability distribution. dtype must be a floating "
+            f"point but you specified {x.dtype}"
+        )
+    return "exponential", {"rate": float(lambd)}
+
+
+def _geometric(x: Any, p: float) -> Any:
+    if not 0 < p < 1:
+        raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
+    return "geometric", {"p": float(p)}
+
+
+_in_place("normal_", "Fill with draws from a normal distribution.", _normal)
+_in_place("uniform_", "Fill with draws from the uniform distribution on [from, to).", _uniform)
+_in_place("random_", "Fill with integers drawn from [from, to), or from the dtype's range.", _random)
+_in_place("bernoulli_", "Fill with ones drawn with probability p, and zeros.", _bernoulli)
+_in_place("exponential_", "Fill with draws from an exponential distribution of rate lambd.", _exponential)
+_in_place("geometric_", "Fill with draws from a geometric distribution.", _geometric)
+_in_place(
+    "cauchy_",
+    "Fill with draws from a Cauchy distribution.",
+    lambda x, median=0, sigma=1: ("cauchy", {"median": float(median), "sigma": float(sigma)}),
+)
+_in_place(
+    "log_normal_",
+    "Fill with exponentials of normal draws.",
+    lambda x, mean=1, std=2: ("log_normal", {"mean": float(mean), "std": float(std)}),
+)
