@@ -30,11 +30,15 @@ def _numbers(x: Any, name: str, complex: bool) -> Any:
     """Give a Tensor in a dtype that can be transformed: integers as floats, and complex where the transform wants it."""
     tensor_operand(x, name)
     if not complex and x._a.dtype.kind == "c":
-        raise RuntimeError(f"{name} expects a real input tensor, but got {type_name(x._a.dtype)}: {show_type(x)}{at(here())}")
+        raise RuntimeError(
+            f"{name} expects a real input tensor, but got {type_name(x._a.dtype)}: {show_type(x)}{at(here())}"
+        )
     x = to_default_float(x)
     d = dtypes.from_numpy(x._a.dtype)
     if d.itemsize == 2:
-        raise RuntimeError(f"Unsupported dtype {type_name(x._a.dtype)}: {name} of {show_type(x)}; convert it by .float(){at(here())}")
+        raise RuntimeError(
+            f"Unsupported dtype {type_name(x._a.dtype)}: {name} of {show_type(x)}; convert it by .float(){at(here())}"
+        )
     return cast(x, dtype=d.to_complex().numpy) if complex and not d.is_complex else x
 
 
@@ -156,7 +160,9 @@ def _many(name: str, meaning: str, run: Any, forward: bool, shape: list[int]) ->
     return _finished(fn, name, meaning, "s", "tuple of int", "torch.ones(4, 4)", shape)
 
 
-def _finished(fn: Any, name: str, meaning: str, size: str, kind: str, sample: str, shape: list[int]) -> Callable[..., Any]:
+def _finished(
+    fn: Any, name: str, meaning: str, size: str, kind: str, sample: str, shape: list[int]
+) -> Callable[..., Any]:
     fn.__name__ = fn.__qualname__ = name
     fn.__doc__ = _DOC.format(name=name, meaning=meaning, size=size, kind=kind, sample=sample, shape=shape)
     return with_out(fn, f"fft_{name}")
@@ -176,7 +182,9 @@ hfft2 = _two("hfft2", "Give the real transform of an image with Hermitian symmet
 ihfft2 = _two("ihfft2", "Undo ``hfft2``", _from_real, False, [4, 3])
 fftn = _many("fftn", "Give the discrete Fourier transform along several dimensions", _between, True, [4, 4])
 ifftn = _many("ifftn", "Undo ``fftn``", _between, False, [4, 4])
-rfftn = _many("rfftn", "Give the half of the transform of a real signal of several dimensions", _from_real, True, [4, 3])
+rfftn = _many(
+    "rfftn", "Give the half of the transform of a real signal of several dimensions", _from_real, True, [4, 3]
+)
 irfftn = _many("irfftn", "Undo ``rfftn``", _to_real, False, [4, 6])
 hfftn = _many("hfftn", "Give the real transform of a signal with Hermitian symmetry", _to_real, True, [4, 6])
 ihfftn = _many("ihfftn", "Undo ``hfftn``", _from_real, False, [4, 3])
@@ -226,7 +234,9 @@ def _turned(x: Any, dim: Any, back: bool, name: str) -> Any:
     axes = tuple(range(ndim)) if dim is None else _wrapped(dim, ndim, name)
     shifts = tuple((x._a.shape[a] + back) // 2 for a in axes)
     if not axes:
-        raise RuntimeError(f"`shifts` required: {name} of {show_type(x)}, which has no dimension to shift along{at(here())}")
+        raise RuntimeError(
+            f"`shifts` required: {name} of {show_type(x)}, which has no dimension to shift along{at(here())}"
+        )
     return apply(roll, x, shifts=shifts, axes=axes)
 
 

@@ -13,7 +13,9 @@ from .ops.linalg import LinAlgError
 from .tensor import FUNCTIONS as _FUNCTIONS
 from .tensor.dispatch import tensor_operand, type_name, with_out, wrap_dim
 from .tensor.functions import decompositions as _d
+from .tensor.functions import factors as _f
 from .tensor.functions import linear_algebra as _l
+from .tensor.functions import matrix_norms as _n
 from .tensor.functions import products as _p
 from .tensor.functions.shaping import reshaped
 
@@ -152,10 +154,10 @@ def _matmul(input: Any, other: Any) -> Any:
     return _p.matmul(input, other)
 
 
-cholesky = _face(lambda A, *, upper=False: _l.cholesky(A, upper), "cholesky")
-cholesky.__doc__ = _l.cholesky.__doc__
-cholesky_ex = _face(_l.cholesky_ex, "cholesky_ex")
-cond = _face(_d.cond, "cond")
+cholesky = _face(lambda A, *, upper=False: _f.cholesky(A, upper), "cholesky")
+cholesky.__doc__ = _f.cholesky.__doc__
+cholesky_ex = _face(_f.cholesky_ex, "cholesky_ex")
+cond = _face(_n.cond, "cond")
 cross = _face(_cross, "cross")
 det = _face(_l.det, "det")
 eig = _face(_d.eig, "eig")
@@ -165,19 +167,19 @@ eigvalsh = _face(_d.eigvalsh, "eigvalsh")
 householder_product = _face(_d.householder_product, "householder_product")
 inv = _face(_l.inv, "inv")
 inv_ex = _face(_l.inv_ex, "inv_ex")
-lstsq = _face(_d.lstsq, "lstsq")
-lu = _face(_l.lu, "lu")
-lu_factor = _face(_l.lu_factor, "lu_factor")
-lu_factor_ex = _face(_l.lu_factor_ex, "lu_factor_ex")
-lu_solve = _face(_l.lu_solve, "lu_solve")
+lstsq = _face(_n.lstsq, "lstsq")
+lu = _face(_f.lu, "lu")
+lu_factor = _face(_f.lu_factor, "lu_factor")
+lu_factor_ex = _face(_f.lu_factor_ex, "lu_factor_ex")
+lu_solve = _face(_f.lu_solve, "lu_solve")
 matmul = _face(_matmul, "matmul")
 matrix_exp = _face(_l.matrix_exp, "matrix_exp")
-matrix_norm = _face(_d.matrix_norm, "matrix_norm")
+matrix_norm = _face(_n.matrix_norm, "matrix_norm")
 matrix_power = _face(_l.matrix_power, "matrix_power")
-matrix_rank = _face(_d.matrix_rank, "matrix_rank")
+matrix_rank = _face(_n.matrix_rank, "matrix_rank")
 multi_dot = _face(_p.multi_dot, "multi_dot")
-norm = _face(_d.norm, "norm")
-pinv = _face(_d.pinv, "pinv")
+norm = _face(_n.norm, "norm")
+pinv = _face(_n.pinv, "pinv")
 qr = _face(_d.linalg_qr, "qr")
 slogdet = _face(_l.linalg_slogdet, "slogdet")
 solve = _face(_l.solve, "solve")
@@ -189,7 +191,7 @@ tensorinv = _face(_tensorinv, "tensorinv")
 tensorsolve = _face(_tensorsolve, "tensorsolve")
 vander = _face(_vander, "vander")
 vecdot = _face(_vecdot, "vecdot")
-vector_norm = _face(_d.vector_norm, "vector_norm")
+vector_norm = _face(_n.vector_norm, "vector_norm")
 
 __all__ = [
     "LinAlgError",

@@ -174,7 +174,12 @@ def test_expand_and_repr(case):
         d, value, _ = make(t, case)
         wide = d.expand((4, *d.batch_shape))
         t.manual_seed(1)
-        return [t.tensor(tuple(wide.batch_shape)), t.tensor(tuple(wide.event_shape)), wide.log_prob(value), wide.sample()]
+        return [
+            t.tensor(tuple(wide.batch_shape)),
+            t.tensor(tuple(wide.event_shape)),
+            wide.log_prob(value),
+            wide.sample(),
+        ]
 
     agree(run, 1e-5)
     assert repr(make(retrograd, case)[0]).replace("retrograd", "torch") == repr(make(torch, case)[0])
@@ -197,14 +202,31 @@ def test_enumerate_support(case):
 KL = [(c, c) for c in CASES if not c.startswith("Relaxed")]
 KL += [
     (p, q)
-    for p in ("Exponential", "Gamma", "Beta", "Gumbel", "Laplace", "Normal", "Pareto", "Uniform", "Poisson", "Bernoulli")
+    for p in (
+        "Exponential",
+        "Gamma",
+        "Beta",
+        "Gumbel",
+        "Laplace",
+        "Normal",
+        "Pareto",
+        "Uniform",
+        "Poisson",
+        "Bernoulli",
+    )
     for q in ("Normal", "Exponential", "Gamma", "Uniform", "Pareto", "Beta", "Laplace", "Poisson")
     if p != q
 ]
 OTHER = {"MultivariateNormal": "MultivariateNormal-tril", "Categorical": "Categorical-logits"}
 MISSING = {
-    ("Beta", "Gamma"), ("Gumbel", "Gamma"), ("Pareto", "Gamma"), ("Pareto", "Normal"), ("Uniform", "Beta"),
-    ("Uniform", "Gamma"), ("Uniform", "Pareto"), ("Normal", "Gamma"),
+    ("Beta", "Gamma"),
+    ("Gumbel", "Gamma"),
+    ("Pareto", "Gamma"),
+    ("Pareto", "Normal"),
+    ("Uniform", "Beta"),
+    ("Uniform", "Gamma"),
+    ("Uniform", "Pareto"),
+    ("Normal", "Gamma"),
 }
 
 
@@ -223,11 +245,21 @@ def test_independent_mixture_and_transforms():
         x = t.tensor([0.3, -0.2])
         t.manual_seed(0)
         mix = D.MixtureSameFamily(D.Categorical(t.tensor([0.3, 0.7])), i)
-        flow = D.TransformedDistribution(n, [D.SigmoidTransform(), D.AffineTransform(1.0, t.tensor([2.0, -3.0])), D.ExpTransform()])
+        flow = D.TransformedDistribution(
+            n, [D.SigmoidTransform(), D.AffineTransform(1.0, t.tensor([2.0, -3.0])), D.ExpTransform()]
+        )
         y = flow.rsample()
         return [
-            i.log_prob(x), i.entropy(), D.kl_divergence(i, i), mix.log_prob(x), mix.mean, mix.variance, mix.sample((4,)),
-            y, flow.log_prob(y), flow.expand((3, 2, 2)).log_prob(y),
+            i.log_prob(x),
+            i.entropy(),
+            D.kl_divergence(i, i),
+            mix.log_prob(x),
+            mix.mean,
+            mix.variance,
+            mix.sample((4,)),
+            y,
+            flow.log_prob(y),
+            flow.expand((3, 2, 2)).log_prob(y),
         ]
 
     agree(run, 1e-5)
@@ -300,7 +332,15 @@ def test_constraints_map_to_transforms():
     def run(t):
         D, c = t.distributions, t.distributions.constraints
         x = t.tensor([[0.3, -0.5], [1.2, 0.1]])
-        kinds = [c.real, c.positive, c.greater_than(2.0), c.less_than(1.0), c.unit_interval, c.interval(-1.0, 3.0), c.simplex]
+        kinds = [
+            c.real,
+            c.positive,
+            c.greater_than(2.0),
+            c.less_than(1.0),
+            c.unit_interval,
+            c.interval(-1.0, 3.0),
+            c.simplex,
+        ]
         return [D.transform_to(k)(x) for k in [*kinds, c.lower_cholesky]] + [D.biject_to(k)(x) for k in kinds]
 
     agree(run, 1e-6)

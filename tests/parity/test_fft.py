@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from parity.tables import compare, outcome, same_outcome, same_value
 
 import retrograd
+from parity.tables import compare, outcome, same_outcome, same_value
 from retrograd.testing.gradcheck import gradcheck, gradgradcheck
 
 torch = pytest.importorskip("torch")
@@ -44,7 +44,14 @@ def calls() -> dict[str, Any]:
         for dim in (0, -2, 1, 3):
             table[f"{name} dim={dim}"] = lambda t, x, name=name, dim=dim: getattr(t.fft, name)(x, dim=dim, norm="ortho")
     for name in (*TWO, *MANY):
-        for s, dim in (((3, 5), (0, 1)), ((4, 2), (-1, 0)), ((2, -1), (0, 1)), ((3,), (0, 1)), ((3, 3), (0, 0)), ((0, 2), (0, 1))):
+        for s, dim in (
+            ((3, 5), (0, 1)),
+            ((4, 2), (-1, 0)),
+            ((2, -1), (0, 1)),
+            ((3,), (0, 1)),
+            ((3, 3), (0, 0)),
+            ((0, 2), (0, 1)),
+        ):
             table[f"{name} {s} {dim}"] = lambda t, x, name=name, s=s, dim=dim: getattr(t.fft, name)(x, s, dim)
     for name in MANY:
         table[f"{name} s"] = lambda t, x, name=name: getattr(t.fft, name)(x, s=(3, 6))
@@ -70,7 +77,7 @@ def test_values_gradients_and_exceptions(call, which):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", (*ONE, *TWO, *MANY))
+@pytest.mark.parametrize("name", [*ONE, *TWO, *MANY])
 def test_dtypes(name, dtype):
     compare(lambda t, x: getattr(t.fft, name)(x), (np.abs(REAL) + 1, dtype))
 
@@ -79,14 +86,16 @@ def test_dtypes(name, dtype):
 def test_frequencies(n):
     for name in ("fftfreq", "rfftfreq"):
         for named in ({}, {"d": 0.25}, {"dtype": "float64"}):
-            given = [{k: getattr(t, v) if isinstance(v, str) else v for k, v in named.items()} for t in (retrograd, torch)]
+            given = [
+                {k: getattr(t, v) if isinstance(v, str) else v for k, v in named.items()} for t in (retrograd, torch)
+            ]
             same_value(getattr(retrograd.fft, name)(n, **given[0]), getattr(torch.fft, name)(n, **given[1]))
 
 
-@pytest.mark.parametrize("name", (*ONE, *TWO, *MANY))
+@pytest.mark.parametrize("name", [*ONE, *TWO, *MANY])
 @pytest.mark.parametrize("norm", ["backward", "ortho", "forward"])
 def test_derivatives_of_derivatives(name, norm):
-    real = name.lstrip("i").startswith("r") and not name.startswith("irfft") or name.startswith("ihfft")
+    real = (name.lstrip("i").startswith("r") and not name.startswith("irfft")) or name.startswith("ihfft")
     a = REAL if real else COMPLEX
     x = retrograd.tensor(a[:2, :3], requires_grad=True)
     fn = lambda x: getattr(retrograd.fft, name)(x, norm=norm)

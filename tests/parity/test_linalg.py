@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from parity.tables import compare, outcome, same_value
 
 import retrograd
+from parity.tables import compare, outcome, same_value
 from retrograd.testing.gradcheck import gradcheck, gradgradcheck
 
 torch = pytest.importorskip("torch")
@@ -49,7 +49,13 @@ SQUARES: dict[str, Any] = {
     "empty": np.zeros((0, 0)),
     "no batch": np.zeros((0, 3, 3)),
 }
-TALL = {"tall": draw(4, 2), "wide": draw(2, 4), "batch of wide": draw(2, 2, 3), "complex tall": draw(3, 2, complex=True), "complex wide": draw(2, 3, complex=True)}
+TALL = {
+    "tall": draw(4, 2),
+    "wide": draw(2, 4),
+    "batch of wide": draw(2, 2, 3),
+    "complex tall": draw(3, 2, complex=True),
+    "complex wide": draw(2, 3, complex=True),
+}
 HERMITIAN = {k: hermitian(a) for k, a in SQUARES.items()}
 DEFINITE = {k: definite(a) for k, a in SQUARES.items()}
 BAD: dict[str, Any] = {
@@ -72,9 +78,18 @@ def table(names: str, **more: Any) -> dict[str, Any]:
 ORDERS = ("fro", "nuc", 1, -1, 2, -2, INF, -INF)
 SQUARE_CALLS: dict[str, Any] = {
     **table("inv det slogdet matrix_exp svdvals cond matrix_rank pinv inv_ex vector_norm matrix_norm"),
-    **{f"torch.{n}": lambda t, x, n=n: getattr(t, n)(x) for n in "inverse det slogdet pinverse matrix_exp logdet".split()},
-    **{f"Tensor.{n}": lambda t, x, n=n: getattr(x, n)() for n in "inverse det slogdet pinverse logdet matrix_exp".split()},
-    **{f"matrix_power {n}": lambda t, x, n=n: t.linalg.matrix_power(x, n) for n in (-3, -1, 0, 1, 2, 5)},
+    **{
+        f"torch.{n}": lambda t, x, n=n: getattr(t, n)(x)
+        for n in ["inverse", "det", "slogdet", "pinverse", "matrix_exp", "logdet"]
+    },
+    **{
+        f"Tensor.{n}": lambda t, x, n=n: getattr(x, n)()
+        for n in ["inverse", "det", "slogdet", "pinverse", "logdet", "matrix_exp"]
+    },
+    **{
+        f"matrix_power {n}": lambda t, x, n=n: t.linalg.matrix_power(x if n else x.detach(), n)
+        for n in (-3, -1, 0, 1, 2, 5)
+    },
     **{f"matrix_norm {o}": lambda t, x, o=o: t.linalg.matrix_norm(x, o) for o in ORDERS},
     **{f"cond {o}": lambda t, x, o=o: t.linalg.cond(x.detach(), o) for o in ORDERS},  # torch's own backward fails
     "matrix_norm keepdim": lambda t, x: t.linalg.matrix_norm(x, "nuc", keepdim=True),
@@ -112,7 +127,9 @@ SQUARE_CALLS: dict[str, Any] = {
     "qr complete": lambda t, x: t.linalg.qr(x.detach() if x.shape[-2] > x.shape[-1] else x, mode="complete"),
     "qr of another kind": lambda t, x: t.linalg.qr(x, mode="raw"),
     "torch.qr": lambda t, x: t.qr(x),
-    "householder": lambda t, x: t.linalg.householder_product(x, x[..., 0] * 0.5),
+    "householder": lambda t, x: t.linalg.householder_product(
+        *((x, x[..., 0] * 0.5) if x.numel() else (x.detach(), x.detach()[..., 0]))
+    ),
     "ormqr": lambda t, x: t.ormqr(x, x[..., 0] * 0.5, x + 1, True, True),
     "svd": lambda t, x: (lambda u, s, vh: (size(u), s, (u * s.to(u.dtype)[..., None, :]) @ vh))(*t.linalg.svd(x)),
     "torch.svd": lambda t, x: (lambda u, s, v: (size(v), s))(*t.svd(x)),
@@ -140,7 +157,27 @@ DEFINITE_CALLS: dict[str, Any] = {
     "logdet": lambda t, x: t.logdet(x),
 }
 TALL_CALLS: dict[str, Any] = {
-    **{n: SQUARE_CALLS[n] for n in ("svdvals", "cond", "matrix_rank", "pinv", "qr", "torch.qr", "lu", "lu_factor", "svd", "svd values", "torch.svd", "pinv tolerance", "diagonal", "qr complete", "inv", "det")},
+    **{
+        n: SQUARE_CALLS[n]
+        for n in (
+            "svdvals",
+            "cond",
+            "matrix_rank",
+            "pinv",
+            "qr",
+            "torch.qr",
+            "lu",
+            "lu_factor",
+            "svd",
+            "svd values",
+            "torch.svd",
+            "pinv tolerance",
+            "diagonal",
+            "qr complete",
+            "inv",
+            "det",
+        )
+    },
     **{f"matrix_norm {o}": SQUARE_CALLS[f"matrix_norm {o}"] for o in ORDERS},
     "qr r": lambda t, x: t.linalg.qr(x.detach(), mode="r"),
     "lstsq": lambda t, x: t.linalg.lstsq(x, x * x + 1)[0],
@@ -154,7 +191,12 @@ TALL_CALLS: dict[str, Any] = {
 
 def every() -> Any:
     """Give each call with each matrix it is for."""
-    for calls, inputs in ((SQUARE_CALLS, SQUARES), (HERMITIAN_CALLS, HERMITIAN), (DEFINITE_CALLS, DEFINITE), (TALL_CALLS, TALL)):
+    for calls, inputs in (
+        (SQUARE_CALLS, SQUARES),
+        (HERMITIAN_CALLS, HERMITIAN),
+        (DEFINITE_CALLS, DEFINITE),
+        (TALL_CALLS, TALL),
+    ):
         for call, fn in calls.items():
             for which, a in inputs.items():
                 yield pytest.param(fn, a, id=f"{call}-{which}")
@@ -179,7 +221,10 @@ def test_bad_matrices(call, which):
     assert not isinstance(ours, Exception), (theirs, ours)
     if call in ("inv_ex", "solve_ex", "cholesky_ex"):
         same_value(ours[0][1], theirs[0][1])
-    elif not any(call.startswith(n) for n in ("eigh", "svd", "torch.svd", "qr", "torch.qr", "lu_solve", "lu", "torch.lu", "cond", "triangular")):
+    elif not any(
+        call.startswith(n)
+        for n in ("eigh", "svd", "torch.svd", "qr", "torch.qr", "lu_solve", "lu", "torch.lu", "cond", "triangular")
+    ):
         same_value(ours[0], theirs[0], 1e-6)
 
 
@@ -221,7 +266,14 @@ CHECKED: dict[str, Any] = {
 SHAPES = {
     "square": [draw(2, 2), draw(2, 2, 2), draw(2, 2, complex=True)],
     "definite": [definite(draw(3, 3)), definite(draw(2, 2, complex=True))],
-    "any": [draw(2, 2), draw(3, 2), draw(2, 3), draw(2, 2, complex=True), draw(3, 2, complex=True), draw(2, 3, complex=True)],
+    "any": [
+        draw(2, 2),
+        draw(3, 2),
+        draw(2, 3),
+        draw(2, 2, complex=True),
+        draw(3, 2, complex=True),
+        draw(2, 3, complex=True),
+    ],
 }
 
 
@@ -244,7 +296,12 @@ def test_both_sides_of_an_equation_have_gradients():
     for a, b in (((3, 3), (3, 2)), ((2, 3, 3), (3, 1)), ((3, 3), (2, 3, 2)), ((3, 3), (3,)), ((2, 3, 3), (2, 3))):
         compare(lambda t, x, y: t.linalg.solve(x, y), draw(*a) + 3 * np.eye(3), draw(*b), grad=True)
         if len(b) > 1 and b[-1] < 3:
-            compare(lambda t, x, y: t.linalg.solve_triangular(x, y, upper=True), draw(*a) + 3 * np.eye(3), draw(*b), grad=True)
+            compare(
+                lambda t, x, y: t.linalg.solve_triangular(x, y, upper=True),
+                draw(*a) + 3 * np.eye(3),
+                draw(*b),
+                grad=True,
+            )
 
 
 @pytest.mark.parametrize(("a", "b"), [((3, 3), (2, 2)), ((2, 3, 3), (4, 3, 1)), ((3, 3), ()), ((3, 3), (4,))])
@@ -269,7 +326,9 @@ def test_gradients_where_singular_values_are_equal():
     """The determinant of a singular matrix, and functions of eigenvalues alone where they coincide."""
     x = retrograd.tensor([[1.0, 2.0], [2.0, 4.0]], requires_grad=True)
     retrograd.linalg.det(x).backward()
-    np.testing.assert_allclose(x.grad.numpy(), [[4.0, -2.0], [-2.0, 1.0]], atol=1e-6)  # its cofactors; torch gives zeros
+    np.testing.assert_allclose(
+        x.grad.numpy(), [[4.0, -2.0], [-2.0, 1.0]], atol=1e-6
+    )  # its cofactors; torch gives zeros
     compare(lambda t, x: t.linalg.eigvalsh(x), np.eye(3), grad=True)
     compare(lambda t, x: t.linalg.svdvals(x), np.eye(3), grad=True)
     compare(lambda t, x: t.linalg.matrix_norm(x, "nuc"), np.eye(3), grad=True)

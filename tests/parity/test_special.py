@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from parity.tables import check_forward, compare
 
 import retrograd
+from parity.tables import check_forward, compare
 
 torch = pytest.importorskip("torch")
 
@@ -75,7 +75,9 @@ def test_the_incomplete_gamma_function_has_a_slope_by_its_shape():
     a = retrograd.tensor(POSITIVE, requires_grad=True)
     retrograd.special.gammainc(a, retrograd.tensor(POSITIVE + 0.3)).sum().backward()
     h = 1e-6
-    up, down = (retrograd.special.gammainc(retrograd.tensor(POSITIVE + s), retrograd.tensor(POSITIVE + 0.3)) for s in (h, -h))
+    up, down = (
+        retrograd.special.gammainc(retrograd.tensor(POSITIVE + s), retrograd.tensor(POSITIVE + 0.3)) for s in (h, -h)
+    )
     np.testing.assert_allclose(a.grad.numpy(), ((up - down) / (2 * h)).numpy(), rtol=1e-6, atol=1e-8)
 
 

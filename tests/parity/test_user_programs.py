@@ -625,3 +625,20 @@ def test_types_and_functions_have_torchs_names():
     assert str(type(retrograd.nn.Linear(1, 1).weight)) == str(type(torch.nn.Linear(1, 1).weight))
     for name in ("sqrt", "matmul", "cat", "linspace", "zeros"):
         assert pickle.loads(pickle.dumps(getattr(retrograd, name))) is getattr(retrograd, name)
+
+
+@pytest.mark.parametrize("wrong", [None, (1, 2), [1.0], np.ones((2, 4), np.float32), "text"], ids=str)
+@pytest.mark.parametrize("layer", ["Linear(4, 2)", "ReLU()", "Embedding(3, 2)", "MaxPool2d(2)", "LayerNorm(4)"])
+def test_a_layer_called_with_no_tensor(layer, wrong):
+    if layer == "LayerNorm(4)" and isinstance(wrong, np.ndarray):
+        pytest.skip("its array has the shape and dtype that are looked at first")
+    for T in (torch, retrograd):
+        with pytest.raises(TypeError, match=r"argument '\w+' \(position \d\) must be Tensor, not"):
+            eval(f"nn.{layer}", {"nn": T.nn})(wrong)
+
+
+@pytest.mark.parametrize("name", ["exp", "relu", "sum", "mean", "outer", "tril", "sigmoid", "argmax"])
+def test_a_function_called_with_no_tensor(name):
+    for T in (torch, retrograd):
+        with pytest.raises(TypeError, match="must be Tensor, not NoneType"):
+            getattr(T, name)(*[None] * (2 if name == "outer" else 1))

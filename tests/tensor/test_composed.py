@@ -214,6 +214,13 @@ def test_copies_and_pickles_leave_programs_behind():
         np.testing.assert_array_equal(warm(twin, x).detach().numpy(), want)
 
 
+def test_a_view_of_the_input_stays_a_view():
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Flatten())
+    x = torch.zeros(2, 3)
+    warm(model, x)[0, 0] = 5
+    assert x[0, 0] == 5
+
+
 def test_a_large_sequence_frees_as_it_goes():
     model = torch.nn.Sequential(torch.nn.Linear(2048, 2048), torch.nn.ReLU(), torch.nn.Linear(2048, 1))
     assert not is_one_node(warm(model, torch.zeros(2048, 2048)))

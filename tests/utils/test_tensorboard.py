@@ -99,7 +99,9 @@ def test_histogram(tmp_path):
         limits, counts = (np.frombuffer(h[k][0]) for k in (6, 7))
         assert len(limits) == len(counts)
         assert (np.diff(limits) > 0).all()
-        np.testing.assert_allclose([h[k][0] for k in range(1, 6)], [values.min(), values.max(), 1000, values.sum(), (values**2).sum()])
+        np.testing.assert_allclose(
+            [h[k][0] for k in range(1, 6)], [values.min(), values.max(), 1000, values.sum(), (values**2).sum()]
+        )
         np.testing.assert_array_equal(np.cumsum(counts)[:-1], [(values < x).sum() for x in limits[:-1]])
 
 
@@ -157,7 +159,12 @@ def test_settings_and_results(tmp_path):
         writer.add_graph(retrograd.nn.Linear(1, 1))
         writer.add_hparams({"lr": 0.1, "name": "sgd", "nesterov": True}, {"accuracy": 0.9}, run_name="one")
     found = events(tmp_path / "one")
-    assert [t for t, _, _ in found] == ["_hparams_/experiment", "_hparams_/session_start_info", "_hparams_/session_end_info", "accuracy"]
+    assert [t for t, _, _ in found] == [
+        "_hparams_/experiment",
+        "_hparams_/session_start_info",
+        "_hparams_/session_end_info",
+        "accuracy",
+    ]
     content = fields(fields(fields(found[1][2][9][0])[1][0])[2][0])
     named = {fields(e)[1][0].decode(): fields(fields(e)[2][0]) for e in fields(content[3][0])[1]}
     assert named == {"lr": {2: [0.1]}, "name": {3: [b"sgd"]}, "nesterov": {4: [1]}}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .dtypes import from_numpy
+from .node import BaseTensor
 from .place import Place, describe
 
 
@@ -46,3 +47,16 @@ def shapes_error(name: str, xs: Any, place: Place | None) -> RuntimeError:
                 f"reshape, unsqueeze or transpose one of them.{at(place)}"
             )
     return RuntimeError(f"{show_call(name, xs)}: shapes {shapes} do not fit{at(place)}")
+
+
+def not_a_tensor(error: AttributeError, name: str, args: tuple[Any, ...], names: Any = ("input",)) -> TypeError | None:
+    """Give the TypeError for an argument that has none of a Tensor's attributes, if that is what the error is about."""
+    given = getattr(error, "obj", None)
+    for i, x in enumerate(args):
+        if x is given and not isinstance(x, BaseTensor):
+            names = list(names)
+            which = f"argument '{names[i]}' (position {i + 1})" if i < len(names) else f"argument {i + 1}"
+            hint = {"ndarray": "; torch.from_numpy makes one", "tuple": "; is it several results of a call before?"}
+            kind = type(x).__name__
+            return TypeError(f"{name}(): {which} must be Tensor, not {kind}{hint.get(kind, '')}")
+    return None

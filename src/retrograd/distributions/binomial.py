@@ -71,5 +71,3 @@ class Binomial(Binary):
         if not int(self.total_count.min()) == n:
             raise NotImplementedError("Inhomogeneous total count not supported by `enumerate_support`.")
         return self._enumerated(T.arange(1 + n, dtype=self.total_count.dtype), expand)
-
-

@@ -24,7 +24,13 @@ class ConstraintRegistry:
 
     @staticmethod
     def _key(constraint: Any) -> Any:
-        return repr(constraint) if isinstance(constraint, constraints.Test) else constraint if isinstance(constraint, type) else type(constraint)
+        return (
+            repr(constraint)
+            if isinstance(constraint, constraints.Test)
+            else constraint
+            if isinstance(constraint, type)
+            else type(constraint)
+        )
 
     def register(self, constraint: Any, factory: Any = None) -> Any:
         """Register a factory for a constraint or a class of constraints."""
@@ -33,7 +39,9 @@ class ConstraintRegistry:
         if not isinstance(constraint, constraints.Constraint) and not (
             isinstance(constraint, type) and issubclass(constraint, constraints.Constraint)
         ):
-            raise TypeError(f"Expected constraint to be either a Constraint subclass or instance, but got {constraint!r}")
+            raise TypeError(
+                f"Expected constraint to be either a Constraint subclass or instance, but got {constraint!r}"
+            )
         self._table[self._key(constraint)] = factory
         return factory
 
@@ -69,15 +77,19 @@ for _registry in (biject_to, transform_to):
         _registry.register(_kind, _above)
     _registry.register(
         constraints.LessThan,
-        lambda c: transforms.ComposeTransform([transforms.ExpTransform(), transforms.AffineTransform(c.upper_bound, -1)]),
+        lambda c: transforms.ComposeTransform(
+            [transforms.ExpTransform(), transforms.AffineTransform(c.upper_bound, -1)]
+        ),
     )
-    for _kind in (constraints.Interval, constraints.HalfOpenInterval):
-        _registry.register(_kind, _between)
+    for _bounded in (constraints.Interval, constraints.HalfOpenInterval):
+        _registry.register(_bounded, _between)
     _registry.register(constraints.lower_cholesky, lambda c: transforms.LowerCholeskyTransform())
     _registry.register(constraints.positive_definite, lambda c: transforms.PositiveDefiniteTransform())
     _registry.register(
         constraints.independent,
-        lambda c, registry=_registry: transforms.IndependentTransform(registry(c.base_constraint), c.reinterpreted_batch_ndims),
+        lambda c, registry=_registry: transforms.IndependentTransform(
+            registry(c.base_constraint), c.reinterpreted_batch_ndims
+        ),
     )
 biject_to.register(constraints.simplex, lambda c: transforms.StickBreakingTransform())
 transform_to.register(constraints.simplex, lambda c: transforms.SoftmaxTransform())

@@ -39,12 +39,12 @@ class Test(Constraint):
         self._name, self._test, self._event, self._discrete = name, test, event_dim, is_discrete
 
     @property
-    def event_dim(self) -> int:  # type: ignore[override]
+    def event_dim(self) -> int:
         """How many of the last dimensions make one event."""
         return self._event
 
     @property
-    def is_discrete(self) -> bool:  # type: ignore[override]
+    def is_discrete(self) -> bool:
         """Whether the set is countable."""
         return self._discrete
 
@@ -62,14 +62,14 @@ class Dependent(Constraint):
         self._is_discrete, self._event_dim = is_discrete, event_dim
 
     @property
-    def is_discrete(self) -> bool:  # type: ignore[override]
+    def is_discrete(self) -> bool:
         """Whether the set is countable; NotImplementedError where that is not known."""
         if self._is_discrete is NotImplemented:
             raise NotImplementedError(".is_discrete cannot be determined statically")
         return bool(self._is_discrete)
 
     @property
-    def event_dim(self) -> int:  # type: ignore[override]
+    def event_dim(self) -> int:
         """How many of the last dimensions make one event; NotImplementedError where that is not known."""
         if self._event_dim is NotImplemented:
             raise NotImplementedError(".event_dim cannot be determined statically")
@@ -170,12 +170,12 @@ class IndependentConstraint(Constraint):
         self.base_constraint, self.reinterpreted_batch_ndims = base_constraint, reinterpreted_batch_ndims
 
     @property
-    def event_dim(self) -> int:  # type: ignore[override]
+    def event_dim(self) -> int:
         """How many of the last dimensions make one event."""
         return int(self.base_constraint.event_dim + self.reinterpreted_batch_ndims)
 
     @property
-    def is_discrete(self) -> bool:  # type: ignore[override]
+    def is_discrete(self) -> bool:
         """Whether the set is countable."""
         return bool(self.base_constraint.is_discrete)
 
@@ -208,13 +208,13 @@ class Joined(Constraint):
         self.cseq, self.dim, self.lengths, self._stacked = list(parts), dim, lengths, stacked
 
     @property
-    def event_dim(self) -> int:  # type: ignore[override]
+    def event_dim(self) -> int:
         """How many of the last dimensions make one event."""
-        largest = max(c.event_dim for c in self.cseq)
+        largest: int = max(c.event_dim for c in self.cseq)
         return largest + 1 if self._stacked and self.dim + largest < 0 else largest
 
     @property
-    def is_discrete(self) -> bool:  # type: ignore[override]
+    def is_discrete(self) -> bool:
         """Whether one of the sets is countable."""
         return any(c.is_discrete for c in self.cseq)
 
@@ -309,9 +309,35 @@ positive_semidefinite = Test("PositiveSemidefinite", _definite(False), 2)
 positive_definite = Test("PositiveDefinite", _definite(True), 2)
 
 __all__ = [
-    "Constraint", "boolean", "cat", "corr_cholesky", "dependent", "dependent_property", "greater_than", "greater_than_eq",
-    "half_open_interval", "independent", "integer_interval", "interval", "is_dependent", "less_than", "lower_cholesky",
-    "lower_triangular", "multinomial", "nonnegative", "nonnegative_integer", "one_hot", "positive", "positive_definite",
-    "positive_integer", "positive_semidefinite", "real", "real_vector", "simplex", "square", "stack", "symmetric",
+    "Constraint",
+    "boolean",
+    "cat",
+    "corr_cholesky",
+    "dependent",
+    "dependent_property",
+    "greater_than",
+    "greater_than_eq",
+    "half_open_interval",
+    "independent",
+    "integer_interval",
+    "interval",
+    "is_dependent",
+    "less_than",
+    "lower_cholesky",
+    "lower_triangular",
+    "multinomial",
+    "nonnegative",
+    "nonnegative_integer",
+    "one_hot",
+    "positive",
+    "positive_definite",
+    "positive_integer",
+    "positive_semidefinite",
+    "real",
+    "real_vector",
+    "simplex",
+    "square",
+    "stack",
+    "symmetric",
     "unit_interval",
 ]

@@ -62,4 +62,6 @@ class Dirichlet(ExponentialFamily):
     def entropy(self) -> Any:
         a = self.concentration
         k, total = a.size(-1), a.sum(-1)
-        return T.lgamma(a).sum(-1) - T.lgamma(total) - (k - total) * T.digamma(total) - ((a - 1.0) * T.digamma(a)).sum(-1)
+        return (
+            T.lgamma(a).sum(-1) - T.lgamma(total) - (k - total) * T.digamma(total) - ((a - 1.0) * T.digamma(a)).sum(-1)
+        )

@@ -79,8 +79,8 @@ class Distribution:
             if isinstance(value, Distribution):
                 new.__dict__[name] = value.expand((*shape, *value.batch_shape[len(value.batch_shape) - dims :]))
             elif isinstance(value, BaseTensor):
-                tail = value.shape[value.dim() - dims :] if dims else ()  # type: ignore[attr-defined]
-                new.__dict__[name] = value.expand((*shape, *tail))  # type: ignore[attr-defined]
+                tail = value.shape[value.dim() - dims :] if dims else ()
+                new.__dict__[name] = value.expand((*shape, *tail))
 
     @property
     def mean(self) -> Any:
@@ -151,10 +151,12 @@ class Distribution:
     def _validate_sample(self, value: Any) -> None:
         if not isinstance(value, BaseTensor):
             raise ValueError("The value argument to log_prob must be a Tensor")
-        shape, event = tuple(value.shape), tuple(self._event_shape)  # type: ignore[attr-defined]
+        shape, event = tuple(value.shape), tuple(self._event_shape)
         start = len(shape) - len(event)
         if shape[max(start, 0) :] != event:
-            raise ValueError(f"The right-most size of value must match event_shape: {shape} vs {event} ({type(self).__name__})")
+            raise ValueError(
+                f"The right-most size of value must match event_shape: {shape} vs {event} ({type(self).__name__})"
+            )
         expected = (*self._batch_shape, *event)
         for i, j in zip(reversed(shape), reversed(expected)):
             if i != 1 and j != 1 and i != j:

@@ -19,8 +19,8 @@ class Half(TransformedDistribution):
     """The distribution of |x|, x symmetric around 0."""
 
     arg_constraints = {"scale": constraints.positive}
-    support = constraints.nonnegative  # type: ignore[assignment]
-    has_rsample = True  # type: ignore[assignment]
+    support = constraints.nonnegative
+    has_rsample = True
 
     @property
     def scale(self) -> Any:
@@ -36,7 +36,7 @@ class Half(TransformedDistribution):
             self._validate_sample(value)
         if not isinstance(value, BaseTensor):
             value = as_tensor(value, dtype=self.scale.dtype)
-        return T.where(value >= 0, self.base_dist.log_prob(value) + math.log(2), -math.inf)  # type: ignore[operator]
+        return T.where(value >= 0, self.base_dist.log_prob(value) + math.log(2), -math.inf)
 
     def cdf(self, value: Any) -> Any:
         if self._validate_args:

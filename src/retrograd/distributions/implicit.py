@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ..core import apply
-from ..nn import _functions as T
 from ..ops.special_rows import dirichlet_slope, gamma_slope
 from ..tensor.draw import draw_like
 from ..tensor.function import Function, once_differentiable

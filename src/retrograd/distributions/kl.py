@@ -146,7 +146,11 @@ def _exponential(p: Any, q: Any) -> Any:
 def _gamma(p: Any, q: Any) -> Any:
     a, b = p.concentration, q.concentration
     return (
-        b * (p.rate / q.rate).log() + T.lgamma(b) - T.lgamma(a) + (a - b) * T.digamma(a) + (q.rate - p.rate) * (a / p.rate)
+        b * (p.rate / q.rate).log()
+        + T.lgamma(b)
+        - T.lgamma(a)
+        + (a - b) * T.digamma(a)
+        + (q.rate - p.rate) * (a / p.rate)
     )
 
 

@@ -28,10 +28,14 @@ class MixtureSameFamily(Distribution):
     arg_constraints: Any = {}
     has_rsample = False
 
-    def __init__(self, mixture_distribution: Any, component_distribution: Any, validate_args: bool | None = None) -> None:
+    def __init__(
+        self, mixture_distribution: Any, component_distribution: Any, validate_args: bool | None = None
+    ) -> None:
         mix, parts = mixture_distribution, component_distribution
         if not isinstance(mix, Categorical):
-            raise ValueError(f"The Mixture distribution needs to be an instance of Categorical, not {type(mix).__name__}")
+            raise ValueError(
+                f"The Mixture distribution needs to be an instance of Categorical, not {type(mix).__name__}"
+            )
         if not isinstance(parts, Distribution):
             raise ValueError(f"The Component distribution needs to be a Distribution, not {type(parts).__name__}")
         inner = parts.batch_shape[:-1]
@@ -112,12 +116,12 @@ class MixtureSupport(constraints.Constraint):
         self.base_constraint, self._event_dim = base, event_dim
 
     @property
-    def event_dim(self) -> int:  # type: ignore[override]
+    def event_dim(self) -> int:
         """How many of the last dimensions make one event."""
         return int(self.base_constraint.event_dim)
 
     @property
-    def is_discrete(self) -> bool:  # type: ignore[override]
+    def is_discrete(self) -> bool:
         """Whether the set is countable."""
         return bool(self.base_constraint.is_discrete)
 

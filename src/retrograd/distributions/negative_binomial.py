@@ -33,7 +33,9 @@ class NegativeBinomial(Binary):
     parameters = {"total_count": 0, **Binary.parameters}
     support = constraints.nonnegative_integer
 
-    def __init__(self, total_count: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
+    def __init__(
+        self, total_count: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ) -> None:
         self.total_count, given = self._set(probs, logits, total_count)
         self.total_count = self.total_count.to(given.dtype)
         super().__init__(given.shape, validate_args=validate_args)

@@ -49,9 +49,7 @@ class OneHotCategorical(OverCategorical):
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
         self._categorical = Categorical(probs, logits)
-        super().__init__(
-            self._categorical.batch_shape, self._categorical.param_shape[-1:], validate_args=validate_args
-        )
+        super().__init__(self._categorical.batch_shape, self._categorical.param_shape[-1:], validate_args=validate_args)
 
     def _one_hot(self, indices: Any) -> Any:
         blank = T.zeros((*indices.shape, self._categorical._num_events), dtype=self.probs.dtype)

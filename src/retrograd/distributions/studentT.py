@@ -53,7 +53,13 @@ class StudentT(Distribution):
 
     def _log_norm(self) -> Any:
         df = self.df
-        return self.scale.log() + 0.5 * df.log() + 0.5 * math.log(math.pi) + T.lgamma(0.5 * df) - T.lgamma(0.5 * (df + 1.0))
+        return (
+            self.scale.log()
+            + 0.5 * df.log()
+            + 0.5 * math.log(math.pi)
+            + T.lgamma(0.5 * df)
+            - T.lgamma(0.5 * (df + 1.0))
+        )
 
     def log_prob(self, value: Any) -> Any:
         if self._validate_args:

@@ -42,7 +42,7 @@ class TransformedDistribution(Distribution):
         if tuple(wide) != tuple(shape):
             base = base.expand(wide[: len(wide) - len(base.event_shape)])
         more = whole.domain.event_dim - len(base.event_shape)
-        self.base_dist = Independent(base, more) if more > 0 else base
+        self.base_dist: Any = Independent(base, more) if more > 0 else base
         events = whole.codomain.event_dim + max(len(base.event_shape) - whole.domain.event_dim, 0)
         cut = len(moved) - events
         super().__init__(moved[:cut], moved[cut:], validate_args=validate_args)
@@ -54,7 +54,7 @@ class TransformedDistribution(Distribution):
         new.transforms = self.transforms
 
     @property
-    def has_rsample(self) -> Any:  # type: ignore[override]
+    def has_rsample(self) -> Any:
         """Whether draws have a gradient."""
         return self.base_dist.has_rsample
 
@@ -103,8 +103,8 @@ class TransformedDistribution(Distribution):
         return sign * (probability - 0.5) + 0.5
 
     def cdf(self, value: Any) -> Any:
-        if self._validate_args:
-            self.base_dist._validate_args and self._validate_sample(value)
+        if self._validate_args and self.base_dist._validate_args:
+            self._validate_sample(value)
         sign = self._falling()
         for transform in reversed(self.transforms):
             value = transform.inv(value)

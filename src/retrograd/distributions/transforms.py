@@ -116,17 +116,17 @@ class _Inverse(Transform):
         self._inv = inner
 
     @property
-    def domain(self) -> Any:  # type: ignore[override]
+    def domain(self) -> Any:
         """What it takes: what the map gives."""
         return self._inv.codomain
 
     @property
-    def codomain(self) -> Any:  # type: ignore[override]
+    def codomain(self) -> Any:
         """What it gives: what the map takes."""
         return self._inv.domain
 
     @property
-    def bijective(self) -> Any:  # type: ignore[override]
+    def bijective(self) -> Any:
         """Whether it has an inverse."""
         return self._inv.bijective
 
@@ -171,7 +171,7 @@ class ComposeTransform(Transform):
         super().__init__(cache_size)
 
     @property
-    def domain(self) -> Any:  # type: ignore[override]
+    def domain(self) -> Any:
         """What the first map takes, over as many dimensions as the parts need."""
         if not self.parts:
             return constraints.real
@@ -182,7 +182,7 @@ class ComposeTransform(Transform):
         return constraints.independent(domain, need - domain.event_dim) if need > domain.event_dim else domain
 
     @property
-    def codomain(self) -> Any:  # type: ignore[override]
+    def codomain(self) -> Any:
         """What the last map gives, over as many dimensions as the parts need."""
         if not self.parts:
             return constraints.real
@@ -193,7 +193,7 @@ class ComposeTransform(Transform):
         return constraints.independent(codomain, need - codomain.event_dim) if need > codomain.event_dim else codomain
 
     @property
-    def bijective(self) -> Any:  # type: ignore[override]
+    def bijective(self) -> Any:
         """Whether all parts have an inverse."""
         return all(p.bijective for p in self.parts)
 
@@ -253,20 +253,23 @@ class IndependentTransform(Transform):
 
     def __init__(self, base_transform: Any, reinterpreted_batch_ndims: int, cache_size: int = 0) -> None:
         super().__init__(cache_size)
-        self.base_transform, self.reinterpreted_batch_ndims = base_transform.with_cache(cache_size), reinterpreted_batch_ndims
+        self.base_transform, self.reinterpreted_batch_ndims = (
+            base_transform.with_cache(cache_size),
+            reinterpreted_batch_ndims,
+        )
 
     @property
-    def domain(self) -> Any:  # type: ignore[override]
+    def domain(self) -> Any:
         """What the map takes."""
         return constraints.independent(self.base_transform.domain, self.reinterpreted_batch_ndims)
 
     @property
-    def codomain(self) -> Any:  # type: ignore[override]
+    def codomain(self) -> Any:
         """What the map gives."""
         return constraints.independent(self.base_transform.codomain, self.reinterpreted_batch_ndims)
 
     @property
-    def bijective(self) -> Any:  # type: ignore[override]
+    def bijective(self) -> Any:
         """Whether it has an inverse."""
         return self.base_transform.bijective
 
@@ -299,16 +302,18 @@ class ReshapeTransform(Transform):
     def __init__(self, in_shape: Any, out_shape: Any, cache_size: int = 0) -> None:
         self.in_shape, self.out_shape = Size(in_shape), Size(out_shape)
         if math.prod(self.in_shape) != math.prod(self.out_shape):
-            raise ValueError(f"in_shape {tuple(in_shape)} and out_shape {tuple(out_shape)} have different numbers of elements")
+            raise ValueError(
+                f"in_shape {tuple(in_shape)} and out_shape {tuple(out_shape)} have different numbers of elements"
+            )
         super().__init__(cache_size)
 
     @property
-    def domain(self) -> Any:  # type: ignore[override]
+    def domain(self) -> Any:
         """Real tensors of the one shape."""
         return constraints.independent(constraints.real, len(self.in_shape))
 
     @property
-    def codomain(self) -> Any:  # type: ignore[override]
+    def codomain(self) -> Any:
         """Real tensors of the other shape."""
         return constraints.independent(constraints.real, len(self.out_shape))
 
@@ -337,7 +342,7 @@ class ReshapeTransform(Transform):
 class ExpTransform(Transform):
     """y = exp(x)."""
 
-    domain, codomain, bijective, sign = constraints.real, constraints.positive, True, +1  # type: ignore[assignment]
+    domain, codomain, bijective, sign = constraints.real, constraints.positive, True, +1
 
     def _call(self, x: Any) -> Any:
         return x.exp()
@@ -356,7 +361,7 @@ class PowerTransform(Transform):
 
     def __init__(self, exponent: Any, cache_size: int = 0) -> None:
         super().__init__(cache_size)
-        self.exponent = exponent if isinstance(exponent, BaseTensor) else as_tensor(exponent)
+        self.exponent: Any = exponent if isinstance(exponent, BaseTensor) else as_tensor(exponent)
 
     @property
     def sign(self) -> Any:
@@ -383,7 +388,7 @@ class PowerTransform(Transform):
 class SigmoidTransform(Transform):
     """y = 1 / (1 + exp(-x)); results stay off 0 and 1."""
 
-    domain, codomain, bijective, sign = constraints.real, constraints.unit_interval, True, +1  # type: ignore[assignment]
+    domain, codomain, bijective, sign = constraints.real, constraints.unit_interval, True, +1
 
     def _call(self, x: Any) -> Any:
         return T.sigmoid(x).clamp(min=limits(x).tiny, max=1.0 - limits(x).eps)
@@ -400,7 +405,7 @@ class SigmoidTransform(Transform):
 class SoftplusTransform(Transform):
     """y = log(1 + exp(x))."""
 
-    domain, codomain, bijective, sign = constraints.real, constraints.positive, True, +1  # type: ignore[assignment]
+    domain, codomain, bijective, sign = constraints.real, constraints.positive, True, +1
 
     def _call(self, x: Any) -> Any:
         return T.where(x > 20, x, T.logaddexp(x, T.zeros_like(x)))
@@ -415,7 +420,7 @@ class SoftplusTransform(Transform):
 class TanhTransform(Transform):
     """y = tanh(x)."""
 
-    domain, codomain, bijective, sign = constraints.real, constraints.interval(-1.0, 1.0), True, +1  # type: ignore[assignment]
+    domain, codomain, bijective, sign = constraints.real, constraints.interval(-1.0, 1.0), True, +1
 
     def _call(self, x: Any) -> Any:
         return x.tanh()
@@ -454,7 +459,7 @@ class AffineTransform(Transform):
         return self._event_dim
 
     @property
-    def domain(self) -> Any:  # type: ignore[override]
+    def domain(self) -> Any:
         """Real numbers."""
         return constraints.independent(constraints.real, self.event_dim) if self.event_dim else constraints.real
 
@@ -463,7 +468,7 @@ class AffineTransform(Transform):
     @property
     def sign(self) -> Any:
         if isinstance(self.scale, BaseTensor):
-            return self.scale.sign()  # type: ignore[attr-defined]
+            return self.scale.sign()
         return int(self.scale > 0) - int(self.scale < 0)
 
     def _call(self, x: Any) -> Any:
@@ -485,12 +490,14 @@ class AffineTransform(Transform):
         return found.expand(shape)
 
     def forward_shape(self, shape: Any) -> Any:
-        return T.broadcast_shapes(tuple(shape), tuple(getattr(self.loc, "shape", ())), tuple(getattr(self.scale, "shape", ())))
+        return T.broadcast_shapes(
+            tuple(shape), tuple(getattr(self.loc, "shape", ())), tuple(getattr(self.scale, "shape", ()))
+        )
 
     inverse_shape = forward_shape
 
     def _parts(self) -> Any:
-        return [v.tolist() if isinstance(v, BaseTensor) else v for v in (self.loc, self.scale)]  # type: ignore[attr-defined]
+        return [v.tolist() if isinstance(v, BaseTensor) else v for v in (self.loc, self.scale)]
 
 
 class SoftmaxTransform(Transform):
@@ -563,14 +570,14 @@ class PositiveDefiniteTransform(Transform):
 class CumulativeDistributionTransform(Transform):
     """y = the cumulative probability of x under a distribution."""
 
-    bijective, codomain, sign = True, constraints.unit_interval, +1  # type: ignore[assignment]
+    bijective, codomain, sign = True, constraints.unit_interval, +1
 
     def __init__(self, distribution: Any, cache_size: int = 0) -> None:
         super().__init__(cache_size)
         self.distribution = distribution
 
     @property
-    def domain(self) -> Any:  # type: ignore[override]
+    def domain(self) -> Any:
         """The distribution's support."""
         return self.distribution.support
 

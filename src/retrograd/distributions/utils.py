@@ -35,7 +35,7 @@ def broadcast_all(*values: Any) -> Any:
     if not all(isinstance(v, BaseTensor) or is_number(v) for v in values):
         kinds = [type(v).__name__ for v in values]
         raise ValueError(f"Input arguments must all be instances of Number or torch.Tensor, got {kinds}")
-    dtype = next((v.dtype for v in values if isinstance(v, BaseTensor)), _d.get_default_dtype())  # type: ignore[attr-defined]
+    dtype = next((v.dtype for v in values if isinstance(v, BaseTensor)), _d.get_default_dtype())
     return tuple(T.broadcast_tensors(*(v if isinstance(v, BaseTensor) else tensor(v, dtype=dtype) for v in values)))
 
 

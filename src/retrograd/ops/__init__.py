@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
-from . import contract, conv, decompose, elementwise, fourier, index, linalg, pool, reduce, shape, special_rows, triangles
+from . import (
+    contract,
+    conv,
+    decompose,
+    elementwise,
+    fourier,
+    index,
+    linalg,
+    pool,
+    reduce,
+    shape,
+    special_rows,
+    triangles,
+)
 
 __all__ = ["contract", "conv", "decompose", "elementwise", "fourier", "index", "linalg", "pool", "reduce", "shape", "special_rows", "triangles"]

@@ -13,7 +13,7 @@ from .shape import pad
 from .sums import is_narrow
 
 # (forward, scale) -> NumPy's word for it; scale: 0 none, 1 by the root of the number of points, 2 by the number of points
-_WORD = {
+_WORD: dict[tuple[bool, int], Any] = {
     (True, 0): "backward",
     (True, 1): "ortho",
     (True, 2): "forward",

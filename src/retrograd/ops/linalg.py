@@ -215,9 +215,7 @@ solve_triangular = general(
     names=("x", "y"),
     vjp=[
         lambda g, x, out, *, upper, unit: (
-            -_triangle(
-                matmul(solve_triangular(turned(x), g, upper=not upper, unit=unit), turned(out)), upper, unit
-            )
+            -_triangle(matmul(solve_triangular(turned(x), g, upper=not upper, unit=unit), turned(out)), upper, unit)
         ),
         lambda g, x, *, upper, unit: solve_triangular(turned(x), g, upper=not upper, unit=unit),
     ],

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from . import special
-from .derive import UNIT, elementwise, general, plain
+from .derive import elementwise, plain
 from .elementwise import cos, exp, isnan, lgamma, like, log, log1p, sign, sin, where
 from .special import implicit
 
@@ -18,8 +18,12 @@ ROOT_FREE = (0.5, 3.0)
 # -- the error function's family ---------------------------------------------------------------------------------------
 erfcx = elementwise("erfcx", special.erfcx, partials=[lambda out, x: 2 * x * out - 2 / SQRT_PI])
 ndtr = elementwise("ndtr", special.ndtr, partials=[lambda x: exp(-0.5 * (x * x)) * (1 / SQRT_2PI)])
-ndtri = elementwise("ndtri", special.ndtri, partials=[lambda out: exp(0.5 * (out * out)) * SQRT_2PI], domain=PROBABILITY)
-log_ndtr = elementwise("log_ndtr", special.log_ndtr, partials=[lambda x: math.sqrt(2 / math.pi) / erfcx(x * (-1 / math.sqrt(2)))])
+ndtri = elementwise(
+    "ndtri", special.ndtri, partials=[lambda out: exp(0.5 * (out * out)) * SQRT_2PI], domain=PROBABILITY
+)
+log_ndtr = elementwise(
+    "log_ndtr", special.log_ndtr, partials=[lambda x: math.sqrt(2 / math.pi) / erfcx(x * (-1 / math.sqrt(2)))]
+)
 
 # -- modified Bessel functions -----------------------------------------------------------------------------------------
 
@@ -32,12 +36,24 @@ def _over(x: Any, limit: float, value: Any) -> Any:
 i0 = elementwise("i0", special.i0, partials=[lambda x: i1(x)])
 i0e = elementwise("i0e", special.i0e, partials=[lambda out, x: i1e(x) - sign(x) * out], domain=ROOT_FREE)
 i1 = elementwise("i1", special.i1, partials=[lambda out, x: i0(x) - _over(x, 0.5, out)], domain=ROOT_FREE)
-i1e = elementwise("i1e", special.i1e, partials=[lambda out, x: i0e(x) - out * sign(x) - _over(x, 0.5, out)], domain=ROOT_FREE)
+i1e = elementwise(
+    "i1e", special.i1e, partials=[lambda out, x: i0e(x) - out * sign(x) - _over(x, 0.5, out)], domain=ROOT_FREE
+)
 k0 = elementwise("modified_bessel_k0", special.modified_bessel_k0, partials=[lambda x: -k1(x)], domain=ROOT_FREE)
-k1 = elementwise("modified_bessel_k1", special.modified_bessel_k1, partials=[lambda out, x: -k0(x) - out / x], domain=ROOT_FREE)
-k0e = elementwise("scaled_modified_bessel_k0", special.scaled_modified_bessel_k0, partials=[lambda out, x: out - k1e(x)], domain=ROOT_FREE)
+k1 = elementwise(
+    "modified_bessel_k1", special.modified_bessel_k1, partials=[lambda out, x: -k0(x) - out / x], domain=ROOT_FREE
+)
+k0e = elementwise(
+    "scaled_modified_bessel_k0",
+    special.scaled_modified_bessel_k0,
+    partials=[lambda out, x: out - k1e(x)],
+    domain=ROOT_FREE,
+)
 k1e = elementwise(
-    "scaled_modified_bessel_k1", special.scaled_modified_bessel_k1, partials=[lambda out, x: out - k0e(x) - out / x], domain=ROOT_FREE
+    "scaled_modified_bessel_k1",
+    special.scaled_modified_bessel_k1,
+    partials=[lambda out, x: out - k0e(x) - out / x],
+    domain=ROOT_FREE,
 )
 
 # -- Bessel functions --------------------------------------------------------------------------------------------------
@@ -52,7 +68,9 @@ def _spherical_slope(x: Any) -> Any:
     return where(x == 0, 0.0, (safe * cos(safe) - sin(safe)) / (safe * safe))
 
 
-spherical_j0 = elementwise("spherical_bessel_j0", special.spherical_bessel_j0, partials=[_spherical_slope], domain=ROOT_FREE)
+spherical_j0 = elementwise(
+    "spherical_bessel_j0", special.spherical_bessel_j0, partials=[_spherical_slope], domain=ROOT_FREE
+)
 
 # -- entropy terms -----------------------------------------------------------------------------------------------------
 entr = elementwise("entr", special.entr, partials=[lambda x: -log(x) - 1], domain=(0.1, 4.0))
@@ -79,7 +97,11 @@ _FIXED_SHAPE: tuple[dict[str, Any], ...] = (
 
 
 gamma_slope = plain(
-    "gamma_slope", implicit.gamma_slope, type=lambda x, y: y, names=("x", "y"), samples=({"shapes": ((3, 4), (3, 4)), "domain": (0.5, 4.0)},)
+    "gamma_slope",
+    implicit.gamma_slope,
+    type=lambda x, y: y,
+    names=("x", "y"),
+    samples=({"shapes": ((3, 4), (3, 4)), "domain": (0.5, 4.0)},),
 )
 dirichlet_slope = plain(
     "dirichlet_slope",

@@ -86,7 +86,7 @@ class Table:
                 self.programs[key] = seen + 1
             return None
         made: Any = Program(self.fn, xs, mask)
-        if self.most_bytes is not None and made.kept_bytes > self.most_bytes:
+        if made.aliased or (self.most_bytes is not None and made.kept_bytes > self.most_bytes):
             made = None
         self.programs[key] = made
         return made
@@ -146,6 +146,8 @@ class Program:
         self.graph = Graph(tuple(self.given), (self.out,), self.constants)
         self.inner = [n for n in reachable([self.out]) if n.op is not None and n.requires_grad]
         self.saved = self._plan()
+        # a result that is a view of an argument has to stay one, for writes in place to be seen on both sides
+        self.aliased = any(np.may_share_memory(out._a, held[i]._a) for i in self.tensors)
         self.kept_bytes = sum(n.type.nbytes for n in self.saved if n not in self.given)
         self.op = Op.__new__(Op)
         self._make_op()

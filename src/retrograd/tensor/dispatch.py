@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ from ..core import (
 )
 from ..core import dtypes as _d
 from ..core.door import next_seq
+from ..core.errors import not_a_tensor
 from ..ops.elementwise import cast
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -75,7 +77,13 @@ def with_out(fn: Callable[..., Any], name: str, exact: bool = False) -> Callable
     @functools.wraps(fn)
     def call(*args: Any, **kwargs: Any) -> Any:
         if not kwargs or "out" not in kwargs:
-            return fn(*args, **kwargs)
+            try:
+                return fn(*args, **kwargs)
+            except AttributeError as error:
+                wrong = not_a_tensor(error, name, args, inspect.signature(fn).parameters)
+                if wrong is None:
+                    raise
+            raise wrong
         out = kwargs.pop("out")
         if out is None:
             return fn(*args, **kwargs)

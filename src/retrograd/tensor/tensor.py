@@ -183,7 +183,9 @@ class Tensor(BaseTensor, metaclass=_Named):
             return Size(self._a.shape)
         n = self._a.ndim
         if not -max(n, 1) <= dim < max(n, 1) or n == 0:
-            raise IndexError(f"Dimension out of range (expected to be in range of [{-max(n, 1)}, {max(n, 1) - 1}], but got {dim}): size() of {show_type(self)}")
+            raise IndexError(
+                f"Dimension out of range (expected to be in range of [{-max(n, 1)}, {max(n, 1) - 1}], but got {dim}): size() of {show_type(self)}"
+            )
         return self._a.shape[dim]
 
     def dim(self) -> int:
@@ -214,7 +216,9 @@ class Tensor(BaseTensor, metaclass=_Named):
     def storage_offset(self) -> int:
         """Give where in the storage the first element is, in elements."""
         root = self._s.root
-        offset: int = (self._a.__array_interface__["data"][0] - root.__array_interface__["data"][0]) // max(1, self._a.itemsize)
+        offset: int = (self._a.__array_interface__["data"][0] - root.__array_interface__["data"][0]) // max(
+            1, self._a.itemsize
+        )
         return offset if self._a.size else 0
 
     def data_ptr(self) -> int:
@@ -303,9 +307,13 @@ class Tensor(BaseTensor, metaclass=_Named):
             if self.requires_grad:
                 return self
             if not (self.dtype.is_floating_point or self.dtype.is_complex):
-                raise RuntimeError(f"only Tensors of floating point dtype can require gradients, not {self.dtype}: cast it first, such as by .float()")
+                raise RuntimeError(
+                    f"only Tensors of floating point dtype can require gradients, not {self.dtype}: cast it first, such as by .float()"
+                )
             if self._s.inference:
-                raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
+                raise RuntimeError(
+                    "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
+                )
             self._node = leaf_node(self)
         elif self.requires_grad:
             if not self.is_leaf:
@@ -338,7 +346,14 @@ class Tensor(BaseTensor, metaclass=_Named):
     def grad(self) -> Any:
         """The gradient that backward walks have accumulated, or None."""
         g = self._grad
-        if g is None and self._node is not None and self._node.op is not None and self._node.requires_grad and not self.retains_grad and not self.is_leaf:
+        if (
+            g is None
+            and self._node is not None
+            and self._node.op is not None
+            and self._node.requires_grad
+            and not self.retains_grad
+            and not self.is_leaf
+        ):
             import warnings
 
             warnings.warn(
@@ -353,13 +368,19 @@ class Tensor(BaseTensor, metaclass=_Named):
     def grad(self, g: Any) -> None:
         if g is not None:
             if not isinstance(g, BaseTensor):
-                raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(g).__name__}")
+                raise TypeError(
+                    f"assigned grad expected to be a Tensor or None but got grad of type {type(g).__name__}"
+                )
             if g is self:
                 raise RuntimeError("can't assign Variable as its own grad")
             if g._a.dtype != self._a.dtype:
-                raise RuntimeError(f"assigned grad has data of a different type: {dtype_of(g._a.dtype)}, the tensor is {self.dtype}")
+                raise RuntimeError(
+                    f"assigned grad has data of a different type: {dtype_of(g._a.dtype)}, the tensor is {self.dtype}"
+                )
             if g._a.shape != self._a.shape:
-                raise RuntimeError(f"assigned grad has data of a different size: {list(g._a.shape)}, the tensor is {list(self._a.shape)}")
+                raise RuntimeError(
+                    f"assigned grad has data of a different size: {list(g._a.shape)}, the tensor is {list(self._a.shape)}"
+                )
         self._grad = g
 
     @grad.deleter
@@ -378,7 +399,13 @@ class Tensor(BaseTensor, metaclass=_Named):
     def retains_grad(self) -> bool:
         """Whether ``retain_grad`` was asked for on this non-leaf."""
         node = self._node
-        return node is not None and node.op is not None and node.hooks is not None and node.hooks.retain is not None and node.hooks.retain() is self
+        return (
+            node is not None
+            and node.op is not None
+            and node.hooks is not None
+            and node.hooks.retain is not None
+            and node.hooks.retain() is self
+        )
 
     def register_hook(self, hook: Callable[[Tensor], Any]) -> Any:
         """Call ``hook(grad)`` whenever this tensor's gradient is computed; what it returns, if not None, takes its place."""
@@ -396,7 +423,9 @@ class Tensor(BaseTensor, metaclass=_Named):
         assert self._node is not None
         return self._node.hook_table().add("accumulated", hook)
 
-    def backward(self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
+    def backward(
+        self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+    ) -> None:
         """Walk the history back from this tensor and add each leaf's gradient to its ``.grad``.
 
         Parameters
@@ -454,7 +483,9 @@ class Tensor(BaseTensor, metaclass=_Named):
         """Give the one element as a Python number; RuntimeError if there is not exactly one."""
         a = self._a
         if a.size != 1:
-            raise RuntimeError(f"a Tensor with {a.size} elements cannot be converted to Scalar: item() of {show_type(self)} needs exactly one; use tolist() or an index")
+            raise RuntimeError(
+                f"a Tensor with {a.size} elements cannot be converted to Scalar: item() of {show_type(self)} needs exactly one; use tolist() or an index"
+            )
         value = a.item()
         return float(value) if a.dtype.kind == "V" else value
 
@@ -490,7 +521,13 @@ class Tensor(BaseTensor, metaclass=_Named):
         if out is not None:
             kwargs["out"] = tuple(o.numpy() if isinstance(o, Tensor) else o for o in out)
         r = getattr(ufunc, method)(*[x.numpy() if isinstance(x, Tensor) else x for x in inputs], **kwargs)
-        return Tensor._wrap(r) if isinstance(r, np.ndarray) and r.dtype.kind != "O" else Tensor._wrap(np.asarray(r)) if isinstance(r, np.generic) else r
+        return (
+            Tensor._wrap(r)
+            if isinstance(r, np.ndarray) and r.dtype.kind != "O"
+            else Tensor._wrap(np.asarray(r))
+            if isinstance(r, np.generic)
+            else r
+        )
 
     def __dlpack__(self, **kwargs: Any) -> Any:
         if self.requires_grad:
@@ -522,7 +559,9 @@ class Tensor(BaseTensor, metaclass=_Named):
 
     def __index__(self) -> int:
         if self._a.dtype.kind not in "iub" or self._a.size != 1:
-            raise TypeError(f"only integer tensors of a single element can be converted to an index, not {show_type(self)}")
+            raise TypeError(
+                f"only integer tensors of a single element can be converted to an index, not {show_type(self)}"
+            )
         return int(self._a.item())
 
     def _one(self) -> Any:
@@ -550,7 +589,13 @@ class Tensor(BaseTensor, metaclass=_Named):
         from .printing import tensor_repr
 
         name = self.grad_fn.name() if self.grad_fn is not None else None
-        return tensor_repr(self._a, requires_grad=self.requires_grad, grad_fn=name, is_parameter=isinstance(self, Parameter), dtype=self.dtype)
+        return tensor_repr(
+            self._a,
+            requires_grad=self.requires_grad,
+            grad_fn=name,
+            is_parameter=isinstance(self, Parameter),
+            dtype=self.dtype,
+        )
 
     def __format__(self, spec: str) -> str:
         from .printing import tensor_format

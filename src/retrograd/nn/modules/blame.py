@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
+from ...core.errors import not_a_tensor
+
+_ROOM = __name__.rpartition(".")[0]
 _REWRITABLE = (RuntimeError, ValueError, TypeError, IndexError)
 
 
@@ -65,3 +69,10 @@ def blame(module: Any, error: Exception) -> None:
     else:
         error.add_note(f"in {place}")
         trail.note = len(error.__notes__) - 1
+
+
+def misplaced(module: Any, error: Exception, args: tuple[Any, ...]) -> TypeError | None:
+    """Give the TypeError for a layer of the library that was called with something that is no Tensor, or None."""
+    if type(error) is not AttributeError or not type(module).__module__.startswith(_ROOM):
+        return None
+    return not_a_tensor(error, module._get_name(), args, inspect.signature(module.forward).parameters)

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import Any, TypeVar
 
 from . import calls, handles
-from .blame import blame
+from .blame import blame, misplaced
 from .convert import Convertible
 from .handles import (
     RemovableHandle,
@@ -119,8 +119,11 @@ class Module(Registry, Stateful, Convertible):
                 return calls.call_with_hooks(self, args, kwargs)
             return self.forward(*args, **kwargs)
         except Exception as error:
-            blame(self, error)
-            raise
+            wrong = misplaced(self, error, args)
+            blame(self, wrong or error)
+            if wrong is None:
+                raise
+        raise wrong
 
     def _call_impl(self, *args: Any, **kwargs: Any) -> Any:
         return Module.__call__(self, *args, **kwargs)

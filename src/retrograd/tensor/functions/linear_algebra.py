@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...core import apply, at, here, show_type, wrap
+from ...core import MODE, apply, at, here, show_type, wrap
 from ...ops import contract as c
-from ...ops import decompose as q
 from ...ops import elementwise as e
 from ...ops import linalg as l
 from ...ops import shape as s
@@ -19,13 +18,14 @@ from .. import return_types
 from ..dispatch import function, tensor_operand, type_name
 from ..tensor import Tensor
 from .complex_parts import imag, real
-from .gathering import gather
 from .reductions import constant, wants_grad
 from .shaping import reshaped
 
 
 # -- arguments ----------------------------------------------------------------------------------------------------------
-def matrices(x: Any, name: str, square: bool = False, argument: str = "A", kernel: str = "", whole: bool = False) -> Any:
+def matrices(
+    x: Any, name: str, square: bool = False, argument: str = "A", kernel: str = "", whole: bool = False
+) -> Any:
     """Give a Tensor of (batches of) floating-point matrices; the errors of torch.linalg for anything else (see ``numbers``)."""
     a = tensor_operand(x, name.replace(".", "_"), argument)._a
     if a.ndim < 2:
@@ -62,6 +62,14 @@ def numbers(x: Any, name: str, kernel: str = "", whole: bool = False) -> Any:
             f"{name}: Low precision dtypes not supported. Got {type_name(d)}: convert {show_type(x)} by .float(){at(here())}"
         )
     return x
+
+
+def depends_on_values(name: str) -> None:
+    """Raise NotImplementedError under trace: what is done next depends on the values, which a graph cannot say."""
+    if MODE.trace is not None:
+        raise NotImplementedError(
+            f"{name}: part of the result is found outside of any operation, so that no graph can hold it"
+        )
 
 
 def same_dtype(x: Any, y: Any, name: str) -> None:
@@ -140,8 +148,15 @@ def inv_ex(A: Any, *, check_errors: bool = False) -> Any:
 
 
 def _zero_pivots(a: Any) -> Any:
-    diagonal = np.diagonal(t.pivoted(a)[0], axis1=-2, axis2=-1) == 0
-    return np.where(diagonal.any(-1), diagonal.argmax(-1) + 1, 0).astype(np.int32)
+    return first_zero(t.pivoted(a)[0])
+
+
+def first_zero(triangles: Any) -> Any:
+    """Give, for each matrix, the number of the first diagonal element of U that is zero, or 0."""
+    zero = np.diagonal(triangles, axis1=-2, axis2=-1) == 0
+    if not zero.shape[-1]:
+        return np.zeros(zero.shape[:-1], np.int32)
+    return np.where(zero.any(-1), zero.argmax(-1) + 1, 0).astype(np.int32)
 
 
 def solve(A: Any, B: Any, *, left: bool = True) -> Any:
@@ -174,9 +189,9 @@ def solve(A: Any, B: Any, *, left: bool = True) -> Any:
                 "In this case linalg.solve is equivalent to B / A.squeeze(-1)"
             )
         b = as_columns(B) if B._a.ndim == 1 or B._a.shape == x._a.shape[:-1] else B
-        _check_right(x, b, True, "linalg.solve")
+        check_right(x, b, True, "linalg.solve")
         return as_vectors(apply(l.solve, x, b))
-    _check_right(x, B, left, "linalg.solve")
+    check_right(x, B, left, "linalg.solve")
     if left:
         return apply(l.solve, x, B)
     return l.turned(apply(l.solve, l.turned(x), l.turned(B)))
@@ -199,10 +214,13 @@ def solve_ex(A: Any, B: Any, *, left: bool = True, check_errors: bool = False) -
     return return_types.linalg_solve_ex(constant(e.where, wrap(keep), found, math.nan), wrap(info))
 
 
-def _check_right(a: Any, b: Any, left: bool, name: str) -> None:
+def check_right(a: Any, b: Any, left: bool, name: str) -> None:
+    """Raise RuntimeError unless the right side of an equation fits its matrix."""
     x, y = a._a.shape, b._a.shape
     if len(y) < 2:
-        raise RuntimeError(f"{name}: The input tensor B must have at least 2 dimensions, got {show_type(b)}{at(here())}")
+        raise RuntimeError(
+            f"{name}: The input tensor B must have at least 2 dimensions, got {show_type(b)}{at(here())}"
+        )
     if x[-1] != y[-2 if left else -1]:
         raise RuntimeError(
             f"{name}: Incompatible shapes of A and B for the equation {'AX = B' if left else 'XA = B'} "
@@ -239,7 +257,7 @@ def solve_triangular(A: Any, B: Any, *, upper: bool, left: bool = True, unitrian
     """
     x = matrices(A, "linalg.solve_triangular", True, kernel="triangular_solve", whole=True)
     same_dtype(x, B, "linalg.solve_triangular")
-    _check_right(x, B, left, "linalg.solve_triangular")
+    check_right(x, B, left, "linalg.solve_triangular")
     if left:
         return apply(l.solve_triangular, x, B, upper=bool(upper), unit=bool(unitriangular))
     r = apply(l.solve_triangular, l.turned(x), l.turned(B), upper=not upper, unit=bool(unitriangular))
@@ -252,7 +270,7 @@ def triangular_solve(
 ) -> Any:
     """Solve A X = input for a triangular A; give the solution and a copy of A."""
     x = matrices(A, "triangular_solve", True, kernel="triangular_solve", whole=True)
-    _check_right(x, input, True, "triangular_solve")
+    check_right(x, input, True, "triangular_solve")
     m = l.turned(x) if transpose else x
     r = apply(l.solve_triangular, m, input, upper=bool(upper) != bool(transpose), unit=bool(unitriangular))
     return return_types.triangular_solve(r, apply(e.clone, x))
@@ -307,72 +325,6 @@ def logdet(input: Any) -> Any:
     return apply(e.where, wrap(sign._a < 0), math.nan, size)
 
 
-# -- Cholesky -----------------------------------------------------------------------------------------------------------
-@function("cholesky")
-def top_cholesky(input: Any, upper: bool = False) -> Any:
-    """Give the triangular L of input = L L^H, or L^H."""
-    return cholesky(matrices(input, "cholesky", True, "input", "cholesky", True), upper)
-
-
-def cholesky(A: Any, upper: bool = False) -> Any:
-    """Give the triangular L of A = L L^H, for Hermitian positive-definite matrices (the lower triangle is read).
-
-    Parameters
-    ----------
-    A : Tensor of shape (*, n, n)
-    upper : bool
-        Read the upper triangle, and give L^H.
-
-    Raises
-    ------
-    LinAlgError
-        Where a matrix is not positive-definite.
-
-    Examples
-    --------
-    >>> import retrograd as torch
-    >>> torch.linalg.cholesky(torch.tensor([[4.0, 2.0], [2.0, 5.0]]))
-    tensor([[2., 0.],
-            [1., 2.]])
-    """
-    x = matrices(A, "linalg.cholesky", True, kernel="cholesky")
-    r = apply(q.cholesky, x, part="U" if upper else "L")
-    return adjoint(r) if upper else r
-
-
-def cholesky_ex(A: Any, *, upper: bool = False, check_errors: bool = False) -> Any:
-    """Give Cholesky's factor, and for each matrix 0 or the order of the minor that is not positive-definite."""
-    x = matrices(A, "linalg.cholesky", True, kernel="cholesky")
-    try:
-        return return_types.linalg_cholesky_ex(cholesky(x, upper), wrap(np.zeros(x._a.shape[:-2], np.int32)))
-    except LinAlgError:
-        if check_errors:
-            raise
-    a = np.conj(x._a.swapaxes(-1, -2)) if upper else x._a
-    info = np.array([q.leading_minor(m) for m in a.reshape(-1, *a.shape[-2:])], np.int32).reshape(a.shape[:-2])
-    good = (info == 0)[..., None, None]
-    safe = wrap(np.where(good, x._a, np.eye(a.shape[-1], dtype=a.dtype)))
-    return return_types.linalg_cholesky_ex(wrap(np.where(good, cholesky(safe, upper)._a, a)), wrap(info))
-
-
-@function("cholesky_solve")
-def cholesky_solve(B: Any, L: Any, upper: bool = False) -> Any:
-    """Solve A X = B, given the Cholesky factor L of A."""
-    x = matrices(L, "cholesky_solve", True)
-    b = matrices(B, "cholesky_solve", argument="B")
-    _check_right(x, b, True, "cholesky_solve")
-    low, high = (adjoint(x), x) if upper else (x, adjoint(x))
-    half = apply(l.solve_triangular, low, b, upper=False, unit=False)
-    return apply(l.solve_triangular, high, half, upper=True, unit=False)
-
-
-@function("cholesky_inverse")
-def cholesky_inverse(L: Any, upper: bool = False) -> Any:
-    """Give the inverse of A, given its Cholesky factor L."""
-    x = matrices(L, "cholesky_inverse", True)
-    return cholesky_solve(eye_like(x, x._a.shape[-1]), x, upper)
-
-
 # -- powers and exponentials --------------------------------------------------------------------------------------------
 @function("matrix_power")
 def matrix_power(A: Any, n: int) -> Any:
@@ -422,129 +374,3 @@ def matrix_exp(A: Any) -> Any:
     if x._a.ndim >= 2 and x._a.shape[-1] == x._a.shape[-2] and x._a.dtype.kind in "fcV":
         return apply(l.matrix_exp, x)
     return apply(l.matrix_exp, matrices(x, "linalg.matrix_exp", True))
-
-
-# -- triangular factors -------------------------------------------------------------------------------------------------
-def _factor(A: Any, pivot: bool, name: str) -> tuple[Any, Any]:
-    x = matrices(A, name, kernel="lu", whole=True)
-    if not pivot:
-        raise RuntimeError(f"{name}: LU without pivoting is not implemented on the CPU{at(here())}")
-    packed, pivots = t.pivoted(x._a)
-    if not wants_grad(x):
-        return wrap(packed), wrap(pivots)
-    m, n = x._a.shape[-2:]
-    k = min(m, n)
-    order = t.row_order(pivots, m)
-    index = wrap(np.ascontiguousarray(np.broadcast_to(order[..., None], x._a.shape)))
-    rows = gather(x, len(x._a.shape) - 2, index)
-    square = apply(t.lu, l.block(l.block(rows, 0, k), 0, k, -1))
-    axis = x._a.ndim - 2
-    if m > n:  # the rest of L: rows of A times the inverse of U
-        below = l.turned(l.block(rows, k, m))
-        low = apply(l.solve_triangular, l.turned(square), below, upper=False, unit=False)
-        return apply(s.cat, square, l.turned(low), axis=axis), wrap(pivots)
-    if n > m:
-        right = apply(l.solve_triangular, square, l.block(rows, k, n, -1), upper=False, unit=True)
-        return apply(s.cat, square, right, axis=axis + 1), wrap(pivots)
-    return square, wrap(pivots)
-
-
-def lu_factor(A: Any, *, pivot: bool = True) -> Any:
-    """Give the triangles L and U of A = P L U in one array, and the pivots (from 1).
-
-    Examples
-    --------
-    >>> import retrograd as torch
-    >>> torch.linalg.lu_factor(torch.tensor([[0.0, 1.0], [2.0, 3.0]])).pivots
-    tensor([2, 2], dtype=torch.int32)
-    """
-    packed, pivots = _factor(A, pivot, "linalg.lu_factor")
-    zeros = np.argwhere(np.diagonal(packed._a, axis1=-2, axis2=-1) == 0)
-    if len(zeros):
-        which = f"(Batch element {int(zeros[0][0])}): " if packed._a.ndim > 2 else ""
-        k = int(zeros[0][-1]) + 1
-        raise RuntimeError(
-            f"torch.linalg.lu_factor: {which}U[{k},{k}] is zero and using it on lu_solve would result in a division by zero. "
-            f"lu(A) and lu_factor_ex(A) give the factors all the same.{at(here())}"
-        )
-    return return_types.linalg_lu_factor(packed, pivots)
-
-
-def lu_factor_ex(A: Any, *, pivot: bool = True, check_errors: bool = False) -> Any:
-    """Give what lu_factor gives, and for each matrix 0 or the number of the pivot that is zero."""
-    packed, pivots = _factor(A, pivot, "linalg.lu_factor")
-    diagonal = np.diagonal(packed._a, axis1=-2, axis2=-1) == 0
-    info = np.where(diagonal.any(-1), diagonal.argmax(-1) + 1, 0).astype(np.int32)
-    if check_errors and info.any():
-        raise LinAlgError("linalg.lu_factor: U is singular: a diagonal element is zero, so that it cannot solve a system.")
-    return return_types.linalg_lu_factor_ex(packed, pivots, wrap(info))
-
-
-def lu(A: Any, *, pivot: bool = True) -> Any:
-    """Give P, L and U of A = P L U: a permutation, and two triangles.
-
-    Examples
-    --------
-    >>> import retrograd as torch
-    >>> P, L, U = torch.linalg.lu(torch.tensor([[0.0, 1.0], [2.0, 3.0]]))
-    >>> U
-    tensor([[2., 3.],
-            [0., 1.]])
-    """
-    packed, pivots = _factor(A, pivot, "linalg.lu")
-    return return_types.linalg_lu(*lu_unpack(packed, pivots))
-
-
-@function("lu_unpack", method=False)
-def lu_unpack(LU_data: Any, LU_pivots: Any, unpack_data: bool = True, unpack_pivots: bool = True) -> Any:
-    """Give P, L and U from what ``lu_factor`` gives."""
-    a = LU_data._a
-    m, n = a.shape[-2:]
-    k = min(m, n)
-    order = t.row_order(LU_pivots._a, m)
-    empty = wrap(np.zeros(0, a.dtype))
-    p = wrap((order[..., None, :] == np.arange(m)[:, None]).astype(a.dtype)) if unpack_pivots else empty
-    if not unpack_data:
-        return return_types.lu_unpack(p, empty, empty)
-    low = apply(s.tril, l.block(LU_data, 0, k, -1), diagonal=-1)
-    one = Tensor._wrap(np.eye(m, k, dtype=a.dtype))
-    return return_types.lu_unpack(p, low + one, apply(s.triu, l.block(LU_data, 0, k), diagonal=0))
-
-
-def lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint: bool = False) -> Any:
-    """Solve A X = B (or X A = B), given what ``lu_factor(A)`` gives; ``adjoint`` solves with A^H.
-
-    Examples
-    --------
-    >>> import retrograd as torch
-    >>> LU, pivots = torch.linalg.lu_factor(torch.tensor([[2.0, 0.0], [0.0, 4.0]]))
-    >>> torch.linalg.lu_solve(LU, pivots, torch.ones(2, 1))
-    tensor([[0.5000],
-            [0.2500]])
-    """
-    x = matrices(LU, "linalg.lu_solve", True, "LU")
-    same_dtype(x, B, "linalg.lu_solve")
-    _check_right(x, B, left, "linalg.lu_solve")
-    if not left:
-        return l.adjoint(lu_solve(LU, pivots, l.adjoint(B), adjoint=not adjoint))
-    p = lu_unpack(x.detach(), pivots, unpack_data=False).P
-    if adjoint:
-        half = apply(l.solve_triangular, l.adjoint(x), B, upper=False, unit=False)
-        return apply(c.matmul, p, apply(l.solve_triangular, l.adjoint(x), half, upper=True, unit=True))
-    half = apply(l.solve_triangular, x, apply(c.matmul, l.turned(p), B), upper=False, unit=True)
-    return apply(l.solve_triangular, x, half, upper=True, unit=False)
-
-
-@function("lu_solve")
-def top_lu_solve(b: Any, LU_data: Any, LU_pivots: Any) -> Any:
-    """Solve A X = b, given what ``lu_factor(A)`` gives."""
-    return lu_solve(LU_data, LU_pivots, b)
-
-
-@function("lu", out=False)
-def top_lu(A: Any, pivot: bool = True, get_infos: bool = False) -> Any:
-    """Give the packed triangles and the pivots of A, and the infos if they are asked for."""
-    found = lu_factor_ex(A, pivot=pivot)
-    return tuple(found) if get_infos else tuple(found)[:2]
-
-

@@ -178,7 +178,7 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dty
         )
     given = input if dtype is None else as_dtype(input, dtype)
     if p == "nuc":
-        from .decompositions import matrix_norm
+        from .matrix_norms import matrix_norm
 
         return matrix_norm(given, "nuc", tuple(range(given._a.ndim)) if dim is None else dim, keepdim)
     order = 2.0 if p is None or p == "fro" else float(p)

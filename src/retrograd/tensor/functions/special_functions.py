@@ -39,15 +39,21 @@ i0 = _unary("i0", s.i0, "Give the modified Bessel function of the first kind and
 i0e = _unary("i0e", s.i0e, "Give exp(-|x|) i0(x).")
 i1 = _unary("i1", s.i1, "Give the modified Bessel function of the first kind and order 1.")
 i1e = _unary("i1e", s.i1e, "Give exp(-|x|) i1(x).")
-modified_bessel_k0 = _unary("modified_bessel_k0", s.k0, "Give the modified Bessel function of the second kind and order 0.")
-modified_bessel_k1 = _unary("modified_bessel_k1", s.k1, "Give the modified Bessel function of the second kind and order 1.")
+modified_bessel_k0 = _unary(
+    "modified_bessel_k0", s.k0, "Give the modified Bessel function of the second kind and order 0."
+)
+modified_bessel_k1 = _unary(
+    "modified_bessel_k1", s.k1, "Give the modified Bessel function of the second kind and order 1."
+)
 scaled_modified_bessel_k0 = _unary("scaled_modified_bessel_k0", s.k0e, "Give exp(x) modified_bessel_k0(x).")
 scaled_modified_bessel_k1 = _unary("scaled_modified_bessel_k1", s.k1e, "Give exp(x) modified_bessel_k1(x).")
 bessel_j0 = _unary("bessel_j0", s.j0, "Give the Bessel function of the first kind and order 0.")
 bessel_j1 = _unary("bessel_j1", s.j1, "Give the Bessel function of the first kind and order 1.")
 bessel_y0 = _unary("bessel_y0", s.y0, "Give the Bessel function of the second kind and order 0.")
 bessel_y1 = _unary("bessel_y1", s.y1, "Give the Bessel function of the second kind and order 1.")
-spherical_bessel_j0 = _unary("spherical_bessel_j0", s.spherical_j0, "Give sin(x) / x, the spherical Bessel function of order 0.")
+spherical_bessel_j0 = _unary(
+    "spherical_bessel_j0", s.spherical_j0, "Give sin(x) / x, the spherical Bessel function of order 0."
+)
 xlog1py = _binary("xlog1py", s.xlog1py, "Give x log(1 + y), 0 where x is 0 (unless y is NaN).")
 zeta = _binary("zeta", s.zeta, "Give Hurwitz's zeta function, the sum of (k + q)^-x over k from 0 on.")
 
@@ -69,7 +75,7 @@ def polynomials(first: Callable[[Any], Any], step: Callable[[int, Any, Any, Any]
     """Make a family of polynomials by its recurrence: p0 = 1, p1 = first(x), p(k + 1) = step(k, x, p(k), p(k - 1))."""
 
     def family(input: Any, n: Any) -> Any:
-        degree = int(n.item()) if isinstance(n, BaseTensor) else int(n)  # type: ignore[attr-defined]
+        degree = int(n.item()) if isinstance(n, BaseTensor) else int(n)
         x = input if input.dtype.is_floating_point else input.float()
         if degree < 0:
             return x * 0

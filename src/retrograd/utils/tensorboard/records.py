@@ -91,7 +91,9 @@ def doubles(field: int, xs: Any) -> bytes:
 
 
 # -- messages (tensorflow/core/framework/summary.proto, util/event.proto) ------------------------------------------------
-def event(wall_time: float, step: int | None = None, *, summary: bytes | None = None, version: str | None = None) -> bytes:
+def event(
+    wall_time: float, step: int | None = None, *, summary: bytes | None = None, version: str | None = None
+) -> bytes:
     """Give an event: the file's version, or a summary at a step."""
     out = double(1, wall_time)
     if step:
@@ -120,8 +122,9 @@ def text(tag: str, words: str) -> bytes:
     return value(tag + "/text_summary", blob(8, whole(1, 7) + shape + blob(8, words)), "text")
 
 
-def image(tag: str, height: int, width: int, colours: int, png: bytes) -> bytes:
-    """Give the summary of an image."""
+def image(tag: str, shape: tuple[int, ...], png: bytes) -> bytes:
+    """Give the summary of an image of (height, width, channels)."""
+    height, width, colours = shape
     return value(tag, blob(4, whole(1, height) + whole(2, width) + whole(3, colours) + blob(4, png)))
 
 
@@ -137,7 +140,11 @@ def hparams(settings: dict[str, Any], metrics: list[str]) -> list[bytes]:
     infos = b"".join(blob(4, blob(1, name) + whole(4, _kind(v))) for name, v in settings.items())
     wanted = b"".join(blob(5, blob(1, blob(2, name))) for name in metrics)
     start = b"".join(blob(1, blob(1, name) + blob(2, _struct_value(v))) for name, v in settings.items())
-    parts = [("experiment", blob(2, infos + wanted)), ("session_start_info", blob(3, start)), ("session_end_info", blob(4, whole(1, 1)))]
+    parts = [
+        ("experiment", blob(2, infos + wanted)),
+        ("session_start_info", blob(3, start)),
+        ("session_end_info", blob(4, whole(1, 1))),
+    ]
     return [value(f"_hparams_/{name}", b"", "hparams", content) for name, content in parts]
 
 

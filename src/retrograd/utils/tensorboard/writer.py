@@ -20,7 +20,7 @@ class FileWriter:
     """One event file, opened at once; what is written is on disk after ``flush``."""
 
     def __init__(self, log_dir: Any, max_queue: int = 10, flush_secs: int = 120, filename_suffix: str = "") -> None:
-        self._directory = os.fspath(log_dir)
+        self._directory: str = os.fspath(log_dir)
         os.makedirs(self._directory, exist_ok=True)
         now = time.time()
         number = _FILES[self._directory]
@@ -109,7 +109,7 @@ class SummaryWriter:
     ) -> None:
         if not log_dir:
             log_dir = os.path.join("runs", time.strftime("%b%d_%H-%M-%S") + "_" + socket.gethostname() + comment)
-        self.log_dir = os.fspath(log_dir)
+        self.log_dir: str = os.fspath(log_dir)
         self.purge_step = purge_step
         self._options = {"max_queue": max_queue, "flush_secs": flush_secs, "filename_suffix": filename_suffix}
         self.file_writer: Any = FileWriter(self.log_dir, **self._options)  # type: ignore[arg-type]
@@ -139,7 +139,9 @@ class SummaryWriter:
         """Write a number."""
         value = numbers(scalar_value)
         if value.size != 1:
-            raise AssertionError(f"scalar should be 0D: add_scalar({tag!r}) was given shape {value.shape}; use add_histogram")
+            raise AssertionError(
+                f"scalar should be 0D: add_scalar({tag!r}) was given shape {value.shape}; use add_histogram"
+            )
         self._add(records.scalar(tag, float(value.reshape(()))), global_step, walltime)
 
     def add_scalars(self, main_tag: str, tag_scalar_dict: Any, global_step: Any = None, walltime: Any = None) -> None:
@@ -152,7 +154,13 @@ class SummaryWriter:
             self._add(records.scalar(main_tag, value), global_step, walltime, self.all_writers[place])
 
     def add_histogram(
-        self, tag: str, values: Any, global_step: Any = None, bins: Any = "tensorflow", walltime: Any = None, max_bins: Any = None
+        self,
+        tag: str,
+        values: Any,
+        global_step: Any = None,
+        bins: Any = "tensorflow",
+        walltime: Any = None,
+        max_bins: Any = None,
     ) -> None:
         """Write how often numbers fall between limits."""
         v = numbers(values).reshape(-1).astype(np.float64)
@@ -175,7 +183,7 @@ class SummaryWriter:
     ) -> None:
         """Write an image: bytes, or floats from 0 to 1; ``dataformats`` names the dimensions."""
         pixels = _laid_out(numbers(img_tensor), dataformats)
-        self._add(records.image(tag, *pixels.shape, png.encode(pixels)), global_step, walltime)
+        self._add(records.image(tag, pixels.shape, png.encode(pixels)), global_step, walltime)
 
     def add_images(
         self, tag: str, img_tensor: Any, global_step: Any = None, walltime: Any = None, dataformats: str = "NCHW"
@@ -186,7 +194,7 @@ class SummaryWriter:
         rest = dataformats.upper().replace("N", "")
         tiles = [_laid_out(images.take(i, at), rest) for i in range(images.shape[at])]
         pixels = _grid(tiles)
-        self._add(records.image(tag, *pixels.shape, png.encode(pixels)), global_step, walltime)
+        self._add(records.image(tag, pixels.shape, png.encode(pixels)), global_step, walltime)
 
     def add_figure(
         self, tag: str, figure: Any, global_step: Any = None, close: bool = True, walltime: Any = None
@@ -196,7 +204,7 @@ class SummaryWriter:
 
         tiles = []
         for one in figure if isinstance(figure, list) else [figure]:
-            canvas = FigureCanvasAgg(one)
+            canvas: Any = FigureCanvasAgg(one)
             canvas.draw()
             tiles.append(np.array(canvas.buffer_rgba())[..., :3])
             if close:
@@ -204,13 +212,20 @@ class SummaryWriter:
 
                 plt.close(one)
         pixels = _grid(tiles)
-        self._add(records.image(tag, *pixels.shape, png.encode(pixels)), global_step, walltime)
+        self._add(records.image(tag, pixels.shape, png.encode(pixels)), global_step, walltime)
 
-    def add_graph(self, model: Any, input_to_model: Any = None, verbose: bool = False, use_strict_trace: bool = True) -> None:
+    def add_graph(
+        self, model: Any, input_to_model: Any = None, verbose: bool = False, use_strict_trace: bool = True
+    ) -> None:
         """Accept a model; its graph is not written."""
 
     def add_hparams(
-        self, hparam_dict: Any, metric_dict: Any, hparam_domain_discrete: Any = None, run_name: Any = None, global_step: Any = None
+        self,
+        hparam_dict: Any,
+        metric_dict: Any,
+        hparam_domain_discrete: Any = None,
+        run_name: Any = None,
+        global_step: Any = None,
     ) -> None:
         """Write settings and the results they gave, in a run of their own."""
         if not isinstance(hparam_dict, dict) or not isinstance(metric_dict, dict):
@@ -244,7 +259,9 @@ def _laid_out(a: Any, dataformats: str) -> Any:
     """Give an image as bytes of (height, width, channels)."""
     order = dataformats.upper()
     if len(order) != a.ndim:
-        raise AssertionError(f"size of input tensor and input format are different: shape {a.shape}, format {dataformats}")
+        raise AssertionError(
+            f"size of input tensor and input format are different: shape {a.shape}, format {dataformats}"
+        )
     a = a.transpose([order.index(k) for k in "HWC" if k in order])
     a = a[..., None] if a.ndim == 2 else a
     a = np.repeat(a, 3, axis=2) if a.shape[2] == 1 else a

@@ -1,0 +1,26 @@
+"""torch.types: names for annotations."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from .core import device, dtype
+from .tensor import Size, Tensor
+
+Number: TypeAlias = int | float | bool
+FileLike: TypeAlias = object
+Device: TypeAlias = device | str | int | None
+PySymType: TypeAlias = int | float | bool
+IntLikeType: TypeAlias = int
+FloatLikeType: TypeAlias = float
+BoolLikeType: TypeAlias = bool
+_TensorOrTensors: TypeAlias = Tensor | Sequence[Tensor]
+_dtype = dtype
+_device = device
+_size: TypeAlias = Size | list[int] | tuple[int, ...]
+_int, _float, _bool, _complex = builtins.int, builtins.float, builtins.bool, builtins.complex
+Storage: TypeAlias = object
+
+__all__ = ["Device", "FileLike", "Number", "Storage"]
