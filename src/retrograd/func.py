@@ -5,7 +5,7 @@ from __future__ import annotations
 from .tensor.transforms import grad, grad_and_value, hessian, hvp, jacfwd, jacrev, jvp, linearize, value_and_grad, vjp
 
 __all__ = [
-    "functional_call",
+    "functional_call",  # noqa: F822  found by __getattr__: it stands on nn, which few users of func load
     "grad",
     "grad_and_value",
     "hessian",

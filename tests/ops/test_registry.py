@@ -136,7 +136,7 @@ def directional(op, attrs, base, which, v, order):
     """The order-th derivative of a weighted sum of the result along v, by reverse walks over reverse walks."""
 
     def along(s):
-        tensors = [wrap(a if i not in which else a) for i, a in enumerate(base)]
+        tensors = [wrap(a) for a in base]
         return [apply_along(t, s, v[i]) if i in which else t for i, t in enumerate(tensors)]
 
     def apply_along(t, s, d):

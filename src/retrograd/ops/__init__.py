@@ -17,4 +17,17 @@ from . import (
     triangles,
 )
 
-__all__ = ["contract", "conv", "decompose", "elementwise", "fourier", "index", "linalg", "pool", "reduce", "shape", "special_rows", "triangles"]
+__all__ = [
+    "contract",
+    "conv",
+    "decompose",
+    "elementwise",
+    "fourier",
+    "index",
+    "linalg",
+    "pool",
+    "reduce",
+    "shape",
+    "special_rows",
+    "triangles",
+]

@@ -95,7 +95,24 @@ def _sign(x: Any) -> Any:
     return np.sign(x)
 
 
-sign = elementwise("sgn", _sign, partials=[0], domain=POSITIVE)
+def _sign_back(g: Any, *, out: Any, x: Any) -> Any:
+    if typeof(x).dtype.kind != "c":
+        return 0 * g
+    # along the circle only: (g - Re(conj(out) g) out) / |x|, 0 at 0
+    size = absolute(x)
+    along = g - real_part(g * conj(out)) * out
+    return where(size == 0, 0.0, along / where(size == 0, 1.0, size))
+
+
+sign = general(
+    "sgn",
+    _sign,
+    type=lambda x: x,
+    vjp=[_sign_back],
+    jvp=[lambda t, *, out, x: _sign_back(t, out=out, x=x)],
+    samples=CASES[1],
+    domain=POSITIVE,
+)
 
 
 def _power(x: Any, y: Any) -> Any:

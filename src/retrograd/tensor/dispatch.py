@@ -32,7 +32,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}  # torch.<name>
 METHODS: dict[str, Callable[..., Any]] = {}  # Tensor.<name>
-_FACE = __name__.partition(".")[0]
+
+
+def __getattr__(name: str) -> Any:
+    if name in FUNCTIONS:
+        return FUNCTIONS[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 BOOL, INT64 = np.dtype(np.bool_), np.dtype(np.int64)
 
@@ -46,10 +52,12 @@ def function(
     ----------
     *names
         Its names; its own name (without a trailing underscore) if none is given.
-    method, torch
-        Whether it is a Tensor method; whether it is a function of the module.
+    method
+        Whether it is a Tensor method.
     inplace
         Whether there is a form that writes the result into the first argument.
+    torch
+        Whether it is a function of the module.
     out
         Whether the module's function takes ``out=``.
     exact
@@ -95,7 +103,10 @@ def with_out(fn: Callable[..., Any], name: str, exact: bool = False) -> Callable
             )
         return write_out(out, r, name)
 
-    call.__module__, call.__qualname__ = _FACE, name  # where pickle finds it: multiprocessing sends functions by name
+    call.__module__, call.__qualname__ = (
+        __name__,
+        name,
+    )  # where pickle finds it: multiprocessing sends functions by name
     call.__name__ = name
     return call
 

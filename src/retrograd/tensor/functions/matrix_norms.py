@@ -74,12 +74,14 @@ def pinv(A: Any, rcond: Any = None, hermitian: bool = False, *, atol: Any = None
     Parameters
     ----------
     A : Tensor of shape (*, m, n)
-    rcond, rtol : float or Tensor
-        The tolerance in units of the largest singular value; max(m, n) times the dtype's eps by default.
+    rcond : float or Tensor
+        The older name of ``rtol``.
     hermitian : bool
         The matrices are Hermitian.
     atol : float or Tensor
         The least tolerance.
+    rtol : float or Tensor
+        The tolerance in units of the largest singular value; max(m, n) times the dtype's eps by default.
 
     Examples
     --------
