@@ -600,6 +600,10 @@ def test_evenly_spaced_numbers_are_the_same_to_the_bit():
         for dtype in ("float32", "float64", "float16", "int64"):
             ours, theirs = (T.linspace(start, end, steps, dtype=getattr(T, dtype)) for T in (retrograd, torch))
             assert ours.numpy().tobytes() == theirs.numpy().tobytes(), (start, end, steps, dtype)
+        values = torch.linspace(start, end, max(steps, 2))
+        for bins in (4, 7, 30):
+            ours = retrograd.histc(retrograd.from_numpy(values.numpy()), bins)
+            assert ours.tolist() == torch.histc(values, bins).tolist(), (start, end, steps, bins)
     np.testing.assert_allclose(retrograd.logspace(-3, 2, 50), torch.logspace(-3, 2, 50), rtol=1e-6)
     assert retrograd.eye(2, 3).tolist() == torch.eye(2, 3).tolist()
     assert retrograd.vander(retrograd.arange(3)).tolist() == torch.vander(torch.arange(3)).tolist()

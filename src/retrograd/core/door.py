@@ -234,6 +234,7 @@ def record(op: Op, xs: Any, attrs: dict[str, Any], mask: int, inputs: tuple[Any,
     node.place = here(3)
     node.out = (a, t._s, t._s.version) if plan.out else None
     node.hooks = None
+    node.label = None
     node.seq = next_seq()
     return node
 

@@ -67,6 +67,7 @@ class Node:
         "dtype",
         "hooks",
         "inputs",
+        "label",
         "op",
         "out",
         "place",
@@ -101,6 +102,7 @@ class Node:
         self.types = types
         self.out = out
         self.hooks: Any = None
+        self.label: str | None = None  # the name to print, where it is not the op's
         self.seq = next_seq()
 
     @property
@@ -216,6 +218,8 @@ def _edge(node: Node | None) -> tuple[Node | None, int]:
 
 def backward_name(node: Node) -> str:
     """Give the name torch would print for a node's grad_fn."""
+    if node.label is not None:
+        return node.label
     if node.op is None:
         return "torch::autograd::AccumulateGrad"
     if "cls" in node.attrs:

@@ -151,8 +151,9 @@ def _histogram(x: Any, *, bins: int, low: float | None, high: float | None) -> A
             raise RuntimeError(f"range of [{low}, {high}] is not finite")
     if low == high:
         low, high = low - 1, high + 1
-    inside = a[(a >= low) & (a <= high)].astype(np.float64)
-    place = np.minimum(((inside - low) * (bins / (high - low))).astype(np.int64), bins - 1)
+    inside = a[(a >= low) & (a <= high)]
+    low, high = a.dtype.type(low), a.dtype.type(high)  # torch rounds in the values' own dtype
+    place = np.minimum(((inside - low) * a.dtype.type(bins) / (high - low)).astype(np.int64), bins - 1)
     return np.bincount(place, minlength=bins).astype(x.dtype)
 
 

@@ -92,21 +92,29 @@ class Table:
         return made
 
 
-def composed(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """Record calls of a function of Tensors as one Node each.
+def composed(label: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Record calls of a function of Tensors as one Node each, under the name that torch prints for it.
 
     The function takes Tensors and hashable settings by position and gives one Tensor. It must be a composition of operations
     whose course depends on types and settings only, without random draws, in-place writes to its arguments, or Tensors from
     elsewhere.
     """
-    table = Table(fn)
 
-    @functools.wraps(fn)
-    def call(*xs: Any) -> Any:
-        program, mask = table.find(xs)
-        return fn(*xs) if program is None else program.run(xs, mask)
+    def make(fn: Callable[..., Any]) -> Callable[..., Any]:
+        table = Table(fn)
 
-    return call
+        @functools.wraps(fn)
+        def call(*xs: Any) -> Any:
+            program, mask = table.find(xs)
+            r = fn(*xs) if program is None else program.run(xs, mask)
+            node = r._node
+            if node is not None:
+                node.label = label
+            return r
+
+        return call
+
+    return make
 
 
 class Program:

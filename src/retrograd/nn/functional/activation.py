@@ -62,7 +62,7 @@ def tanh(input: Any) -> Any:
     return T.tanh(input)
 
 
-@composed
+@composed("EluBackward0")
 def _elu(x: Any, alpha: float, scale: float, rate: float) -> Any:
     # the exponential sees no positive number, so it cannot overflow where it is not chosen
     below = T.expm1(T.clamp(x, max=0) * rate if rate != 1 else T.clamp(x, max=0))
@@ -154,19 +154,19 @@ def gelu(input: Any, *, approximate: str = "none") -> Any:
     raise RuntimeError("approximate argument must be either none or tanh.")
 
 
-@composed
+@composed("GeluBackward0")
 def _gelu(x: Any) -> Any:
     return x * 0.5 * T.erfc(x * -math.sqrt(0.5))
 
 
-@composed
+@composed("GeluBackward0")
 def _gelu_by_tanh(x: Any) -> Any:
     # (1 + tanh(u)) / 2 = sigmoid(2u)
     twice = 2 * math.sqrt(2 / math.pi)
     return x * T.sigmoid(x * (x * x * (twice * 0.044715) + twice))
 
 
-@composed
+@composed("SiluBackward0")
 def _silu(x: Any) -> Any:
     return x * T.sigmoid(x)
 

@@ -28,10 +28,10 @@ def _weights(query: Any, key: Any, mask: Any, dead: Any, factor: float, causal: 
     return T.softmax(scores.masked_fill(dead, 0.0), -1).masked_fill(dead, 0.0)
 
 
-_attention_weights = composed(_weights)
+_attention_weights = composed("SoftmaxBackward0")(_weights)
 
 
-@composed
+@composed("ScaledDotProductFlashAttentionForCpuBackward0")
 def _attention(query: Any, key: Any, value: Any, mask: Any, dead: Any, factor: float, causal: bool) -> Any:
     return _weights(query, key, mask, dead, factor, causal) @ value
 

@@ -13,7 +13,7 @@ from ...core.mode import mode
 from ...ops.elementwise import softplus
 from ...tensor.composed import composed
 from .. import _functions as T
-from ._common import reduced, reduction_of
+from ._common import labelled, reduced, reduction_of
 
 _INT64, _UINT64 = np.dtype(np.int64), np.dtype(np.uint64)
 
@@ -91,12 +91,12 @@ def _unreduced(input: Any, chosen: Any, dim: int) -> Any:
     return T.log(T.exp(shifted).sum(dim, keepdim=True)) - T.gather(shifted, dim, chosen.unsqueeze(dim))
 
 
-@composed
+@composed("NllLossBackward0")
 def _class_losses(input: Any, chosen: Any, dim: int) -> Any:
     return _unreduced(input, chosen, dim).squeeze(dim)
 
 
-@composed
+@composed("NllLossBackward0")
 def _mean_class_loss(input: Any, chosen: Any, dim: int) -> Any:
     return _unreduced(input, chosen, dim).mean()
 
@@ -224,10 +224,12 @@ def nll_loss(
     chosen, counted = _counted(target, ignore_index, input.shape[dim])
     losses = -T.gather(input, dim, chosen.unsqueeze(dim))
     if counted is None and weight is None:
-        return losses.mean() if reduction == "mean" else reduced(losses.squeeze(dim), reduction)
+        found = losses.mean() if reduction == "mean" else reduced(losses.squeeze(dim), reduction)
+        return labelled(found, "NllLossBackward0")
     shares = _shares(chosen, counted, weight, input).unsqueeze(dim)
     losses = losses * shares
-    return _mean_of(losses, shares) if reduction == "mean" else reduced(losses.squeeze(dim), reduction)
+    found = _mean_of(losses, shares) if reduction == "mean" else reduced(losses.squeeze(dim), reduction)
+    return labelled(found, "NllLossBackward0")
 
 
 def binary_cross_entropy(
@@ -270,7 +272,7 @@ def binary_cross_entropy(
         losses = -(target * T.log(input) + (1 - target) * T.log(1 - input))
     else:
         losses = _bce_at_edges(input, target, edge)
-    return reduced(losses if weight is None else losses * weight, reduction)
+    return labelled(reduced(losses if weight is None else losses * weight, reduction), "BinaryCrossEntropyBackward0")
 
 
 def _bce_at_edges(input: Any, target: Any, edge: Any) -> Any:
@@ -311,15 +313,17 @@ def binary_cross_entropy_with_logits(
             f"{target.dtype}; convert the target with .float()"
         )
     losses = _logit_losses(input, target) if pos_weight is None else _weighed_logit_losses(input, target, pos_weight)
-    return reduced(losses if weight is None else losses * weight, reduction)
+    return labelled(
+        reduced(losses if weight is None else losses * weight, reduction), "BinaryCrossEntropyWithLogitsBackward0"
+    )
 
 
-@composed
+@composed("BinaryCrossEntropyWithLogitsBackward0")
 def _logit_losses(input: Any, target: Any) -> Any:
     return (1 - target) * input + softplus(-input)
 
 
-@composed
+@composed("BinaryCrossEntropyWithLogitsBackward0")
 def _weighed_logit_losses(input: Any, target: Any, pos_weight: Any) -> Any:
     return (1 - target) * input + ((pos_weight - 1) * target + 1) * softplus(-input)
 

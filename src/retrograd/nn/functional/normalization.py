@@ -199,7 +199,7 @@ def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any 
     return result if wide is input else result.to(input.dtype)
 
 
-@composed
+@composed("NativeLayerNormBackward0")
 def _layer_norm(x: Any, weight: Any, bias: Any, over: tuple[int, ...], eps: float) -> Any:
     return _affine(_standardised(x, over, eps)[0], weight, bias)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...tensor.composed import composed
 from .. import _functions as T
-from ._common import reduced, reduction_of
+from ._common import labelled, reduced, reduction_of
 
 
 def _warn_of_sizes(input: Any, target: Any) -> None:
@@ -37,7 +37,7 @@ def _weighted(losses: Any, weight: Any, input: Any, reduction: str) -> Any:
     return reduced(losses * weight, reduction)
 
 
-@composed
+@composed("MseLossBackward0")
 def _mean_square(input: Any, target: Any) -> Any:
     return T.square(input - target).mean()
 
@@ -92,7 +92,7 @@ def l1_loss(
     return reduced(losses, reduction) if weight is None else _weighted(losses, weight, input, reduction)
 
 
-@composed
+@composed("SmoothL1LossBackward0")
 def _near_far(error: Any, width: float) -> Any:
     """Give error^2 / 2 where abs(error) < width, else width * (abs(error) - width / 2)."""
     size = T.abs(error)
@@ -125,7 +125,7 @@ def smooth_l1_loss(
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
     _refuse_integers("smooth_l1_loss", input, target)
     losses = _near_far(input - target, beta)
-    return reduced(losses if beta == 1 else losses / beta, reduction)
+    return labelled(reduced(losses if beta == 1 else losses / beta, reduction), "SmoothL1LossBackward0")
 
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
@@ -147,7 +147,7 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     _refuse_integers("huber_loss", input, target)
     losses = _near_far(input - target, delta)
     if weight is None:
-        return reduced(losses, reduction)
+        return labelled(reduced(losses, reduction), "HuberLossBackward0")
     if weight.shape != input.shape:
         raise ValueError("Weights and input must have the same size.")
     return reduced(losses * weight, reduction)

@@ -12,19 +12,19 @@ from .. import functional as F
 # A step is (input's part of the gates, state, weights...) -> state. The state of an LSTM is [h, c] side by side.
 
 
-@composed
+@composed("SqueezeBackward1")
 def tanh_step(gates: Any, h: Any, weight: Any) -> Any:
     """Elman's cell: h' = tanh(gates + W h)."""
     return T.tanh(gates + F.linear(h, weight))
 
 
-@composed
+@composed("SqueezeBackward1")
 def relu_step(gates: Any, h: Any, weight: Any) -> Any:
     """Elman's cell with another nonlinearity: h' = relu(gates + W h)."""
     return T.relu(gates + F.linear(h, weight))
 
 
-@composed
+@composed("SqueezeBackward1")
 def gru_step(gates: Any, h: Any, weight: Any, bias: Any) -> Any:
     """Gated recurrent unit: h' = (1 - z) n + z h, where n = tanh(gates_n + r (W_n h + b_n))."""
     x_r, x_z, x_n = gates.chunk(3, -1)
@@ -33,21 +33,21 @@ def gru_step(gates: Any, h: Any, weight: Any, bias: Any) -> Any:
     return n + T.sigmoid(x_z + h_z) * (h - n)
 
 
-@composed
+@composed("SqueezeBackward1")
 def lstm_cell_state(gates: Any, c: Any) -> Any:
     """Long short-term memory: c' = sigmoid(f) c + sigmoid(i) tanh(g)."""
     i, f, g, _ = gates.chunk(4, -1)
     return T.sigmoid(f) * c + T.sigmoid(i) * T.tanh(g)
 
 
-@composed
+@composed("SqueezeBackward1")
 def lstm_output(gates: Any, c: Any) -> Any:
     """Give h' = sigmoid(o) tanh(c')."""
     size = c.shape[-1]
     return T.sigmoid(gates[..., 3 * size :]) * T.tanh(c)
 
 
-@composed
+@composed("SqueezeBackward1")
 def lstm_step(gates: Any, state: Any, weight: Any, projection: Any) -> Any:
     """Long short-term memory of the state [h, c], with h' projected where there is a projection."""
     width, size = weight.shape[1], weight.shape[0] // 4

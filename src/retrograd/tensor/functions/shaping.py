@@ -158,7 +158,10 @@ def t(input: Any) -> Any:
     n = tensor_operand(input, "t")._a.ndim
     if n > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {n}D: use transpose or mT")
-    return transpose(input, 0, 1) if n == 2 else apply(s.reshape, input, shape=input._a.shape)
+    r = transpose(input, 0, 1) if n == 2 else apply(s.reshape, input, shape=input._a.shape)
+    if r._node is not None:
+        r._node.label = "TBackward0"
+    return r
 
 
 def reversed_dims(input: Any) -> Any:

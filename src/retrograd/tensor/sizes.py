@@ -1,0 +1,56 @@
+"""Size and Layout: the shape of a tensor, how its elements lie, and the names torch prints for its classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Named(type):
+    """Gives a class the name that torch prints for it."""
+
+    def __repr__(cls) -> str:
+        named = _NAMES.get(cls.__name__) if cls.__module__.startswith(__package__ or "") else None
+        return f"<class 'torch.{named}'>" if named else type.__repr__(cls)
+
+
+_NAMES = {"Size": "Size", "Tensor": "Tensor", "Parameter": "nn.parameter.Parameter"}
+
+
+class Size(tuple[int, ...], metaclass=Named):
+    """A tensor's shape: a tuple of ints that knows its number of elements."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        """Give the number of elements."""
+        n = 1
+        for d in self:
+            n *= d
+        return n
+
+    def __repr__(self) -> str:
+        return f"torch.Size([{', '.join(map(str, self))}])"
+
+    def __getitem__(self, i: Any) -> Any:
+        r = tuple.__getitem__(self, i)
+        return Size(r) if isinstance(i, slice) else r
+
+    def __add__(self, other: Any) -> Any:
+        return Size(tuple.__add__(self, tuple(other)))
+
+    def __reduce__(self) -> Any:
+        return Size, (tuple(self),)
+
+
+class Layout:
+    """How a tensor's elements are laid out in memory."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+
+strided = Layout("strided")
+sparse_coo = Layout("sparse_coo")
