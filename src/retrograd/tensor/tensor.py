@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +14,7 @@ from ..core import (
     BaseTensor,
     Node,
     Storage,
-    at,
     check_device,
-    check_writable,
-    here,
     leaf_node,
     refresh,
     register_tensor,
