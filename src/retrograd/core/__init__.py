@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .allocation import keep_large_blocks
+from .allocation import keep_large_blocks, look_for_cycles_less_often
 from .device import CPU, check_device, device
 from .door import (
     FREED,
@@ -37,6 +37,7 @@ from .place import Place, describe, here, line_of
 from .types import TensorType, typeof
 
 keep_large_blocks()
+look_for_cycles_less_often()
 
 __all__ = [
     "CPU",

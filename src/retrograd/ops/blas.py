@@ -1,6 +1,6 @@
 """Products of two matrices by NumPy's BLAS, on one thread where two would wait for each other longer than they work.
 
-OpenBLAS splits every product above 2^18 multiply-adds over its threads. Below about 2^20 the hand-over costs what it gains, and where
+OpenBLAS splits every product above 2^18 multiply-adds over its threads. Below about 2^19 the hand-over costs what it gains, and where
 another process has a core, it costs several times as much; so such products are run on one thread, and the number is put back.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-SPLIT, WORTH = 1 << 18, 5 << 18  # multiply-adds: OpenBLAS splits above the first; it pays above the second
+SPLIT, WORTH = 1 << 18, 1 << 19  # multiply-adds: OpenBLAS splits above the first; it pays above the second
 
 
 def _threads_of_openblas() -> tuple[Any, int]:

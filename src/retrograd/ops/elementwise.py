@@ -245,12 +245,9 @@ polygamma = elementwise(
 sigmoid = elementwise("sigmoid", special.expit, partials=[lambda out: out * (1 - out)])
 
 
-def _positive(out: Any) -> Any:
-    # a comparison has no history, and the second derivative of relu is 0, not an error: PINNs of relus ask for it
-    return sign(out) if isinstance(out, BaseTensor) else out > 0
-
-
-relu = elementwise("relu", rectify, partials=[_positive], domain=POSITIVE)
+# 1 above zero and 0 elsewhere, in the operand's dtype, so that the slope of a slope is there, and zero
+step = elementwise("step", lambda x: (x > 0).astype(x.dtype), partials=[0], domain=POSITIVE)
+relu = elementwise("relu", rectify, partials=[lambda out: step(out)], domain=POSITIVE)
 softplus = elementwise("softplus", lambda x: np.logaddexp(x, 0), partials=[lambda x: sigmoid(x)])
 
 # -- choice ----------------------------------------------------------------------------------------------------------

@@ -139,9 +139,14 @@ def _add_into(fn: Any) -> Any:
     return add_part
 
 
+def _sliced(x: Any, *, index: tuple[Any, ...], several: Any = None) -> Any:
+    r = x[index]
+    return r if r.__class__ is np.ndarray else x[(*index, ...)]
+
+
 slice_ = _part(
     "slice",
-    lambda x, *, index, several=None: x[index if Ellipsis in index else (*index, ...)],
+    _sliced,
     samples=(
         {"shapes": ((4, 5),), "attrs": {"index": (slice(1, 3), slice(None, None, 2))}},
         {"shapes": ((4, 5),), "attrs": {"index": (-1, None)}},
