@@ -610,7 +610,7 @@ def test_evenly_spaced_numbers_are_the_same_to_the_bit():
 
 
 def test_a_number_taken_from_a_tensor_that_wants_a_gradient_warns_once(monkeypatch):
-    monkeypatch.setattr(sys.modules["retrograd.tensor.tensor"], "_told", set())
+    monkeypatch.setattr(sys.modules["retrograd.tensor.interop"], "_told", set())
     x = retrograd.ones((), requires_grad=True)
     with pytest.warns(UserWarning, match="Converting a tensor with requires_grad=True to a scalar"):
         float(x)
