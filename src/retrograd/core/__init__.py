@@ -4,20 +4,7 @@ from __future__ import annotations
 
 from .allocation import keep_large_blocks, look_for_cycles_less_often
 from .device import CPU, check_device, device
-from .door import (
-    FREED,
-    PICK,
-    STRAIGHT,
-    VIEW_WRITE,
-    apply,
-    assign,
-    attach_outputs,
-    check_writable,
-    modified,
-    quiet_off,
-    quiet_on,
-    refresh,
-)
+from .door import PICK, apply, attach_outputs, modified, quiet_off, quiet_on, refresh
 from .dtypes import dtype, finfo, from_numpy, get_default_dtype, iinfo, promote_types, set_default_dtype, to_numpy
 from .errors import at, shapes_error, show_call, show_type
 from .graph import Graph, reachable
@@ -31,10 +18,11 @@ from .mode import (
     no_grad,
     set_grad_enabled,
 )
-from .node import BaseTensor, Handle, Hooks, Node, Storage, leaf_node, register_tensor, tensor_class, wrap
+from .node import FREED, BaseTensor, Handle, Hooks, Node, Storage, leaf_node, register_tensor, tensor_class, wrap
 from .op import REGISTRY, Op, Rule
 from .place import Place, describe, here, line_of
 from .types import TensorType, typeof
+from .writes import STRAIGHT, VIEW_WRITE, assign, check_writable
 
 keep_large_blocks()
 look_for_cycles_less_often()

@@ -24,8 +24,8 @@ from ..core import (
     wrap,
 )
 from ..core import dtypes as _d
-from ..core.door import next_seq
 from ..core.errors import not_a_tensor
+from ..core.node import next_seq
 from ..ops.elementwise import cast
 
 F = TypeVar("F", bound=Callable[..., Any])
