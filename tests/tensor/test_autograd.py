@@ -327,3 +327,15 @@ def test_nothing_is_recorded_for_data():
     y = x * c
     assert y.grad_fn.next_functions[1] == (None, 0)
     assert (c * c).grad_fn is None
+
+
+def test_anomaly_detection_names_the_module_and_the_line():
+    class Root(torch.nn.Module):
+        def forward(self, x):
+            return torch.sqrt(x - x.detach())
+
+    net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Sequential(torch.nn.ReLU(), Root()))
+    with torch.autograd.detect_anomaly(check_inf=True), pytest.raises(RuntimeError) as caught:
+        net(torch.ones(1, 2)).sum().backward()
+    text = str(caught.value)
+    assert "SqrtBackward0" in text and "in Sequential.1.1: Root()" in text and "torch.sqrt(x - x.detach())" in text

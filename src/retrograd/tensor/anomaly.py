@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import weakref
 from typing import Any
 
 import numpy as np
@@ -9,11 +11,34 @@ import numpy as np
 from ..core import MODE, describe
 
 
+def module_around() -> str:
+    """Name the module whose forward is running, by the calls on the stack: `` in Sequential.2: Linear(10, 40)``, or nothing."""
+    found: list[Any] = []
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "__call__" and code.co_varnames[:1] == ("self",):
+            module = frame.f_locals.get("self")
+            if hasattr(module, "_modules") and hasattr(module, "_get_name"):
+                found.append(module)
+        frame = frame.f_back
+    if not found:
+        return ""
+    path = found[-1]._get_name()
+    for parent, child in zip(reversed(found), reversed(found[:-1]), strict=False):
+        name = next((n for n, m in parent.named_modules() if m is child and n), None)
+        path = f"{path}.{name}" if name is not None else child._get_name()
+    inner = found[0]
+    sizes = inner._brief_repr() if not inner._modules else ""
+    return f" in {path}: {inner._get_name()}({sizes})" if len(found) > 1 else f" in {inner._get_name()}({sizes})"
+
+
 class Anomaly:
     """What is looked for while detection is on."""
 
     def __init__(self, check_nan: bool, check_inf: bool, check_forward: bool) -> None:
         self.check_nan, self.check_inf, self.check_forward = check_nan, check_inf, check_forward
+        self.modules: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
     def bad(self, a: Any) -> str | None:
         """Give "nan" or "inf" if the array has one that is looked for."""
@@ -24,7 +49,10 @@ class Anomaly:
         return "inf" if self.check_inf and np.isinf(a).any() else None
 
     def recorded(self, node: Any, xs: Any, a: Any) -> None:
-        """Look at a result as it is made, if forward checks were asked for."""
+        """Note in which module an operation ran; look at its result, if forward checks were asked for."""
+        around = module_around()
+        if around:
+            self.modules[node] = around
         if self.check_forward:
             found = self.bad(a)
             if found and not any(self.bad(x._a) for x in xs if hasattr(x, "_a")):
@@ -43,7 +71,7 @@ class Anomaly:
             first = tuple(int(k) for k in np.argwhere(np.isnan(a) if found == "nan" else np.isinf(a))[0])
             raise RuntimeError(
                 f"Function '{node.name()}' returned {found} values in its {i}th output. (The gradient of input {i} of {node.op.name} is {found} first at index {list(first)}; "
-                f"the operation was called at {describe(node.place)})"
+                f"the operation was called{self.modules.get(node, '')} at {describe(node.place)})"
             )
 
 
