@@ -89,13 +89,17 @@ class device:
 CPU = device("cpu")
 
 
+class DeviceError(AssertionError, RuntimeError):
+    """A device that this library does not compute on; torch raises one or the other type for it."""
+
+
 def check_device(wanted: Any) -> None:
-    """Raise RuntimeError unless data can be placed on ``wanted`` (None and the CPU pass)."""
+    """Raise DeviceError unless data can be placed on ``wanted`` (None and the CPU pass)."""
     if wanted is None or wanted is CPU:
         return
     found = device(wanted)
     if found.type != "cpu":
-        raise RuntimeError(
+        raise DeviceError(
             f"device '{found}' is not available: retrograd computes on the CPU. "
             "Use 'cpu', or choose the device by torch.cuda.is_available() (which is False here)."
         )

@@ -253,11 +253,6 @@ def _record_traced(op: Op, xs: Any, attrs: dict[str, Any], mask: int, t: Any, wa
     trace.add(node, t)
 
 
-def pick_op() -> Op:
-    """Give the op that takes one of several outputs."""
-    return PICK
-
-
 PICK = Op("pick", lambda x, *, index: x[index], type=lambda x, *, index: x, family="plain")
 
 

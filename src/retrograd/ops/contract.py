@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ..core import TensorType
-from .blas import dot
 from .derive import bilinear, general
 from .shape import expand, sum_to, transpose
 from .sums import is_narrow
@@ -18,9 +17,9 @@ def _dot(x: Any, y: Any) -> Any:
     if is_narrow(x.dtype):
         return np.matmul(x.astype(np.float32), y.astype(np.float32)).astype(x.dtype)
     if x.ndim == 2 == y.ndim:
-        return dot(x, y)
+        return np.dot(x, y)
     if x.ndim > 2 and y.ndim == 2 and x.flags.c_contiguous:
-        return dot(_rows(x), y).reshape(*x.shape[:-1], y.shape[-1])
+        return np.dot(_rows(x), y).reshape(*x.shape[:-1], y.shape[-1])
     return np.matmul(x, y)
 
 
@@ -59,7 +58,7 @@ def _rows(x: Any) -> Any:
 
 def _linear(x: Any, w: Any, b: Any = None) -> Any:
     if x.ndim == 2 and x.dtype.itemsize > 2:
-        out = dot(x, w.T)
+        out = np.dot(x, w.T)
     else:
         out = _dot(_rows(x), w.T).reshape(*x.shape[:-1], w.shape[0])
     if b is not None:

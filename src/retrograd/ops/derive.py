@@ -228,8 +228,3 @@ def plain(
 ) -> Op:
     """Make an op without derivative."""
     return Op(name, numpy, type=type, names=names, family="plain", samples=samples, impure=impure, domain=ANY)
-
-
-def same(x: TensorType, *rest: Any, **attrs: Any) -> TensorType:
-    """Type rule: the result is like the first input."""
-    return x

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import BaseTensor, TensorType, typeof, wrap
+from ..core import TensorType
 from .derive import linear, many_linear
 from .sums import sum_array_to, sums_plainly
 
@@ -366,13 +366,6 @@ stack = many_linear(
     transpose=_stack_back,
     samples=({"shapes": ((2, 3), (2, 3)), "attrs": {"axis": 1}},),
 )
-
-
-def zeros_like_value(x: Any) -> Any:
-    """Give zeros of another value's type: an array for an array, a Tensor for a Tensor."""
-    kind = typeof(x)
-    zero = np.zeros(kind.shape, kind.dtype)
-    return wrap(zero) if isinstance(x, BaseTensor) else zero
 
 
 reshape.inline = lambda types, attrs: f"{{0}}.reshape({attrs['shape']!r})"

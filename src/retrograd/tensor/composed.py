@@ -34,7 +34,6 @@ from ..core import (
     wrap,
 )
 from ..core.door import _quiet
-from ..ops.blas import dot
 from ..ops.derive import CASES, linear
 from .backward import grad
 
@@ -342,7 +341,7 @@ class Writer:
         self.program = program
         self.scope: dict[str, Any] = {
             "asarray": np.asarray,
-            "dot": dot,
+            "dot": np.dot,
             "add_up": np.add.reduce,
             "maximum": np.maximum.reduce,
             "add_to": iadd,

@@ -99,10 +99,7 @@ class Sequential(_Numbered):
         """Apply the modules in order."""
         modules: Any = self._modules
         if len(modules) > 1:
-            try:
-                found = fused.run(modules, self, input)
-            except Exception:  # run one by one, the modules say in which of them it was
-                found = None
+            found = fused.run(modules, self, input)
             if found is not None:
                 return found
         for module in modules.values():
