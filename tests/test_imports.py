@@ -12,7 +12,12 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "retrograd"
 # Importing `cli.__main__` is running it, `as_torch` changes what torch means, and the stand-in is for worker processes.
-APART = {"retrograd.as_torch", "retrograd.cli.__main__", "retrograd.cli.stand_in.torch"}
+APART = {
+    "retrograd.as_torch",
+    "retrograd.cli.__main__",
+    "retrograd.cli.stand_in.torch",
+    "retrograd.cli.stand_in.torchvision",
+}
 HEAVY = [
     "llvmlite",
     "scipy",
@@ -24,6 +29,7 @@ HEAVY = [
     "torch",
     "sklearn",
     "safetensors",
+    "PIL",
 ]
 BUDGET = 0.25  # seconds beyond numpy's own import
 

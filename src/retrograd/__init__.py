@@ -72,7 +72,7 @@ from .tensor.random_functions import (
     set_rng_state,
 )
 from .tensor.tensor import Layout as layout
-from .tensor.tensor import sparse_coo, strided
+from .tensor.tensor import sparse_bsc, sparse_bsr, sparse_coo, sparse_csc, sparse_csr, strided
 from .version import __version__
 
 asarray = as_tensor
@@ -81,7 +81,7 @@ float32, float64, float16, bfloat16 = _dtypes.float32, _dtypes.float64, _dtypes.
 complex32, complex64, complex128 = _dtypes.complex32, _dtypes.complex64, _dtypes.complex128
 uint8, int8, int16, int32, int64 = _dtypes.uint8, _dtypes.int8, _dtypes.int16, _dtypes.int32, _dtypes.int64
 uint16, uint32, uint64 = _dtypes.uint16, _dtypes.uint32, _dtypes.uint64
-globals().update({**_dtypes.ALIASES, "bool": _dtypes.bool_})
+globals().update({**_dtypes.ALIASES, "bool": _dtypes.bool_, **{d.name: d for d in _dtypes.FLOAT8}})
 
 inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
 
@@ -90,28 +90,41 @@ for _name in ("manual_seed", "seed", "initial_seed", "get_rng_state", "set_rng_s
     setattr(random, _name, globals()[_name])
 
 _SUBMODULES = (
+    "__config__",
     "accelerator",
     "amp",
     "autograd",
     "backends",
+    "compiler",
     "cuda",
     "data",
+    "distributed",
     "distributions",
     "fft",
     "func",
+    "functional",
+    "fx",
     "glass",
     "hub",
     "jit",
     "linalg",
     "memory",
     "mps",
+    "multiprocessing",
     "nn",
+    "onnx",
     "optim",
     "overrides",
+    "package",
+    "profiler",
     "serialization",
     "settings",
+    "signal",
+    "sparse",
     "special",
+    "storage",
     "testing",
+    "torchvision",
     "types",
     "utils",
     "version",
@@ -121,6 +134,18 @@ _FROM = {
     "save": "serialization",
     "load": "serialization",
     "autocast": "amp",
+    **dict.fromkeys(
+        (
+            *("is_autocast_enabled", "set_autocast_enabled", "get_autocast_dtype", "set_autocast_dtype"),
+            *("is_autocast_cache_enabled", "set_autocast_cache_enabled", "clear_autocast_cache"),
+            *("autocast_increment_nesting", "autocast_decrement_nesting"),
+            *("is_autocast_cpu_enabled", "set_autocast_cpu_enabled", "get_autocast_cpu_dtype", "set_autocast_cpu_dtype"),
+            *("set_autocast_gpu_dtype", "get_autocast_gpu_dtype", "is_autocast_xla_enabled", "set_autocast_xla_enabled"),
+            *("get_autocast_xla_dtype", "set_autocast_xla_dtype", "is_autocast_ipu_enabled", "set_autocast_ipu_enabled"),
+            *("get_autocast_ipu_dtype", "set_autocast_ipu_dtype"),
+        ),
+        "amp",
+    ),
     "vmap": "func",
     "is_anomaly_enabled": "autograd",
     "Stream": "cuda",
@@ -128,13 +153,28 @@ _FROM = {
     **dict.fromkeys(
         (
             *("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
-            *("avg_pool1d", "max_pool1d", "max_pool2d", "max_pool3d", "adaptive_avg_pool1d", "adaptive_max_pool1d"),
+            *("avg_pool1d", "max_pool1d", "max_pool2d", "max_pool3d", "adaptive_avg_pool1d"),
             *("celu", "selu", "rrelu", "prelu", "threshold", "hardshrink", "celu_", "selu_", "rrelu_", "threshold_"),
-            *("dropout", "alpha_dropout", "feature_alpha_dropout", "layer_norm", "group_norm", "rms_norm"),
-            *("bilinear", "cosine_similarity", "pairwise_distance"),
+            *("bilinear", "cosine_similarity", "pairwise_distance", "rms_norm"),
+            *("conv_tbc", "max_pool1d_with_indices", "native_channel_shuffle"),
             *("pixel_shuffle", "pixel_unshuffle", "channel_shuffle"),
         ),
         "nn.functional",
+    ),
+    **dict.fromkeys(("TypedStorage", "UntypedStorage", *_tensor.storage.CLASSES), "tensor.storage"),
+    **dict.fromkeys(
+        (
+            *("batch_norm", "instance_norm", "layer_norm", "group_norm"),
+            *("native_batch_norm", "native_layer_norm", "native_group_norm", "native_dropout"),
+            *("embedding", "embedding_renorm_", "embedding_bag", "ctc_loss", "kl_div", "margin_ranking_loss"),
+            *("hinge_embedding_loss", "triplet_margin_loss", "cosine_embedding_loss", "poisson_nll_loss"),
+            *("binary_cross_entropy_with_logits", "dropout", "dropout_", "alpha_dropout", "alpha_dropout_"),
+            *("feature_dropout", "feature_dropout_", "feature_alpha_dropout", "feature_alpha_dropout_"),
+            *("convolution", "adaptive_max_pool1d", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d"),
+            *("affine_grid_generator", "lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell"),
+            *("rnn_tanh_cell", "rnn_relu_cell", "cudnn_is_acceptable"),
+        ),
+        "nn.native",
     ),
 }
 
@@ -227,7 +267,11 @@ __all__ = [
     "set_num_interop_threads",
     "set_num_threads",
     "set_printoptions",
+    "sparse_bsc",
+    "sparse_bsr",
     "sparse_coo",
+    "sparse_csc",
+    "sparse_csr",
     "strided",
     "tensor",
     "use_deterministic_algorithms",

@@ -1,7 +1,8 @@
 """Import this module and `torch` means this library, for the rest of the process and in its worker processes.
 
 ``import torch``, ``from torch import nn`` and ``from torch.utils.data import DataLoader`` then give this library's own
-modules: ``torch.nn is retrograd.nn``, so nothing exists twice, and pickles name `retrograd`.
+modules: ``torch.nn is retrograd.nn``, so nothing exists twice, and pickles name `retrograd`. In the same way
+``torchvision`` is ``retrograd.torchvision``, which is loaded when it is asked for.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from retrograd.utils._names import missing_module
 
 __all__ = ["TorchVersion", "install"]
 
+ROOMS = {"torch": "retrograd", "torchvision": "retrograd.torchvision"}
 STAND_IN = str(Path(__file__).parent / "cli" / "stand_in")
 
 
@@ -62,26 +64,29 @@ class TorchVersion(str):
 class _Twin(importlib.abc.Loader):
     """Gives the import of a torch name this library's own module, as it is."""
 
-    def __init__(self, module: ModuleType) -> None:
+    def __init__(self, module: Any) -> None:
         self.module = module
-        self.spec = module.__spec__
+        self.spec = getattr(module, "__spec__", None)
 
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> Any:
         return self.module
 
-    def exec_module(self, module: ModuleType) -> None:
+    def exec_module(self, module: Any) -> None:
         module.__spec__ = self.spec  # the import system has just set torch's: the module stays what it was
+        if not hasattr(module, "__path__"):
+            module.__path__ = []  # so that what torch has below it is looked for here too, as attributes
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds `torch` and what is below it in this library."""
+    """Finds `torch`, `torchvision` and what is below them in this library."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != "torch" and not fullname.startswith("torch."):
+        room = ROOMS.get(fullname.partition(".")[0])
+        if room is None:
             return None
-        module = _resolve("retrograd" + fullname[len("torch") :])
+        module = _resolve(room + fullname[len(fullname.partition(".")[0]) :])
         if module is not None:
             return importlib.machinery.ModuleSpec(fullname, _Twin(module), is_package=hasattr(module, "__path__"))
         if _asked_by_name_only():

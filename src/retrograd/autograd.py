@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 from .core import BaseTensor, enable_grad, inference_mode, no_grad, set_grad_enabled
 from .tensor import Tensor
+from .tensor import forward_ad as forward_ad
 from .tensor import functional as functional
 from .tensor.anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
 from .tensor.backward import backward_many, grad
@@ -71,21 +74,51 @@ class Variable(metaclass=_AnyTensor):
         return data.detach().requires_grad_(requires_grad)
 
 
-class function:
-    """The module torch.autograd.function, as a namespace."""
+def _module(name: str, doc: str, **names: Any) -> Any:
+    """Give a module that torch has below torch.autograd; one may import it, and from it."""
+    made = ModuleType(f"{__name__}.{name}", doc)
+    made.__dict__.update(names)
+    sys.modules[made.__name__] = made
+    return made
 
-    Function = Function
-    FunctionCtx = FunctionCtx
-    once_differentiable = staticmethod(once_differentiable)
+
+__path__: list[str] = []  # what is below is found by name, as a module below a package is
+sys.modules[f"{__name__}.forward_ad"] = forward_ad
+sys.modules[f"{__name__}.functional"] = functional
 
 
-class grad_mode:
-    """The module torch.autograd.grad_mode, as a namespace."""
+function: Any = _module(
+    "function",
+    "torch.autograd.function: functions with a backward of one's own.",
+    Function=Function,
+    FunctionCtx=FunctionCtx,
+    once_differentiable=once_differentiable,
+)
+grad_mode: Any = _module(
+    "grad_mode",
+    "torch.autograd.grad_mode: whether operations are recorded.",
+    no_grad=no_grad,
+    enable_grad=enable_grad,
+    set_grad_enabled=set_grad_enabled,
+    inference_mode=inference_mode,
+)
+anomaly_mode: Any = _module(
+    "anomaly_mode",
+    "torch.autograd.anomaly_mode: checks of every step of a backward walk.",
+    detect_anomaly=detect_anomaly,
+    set_detect_anomaly=set_detect_anomaly,
+)
+def _from_profiler(name: str) -> Any:
+    """Give a name of ``torch.profiler``, which is loaded with the first."""
+    from . import profiler as found
 
-    no_grad = no_grad
-    enable_grad = enable_grad
-    set_grad_enabled = set_grad_enabled
-    inference_mode = inference_mode
+    return getattr(found, name)
+
+
+profiler: Any = _module(
+    "profiler", "torch.autograd.profiler: ``torch.profiler`` under its old name.", __getattr__=_from_profiler
+)
+variable: Any = _module("variable", "torch.autograd.variable: the name that Tensors had.", Variable=Variable)
 
 
 __all__ = [
@@ -93,9 +126,11 @@ __all__ = [
     "FunctionCtx",
     "GradcheckError",
     "Variable",
+    "anomaly_mode",
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "forward_ad",
     "function",
     "functional",
     "grad",
@@ -106,6 +141,8 @@ __all__ = [
     "is_anomaly_enabled",
     "no_grad",
     "once_differentiable",
+    "profiler",
     "set_detect_anomaly",
     "set_grad_enabled",
+    "variable",
 ]

@@ -65,7 +65,7 @@ def _axes(x: Any, s: Any, dim: Any, name: str) -> tuple[tuple[int, ...], list[in
 def _wrapped(dim: Any, ndim: int, name: str) -> tuple[int, ...]:
     dims = dim if isinstance(dim, (tuple, list)) else (dim,)
     if dims and not ndim:
-        raise IndexError(f"Dimension specified as {dims[0]} but tensor has no dimensions ({name})")
+        raise IndexError(f"Dimension specified as {dims[0]} but tensor has no dimensions ({name} of a 0-d tensor)")
     return tuple(wrap_dim(d, ndim, name) for d in dims)
 
 

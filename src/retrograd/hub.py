@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
 from typing import Any
+from urllib.parse import urlparse as urlparse
+
+HASH_REGEX = re.compile(r"-([a-f0-9]*)\.")  # the start of a file's SHA256, in its name
 
 _directory: list[str] = []
 
@@ -69,6 +73,11 @@ def load(repo_or_dir: str, model: str, *args: Any, source: str = "github", **kwa
     return _entry(_local(repo_or_dir, source), model)(*args, **kwargs)
 
 
+def download_url_to_file(url: str, dst: str, hash_prefix: str | None = None, progress: bool = True) -> None:
+    """Raise RuntimeError: nothing is fetched from the network."""
+    raise RuntimeError(f"torch.hub fetches nothing from the network here: get {url} yourself, and put it at {dst}")
+
+
 def load_state_dict_from_url(
     url: str, model_dir: Any = None, map_location: Any = None, file_name: str | None = None, **ignored: Any
 ) -> Any:
@@ -82,4 +91,4 @@ def load_state_dict_from_url(
     return load_file(path, map_location=map_location)
 
 
-__all__ = ["get_dir", "help", "list", "load", "load_state_dict_from_url", "set_dir"]
+__all__ = ["download_url_to_file", "get_dir", "help", "list", "load", "load_state_dict_from_url", "set_dir"]

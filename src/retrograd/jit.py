@@ -10,7 +10,11 @@ tensor(4.)
 
 from __future__ import annotations
 
-from typing import Any
+import builtins
+import typing
+from types import ModuleType
+from typing import Any, NamedTuple
+from typing import Final as Final
 
 
 def script(obj: Any = None, **options: Any) -> Any:
@@ -65,26 +69,154 @@ def annotate(the_type: Any, the_value: Any) -> Any:
 
 def isinstance(obj: Any, target_type: Any) -> bool:
     """Tell whether a value is of a type."""
-    import builtins
-
     return builtins.isinstance(obj, target_type)
 
 
 def save(m: Any, f: Any, **options: Any) -> None:
-    """Raise RuntimeError: there is no TorchScript program to save."""
-    raise RuntimeError(
-        "torch.jit.save: functions run eagerly here, so there is no program to save; save m.state_dict() with torch.save"
+    """Save a module whole, by pickle, with a warning: it is no TorchScript program, and `load` here is what reads it.
+
+    Raises TypeError for what is no module.
+    """
+    import warnings
+
+    from .nn import Module
+    from .serialization import save as save_file
+
+    if not builtins.isinstance(m, Module):
+        raise TypeError(f"torch.jit.save: a module is expected, not {type(m).__name__}")
+    warnings.warn(
+        "torch.jit.save: modules run eagerly here, so the module itself is saved, not a TorchScript program; "
+        "m.state_dict() with torch.save is what PyTorch reads too",
+        UserWarning,
+        stacklevel=2,
     )
+    save_file(m, f)
 
 
-def load(f: Any, **options: Any) -> Any:
-    """Raise RuntimeError: TorchScript programs cannot be run."""
-    raise RuntimeError(
-        "torch.jit.load: TorchScript programs cannot be run here; export the state_dict and build the module in Python"
-    )
+def load(f: Any, map_location: Any = None, **options: Any) -> Any:
+    """Load what `save` wrote; RuntimeError for a TorchScript program, which cannot be run."""
+    import zipfile
+
+    from .serialization import load as load_file
+
+    if zipfile.is_zipfile(f):
+        with zipfile.ZipFile(f) as archive:
+            if any(name.endswith("constants.pkl") for name in archive.namelist()):
+                raise RuntimeError(
+                    "torch.jit.load: TorchScript programs cannot be run here; export the state_dict and build the module in Python"
+                )
+    if hasattr(f, "seek"):
+        f.seek(0)
+    return load_file(f, map_location=map_location, weights_only=False)
+
+
+class Error(RuntimeError):
+    """What scripting raises in PyTorch; here, nothing does."""
+
+
+class Attribute(NamedTuple):
+    """A module's attribute with the type that TorchScript should see."""
+
+    value: Any
+    type: Any
+
+
+class Future:
+    """The result of a `fork`, which was computed at once."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def wait(self) -> Any:
+        """Give the result."""
+        return self._value
+
+    value = wait
+
+    def done(self) -> bool:
+        """Tell whether the result is there: yes."""
+        return True
+
+
+def fork(func: Any, *args: Any, **kwargs: Any) -> Future:
+    """Run a function, at once."""
+    return Future(func(*args, **kwargs))
+
+
+def wait(future: Future) -> Any:
+    """Give the result of a `fork`."""
+    return future.wait()
+
+
+class ScriptFunction:
+    """The class of scripted functions in PyTorch: a name for annotations and isinstance, which holds for none here."""
+
+
+class CompilationUnit:
+    """Not to be made: TorchScript is not compiled here."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        raise NotImplementedError(
+            "torch.jit.CompilationUnit: TorchScript is not compiled here; define the function in Python"
+        )
+
+
+def script_if_tracing(fn: Any) -> Any:
+    """Give a function unchanged."""
+    return fn
+
+
+def set_fusion_strategy(strategy: Any) -> list[Any]:
+    """Accept a strategy; nothing is fused by it."""
+    return []
+
+
+def enable_onednn_fusion(enabled: bool) -> None:
+    """Accept the wish; there is no oneDNN."""
+
+
+def onednn_fusion_enabled() -> bool:
+    """Tell whether oneDNN fuses: no."""
+    return False
+
+
+class strict_fusion:
+    """A block in which PyTorch warns of what it could not fuse; here it does nothing."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *error: Any) -> None:
+        return None
+
+
+def export_opnames(m: Any) -> list[str]:
+    """Give the operations of a scripted module: none are known."""
+    return []
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("ScriptModule", "RecursiveScriptModule", "TracedModule", "TopLevelTracedModule"):
+        from .nn import Module
+
+        return Module
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = [
+    "Attribute",
+    "CompilationUnit",
+    "Error",
+    "Future",
+    "ScriptFunction",
+    "enable_onednn_fusion",
+    "export_opnames",
+    "fork",
+    "onednn_fusion_enabled",
+    "script_if_tracing",
+    "set_fusion_strategy",
+    "strict_fusion",
+    "wait",
     "annotate",
     "export",
     "freeze",
@@ -101,3 +233,14 @@ __all__ = [
     "trace_module",
     "unused",
 ]
+
+
+def _annotations() -> ModuleType:
+    """Give torch.jit.annotations: the types that scripted code was annotated with, which are typing's."""
+    made = ModuleType(f"{__name__}.annotations", "torch.jit.annotations: typing's names.")
+    for name in ("Any", "Callable", "Dict", "List", "Optional", "Tuple", "Union"):
+        setattr(made, name, getattr(typing, name))
+    return made
+
+
+globals()["annotations"] = _annotations()  # over the name that `from __future__ import annotations` leaves

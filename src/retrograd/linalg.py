@@ -17,6 +17,7 @@ from .tensor.functions import factors as _f
 from .tensor.functions import linear_algebra as _l
 from .tensor.functions import matrix_norms as _n
 from .tensor.functions import products as _p
+from .tensor.functions import symmetric_factors as _sf
 from .tensor.functions.shaping import reshaped
 
 
@@ -169,6 +170,9 @@ inv = _face(_l.inv, "inv")
 inv_ex = _face(_l.inv_ex, "inv_ex")
 lstsq = _face(_n.lstsq, "lstsq")
 lu = _face(_f.lu, "lu")
+ldl_factor = _face(_sf.ldl_factor, "ldl_factor")
+ldl_factor_ex = _face(_sf.ldl_factor_ex, "ldl_factor_ex")
+ldl_solve = _face(_sf.ldl_solve, "ldl_solve")
 lu_factor = _face(_f.lu_factor, "lu_factor")
 lu_factor_ex = _face(_f.lu_factor_ex, "lu_factor_ex")
 lu_solve = _face(_f.lu_solve, "lu_solve")
@@ -210,6 +214,9 @@ __all__ = [
     "inv_ex",
     "lstsq",
     "lu",
+    "ldl_factor",
+    "ldl_factor_ex",
+    "ldl_solve",
     "lu_factor",
     "lu_factor_ex",
     "lu_solve",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from typing import Any
 
 from .core import BaseTensor, check_device, device, set_default_dtype
 from .core import dtypes as _d
+from .core.threads import set_threads, threads
 
 
 class memory_format:
@@ -25,7 +26,6 @@ channels_last = memory_format("channels_last")
 channels_last_3d = memory_format("channels_last_3d")
 
 _state: dict[str, Any] = {
-    "threads": None,
     "interop": 1,
     "deterministic": False,
     "warn_only": False,
@@ -51,12 +51,15 @@ def set_num_threads(n: int) -> None:
     >>> torch.get_num_threads()
     1
     """
-    _state["threads"] = _checked(n, "set_num_threads")
+    set_threads(_checked(n, "set_num_threads"))
+    pool = sys.modules.get(f"{__package__}.compiler.runtime.pool")
+    if pool is not None:
+        pool.ensure(n)
 
 
 def get_num_threads() -> int:
     """Give how many threads kernels use."""
-    return int(_state["threads"] or os.cpu_count() or 1)
+    return threads()
 
 
 def set_num_interop_threads(n: int) -> None:
@@ -149,9 +152,9 @@ def set_default_tensor_type(t: Any) -> None:
 
 def is_storage(obj: Any) -> bool:
     """Tell whether an object is a storage."""
-    from .core import Storage
+    from .tensor.storage import is_storage as known
 
-    return isinstance(obj, Storage)
+    return known(obj)
 
 
 def overrides_is_tensor_like(obj: Any) -> bool:
@@ -159,10 +162,43 @@ def overrides_is_tensor_like(obj: Any) -> bool:
     return isinstance(obj, BaseTensor)
 
 
-def compile(model: Any = None, **options: Any) -> Any:
-    """Give the function or module unchanged: it runs eagerly until the compiler is there.
+def compile(
+    model: Any = None,
+    *,
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    backend: Any = "retrograd",
+    mode: str | None = None,
+    options: Any = None,
+    disable: bool = False,
+) -> Any:
+    """Compile a function, a module or a whole training step to machine code.
 
-    Takes and ignores PyTorch's options; without a function it gives a decorator.
+    The first call of a kind (types, settings) runs as it is; the second is recorded, as a real run, and becomes a program: forward,
+    backward and update in one. What the run read besides its arguments (numbers of closures, globals, modules) is compared before
+    each later call, and a change leads to another program. A call that a program cannot do again runs eagerly, with one warning
+    that says why.
+
+    Parameters
+    ----------
+    model : callable
+        A function of tensors, a module, or a step with ``backward()`` and ``optimizer.step()`` in it. Left out: gives a decorator.
+    fullgraph : bool
+        Raise RuntimeError where a call would run eagerly.
+    dynamic, backend, mode, options
+        PyTorch's; there is one compiler here, and a program for each shape.
+    disable : bool
+        Give the function as it is.
+
+    Returns
+    -------
+    callable
+        For a module, a module with the same state.
+
+    Raises
+    ------
+    RuntimeError
+        For something that cannot be called, or an unknown mode or backend.
 
     Examples
     --------
@@ -170,11 +206,11 @@ def compile(model: Any = None, **options: Any) -> Any:
     >>> @torch.compile
     ... def double(x):
     ...     return 2 * x
-    >>> double(torch.tensor(2.0))
-    tensor(4.)
+    >>> [double(torch.tensor(float(i))).item() for i in range(4)]
+    [0.0, 2.0, 4.0, 6.0]
     """
-    if model is None:
-        return lambda fn: fn
-    if not callable(model):
-        raise RuntimeError(f"compile expects a function or a module, got {type(model).__name__}")
-    return model
+    from .compiler.optimized import compile as build
+
+    return build(
+        model, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode, options=options, disable=disable
+    )

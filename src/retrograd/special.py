@@ -38,6 +38,7 @@ _ALIASES = {
     "xlogy": "xlogy",
 }
 _OWN = [
+    "airy_ai",
     "bessel_j0",
     "bessel_j1",
     "bessel_y0",

@@ -18,6 +18,7 @@ EXEMPT = {
     "straight": "made by writes under a trace; tested in tests/core",
     "function": "autograd.Function; tested in tests/tensor",
     "once_differentiable": "autograd.Function; tested in tests/tensor",
+    "take_rows": "index_select with a sparse gradient; tested in tests/parity/test_sparse.py",
     "embed": "the transpose of every view that shows a part",
     "detach": "has no derivative by definition",
     "module_boundary": "an identity that module hooks put around a module; tested in tests/nn",

@@ -62,6 +62,8 @@ CALLS: dict[str, Any] = {
     "len": lambda t, x: len(x),
     "numpy": lambda t, x: t.tensor(x.numpy()) if x.dtype != t.bfloat16 else x.float(),
     "bfloat16 numpy": lambda t, x: x.bfloat16().numpy(),
+    "apply_": lambda t, x: x.clone().apply_(lambda number: number),
+    "map_": lambda t, x: x.clone().map_(x, lambda one, other: one),
     "fill_": lambda t, x: x.clone().fill_(3),
     "fill_(float)": lambda t, x: x.clone().fill_(2.7),
     "fill_(tensor)": lambda t, x: x.clone().fill_(t.tensor(2)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .trace import Trace, interpret, trace
+from .trace import Trace, interpret, replay, trace
 from .walk import on_the_way, pullback, pushforward
 
-__all__ = ["Trace", "interpret", "trace", "on_the_way", "pullback", "pushforward"]
+__all__ = ["Trace", "interpret", "replay", "trace", "on_the_way", "pullback", "pushforward"]

@@ -7,30 +7,35 @@ from typing import Any
 
 import numpy as np
 
-from ..core import MODE, Graph, Node, quiet_off, quiet_on, wrap
+from ..core import MODE, Graph, Node, quiet_off, quiet_on, refresh, wrap
 from ..core.door import _quiet
+from ..ops.shape import reshape
 
 
 class Trace:
     """Records every operation of a run as Nodes, whether or not a gradient is wanted.
 
     The run is a real one: values are computed as always, so that code that looks at them works, and the recorded nodes hold types
-    only. A tensor that existed before is an input of the graph; writes to it become outputs that are written back.
+    only. A tensor that existed before is an input of the graph; writes to it become outputs that are written back. Traces nest:
+    the inner one alone records, and what is then run from its graph is recorded by the outer one.
+
+    What a trace makes of questions about values is its own policy: ``asked`` is called before a value leaves the library,
+    ``drawing`` before a random draw, ``writing`` before a write, ``custom`` for a function with a derivative of its own.
     """
 
     def __init__(self, inputs: Sequence[Any] = ()) -> None:
         self.arguments = list(inputs)
+        self.parent: Any = None
         self.known: dict[Node, Any] = {}
-        self.tensors: list[tuple[Any, Node | None]] = []  # what the trace touched, with the nodes they had before
+        self.before: dict[int, tuple[Any, Node | None]] = {}  # what the trace touched, with the nodes they had before
         self.inputs: list[tuple[Any, Node]] = []  # tensors from outside and the nodes that stand for them
         self.constants: dict[Node, Any] = {}
+        self.silent: set[Node] = set()  # made where grad mode was off
         self.created: dict[int, Any] = {}
         self.bases: list[tuple[Any, Any]] = []
 
     def __enter__(self) -> Trace:
-        if MODE.trace is not None:
-            raise RuntimeError("a trace is already running in this thread")
-        MODE.trace = self
+        self.parent, MODE.trace = MODE.trace, self
         MODE.settle()
         for tensor in self.arguments:  # an argument that is a view stands for itself, not for its base
             self.bases.append((tensor, tensor._base))
@@ -38,43 +43,64 @@ class Trace:
             self.node_of(tensor)
         return self
 
-    def __exit__(self, *exc: Any) -> None:
+    def __exit__(self, kind: Any = None, *exc: Any) -> None:
+        if kind is not None:
+            self.restore()
         for tensor, base in self.bases:
             tensor._base = base
-        MODE.trace = None
+        MODE.trace = self.parent
         MODE.settle()
 
+    # -- policies -------------------------------------------------------------------------------------------------------------
+    def asked(self, tensor: Any, what: str) -> None:
+        """Hear that a value is about to leave the library as Python's, or to decide on a shape; it may raise."""
+        if what.startswith("shape of "):
+            raise NotImplementedError(
+                f"{what[9:]}: the result's shape depends on the values, so that it cannot be part of a graph"
+            )
+        if what.startswith("parts of "):
+            raise NotImplementedError(
+                f"{what[9:]}: part of the result is found outside of any operation, so that no graph can hold it"
+            )
+
+    def drawing(self, generator: Any) -> None:
+        """Hear that a generator is about to be drawn from."""
+
+    def writing(self, tensor: Any, value: Any) -> None:
+        """Hear that a tensor is about to be written in place."""
+
+    def custom(self, cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Take over the call of a function with a derivative of its own; None leaves it to be recorded as it runs."""
+
+    # -- nodes ------------------------------------------------------------------------------------------------------------------
     def made(self, tensor: Any) -> None:
         """Note a tensor that came to be without an operation: its value now is a constant of the graph."""
         self.created[id(tensor)] = tensor
 
+    def _touch(self, tensor: Any, before: Node | None) -> None:
+        self.before.setdefault(id(tensor), (tensor, before))
+
     def node_of(self, tensor: Any) -> Node:
         """Give the node that stands for a tensor's present value."""
-        from ..core import refresh
-
         base = tensor._base
         if base is not None:
             before = self.node_of(base)
             if before is not tensor._seen:
                 old = tensor._node
                 refresh(tensor)
-                self.tensors.append((tensor, old))
+                self._touch(tensor, old)
         node: Node | None = tensor._node
         if node is not None and node in self.known:
             return node
         a = tensor._a
-        self.tensors.append((tensor, node))
+        self._touch(tensor, node)
+        wanted = node is not None and node.requires_grad
         if id(tensor) in self.created:
-            node = Node(None, (), {}, a.shape, a.dtype, node is not None and node.requires_grad, None, (), None, None)
+            node = node if wanted and node is not None else Node(None, (), {}, a.shape, a.dtype, False, *_PLACELESS)
             self.constants[node] = a.copy()
-            if tensor._node is not None and tensor._node.requires_grad:
-                node = tensor._node
-                self.constants[node] = a.copy()
         else:
             if node is None or node.op is not None:
-                node = Node(
-                    None, (), {}, a.shape, a.dtype, node is not None and node.requires_grad, None, (), None, None
-                )
+                node = Node(None, (), {"stands": True}, a.shape, a.dtype, wanted, *_PLACELESS)
             self.inputs.append((tensor, node))
         tensor._node = node
         self.known[node] = None
@@ -83,16 +109,26 @@ class Trace:
     def constant(self, value: Any) -> Node:
         """Give a node for a Python scalar."""
         a = np.asarray(value)
-        node = Node(None, (), {}, (), a.dtype, False, None, (), None, None)
+        node = Node(None, (), {}, (), a.dtype, False, *_PLACELESS)
         self.constants[node] = value
         self.known[node] = None
+        return node
+
+    def variable(self, tensor: Any) -> Node:
+        """Give a tensor a node of its own whose gradient is wanted, which stays connected to what the tensor was."""
+        before = self.node_of(tensor)
+        node = Node(reshape, (before,), {"shape": before.shape}, before.shape, before.dtype, True, *_PLACELESS)
+        node.types = [before.type]
+        self.add(node, tensor)
         return node
 
     def add(self, node: Node, tensor: Any) -> None:
         """Note a node made by an operation or a write."""
         self.known[node] = None
+        if not MODE.grad:
+            self.silent.add(node)
         if tensor is not None:
-            self.tensors.append((tensor, None))
+            self._touch(tensor, None)
 
     def finish(self, outputs: Sequence[Any]) -> tuple[Graph, list[Any], list[Any]]:
         """Give the graph, the tensors that are its inputs, and those it writes to (their new values are its last outputs)."""
@@ -102,14 +138,22 @@ class Trace:
             tuple(n for _, n in self.inputs), (*results, *(t._node for t, _ in written)), dict(self.constants)
         )
         tensors = [t for t, _ in self.inputs]
-        for tensor, before in self.tensors:
+        self.restore()
+        return graph, tensors, [t for t, _ in written]
+
+    def restore(self) -> None:
+        """Give every tensor the node that it had before the trace; results keep histories of their own."""
+        for tensor, before in self.before.values():
             now = tensor._node
             tensor._node = (
                 before
                 if before is not None
                 else (now if now is not None and now.requires_grad and now.op is not None else None)
             )
-        return graph, tensors, [t for t, _ in written]
+        self.before.clear()
+
+
+_PLACELESS: tuple[Any, ...] = (None, (), None, None)
 
 
 def trace(fn: Callable[..., Any], *args: Any) -> tuple[Any, Graph, list[Any], list[Any]]:
@@ -124,6 +168,20 @@ def trace(fn: Callable[..., Any], *args: Any) -> tuple[Any, Graph, list[Any], li
 
 def interpret(graph: Graph, values: Sequence[Any]) -> list[Any]:
     """Run a graph on arrays, one operation after another, freeing each value after its last use."""
+    token = quiet_on(_quiet)
+    try:
+        return replay(graph, values, _meaning)
+    finally:
+        quiet_off(token)
+
+
+def _meaning(node: Node, values: list[Any]) -> Any:
+    r = node.op.numpy(*values, **node.attrs)  # type: ignore[union-attr]
+    return r if isinstance(r, (np.ndarray, tuple)) else np.asarray(r)
+
+
+def replay(graph: Graph, values: Sequence[Any], step: Callable[[Node, list[Any]], Any]) -> list[Any]:
+    """Run a graph on values of any kind: ``step(node, inputs)`` gives a node's; each is freed after its last use."""
     known: dict[Node, Any] = dict(zip(graph.inputs, values, strict=True))
     order = graph.nodes
     left: dict[Node, int] = {}
@@ -132,22 +190,17 @@ def interpret(graph: Graph, values: Sequence[Any]) -> list[Any]:
             left[i] = left.get(i, 0) + 1
     for o in graph.outputs:
         left[o] = left.get(o, 0) + 1
-    token = quiet_on(_quiet)
-    try:
-        for node in order:
-            if node.op is None:
-                if node not in known:
-                    known[node] = graph.constants[node]
-                continue
-            r = node.op.numpy(*[known[i] for i in node.inputs], **node.attrs)
-            known[node] = r if isinstance(r, np.ndarray) else np.asarray(r)
-            for i in node.inputs:
-                left[i] -= 1
-                if not left[i]:
-                    del known[i]
-        return [known[o] for o in graph.outputs]
-    finally:
-        quiet_off(token)
+    for node in order:
+        if node.op is None:
+            if node not in known:
+                known[node] = graph.constants[node]
+            continue
+        known[node] = step(node, [known[i] for i in node.inputs])
+        for i in node.inputs:
+            left[i] -= 1
+            if not left[i]:
+                del known[i]
+    return [known[o] for o in graph.outputs]
 
 
-__all__ = ["Trace", "interpret", "trace", "wrap"]
+__all__ = ["Trace", "interpret", "replay", "trace", "wrap"]

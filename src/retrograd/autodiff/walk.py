@@ -23,6 +23,7 @@ from ..core import (
     wrap,
 )
 from ..core.door import _quiet
+from ..core.rows import SparseArray
 from ..ops.elementwise import add, cast, conj, real_part
 from ..ops.shape import expand, sum_to
 
@@ -61,6 +62,8 @@ class Arrays:
     def fit(r: Any, want: Node, node: Node) -> Any:
         """Give a rule's result the array form, shape and dtype of the variable."""
         if r.__class__ is not _ndarray:
+            if r.__class__ is SparseArray:
+                return r
             r = np.asarray(r)
         if r.dtype is not want.dtype and r.dtype != want.dtype:
             r = r.real.astype(want.dtype) if r.dtype.kind == "c" and want.dtype.kind != "c" else r.astype(want.dtype)
@@ -73,7 +76,8 @@ class Arrays:
     @staticmethod
     def conjugate(v: Any) -> Any:
         """Give the complex conjugate."""
-        return np.conjugate(v) if isinstance(v, (_ndarray, complex)) else v
+        complex_array = isinstance(v, _ndarray) and v.dtype.kind == "c"  # an index or a mask is saved too
+        return np.conjugate(v) if complex_array or isinstance(v, complex) else v
 
     zeros = staticmethod(lambda want: np.zeros(want.shape, want.dtype))
 
@@ -127,6 +131,16 @@ class Tensors:
         return conj(v) if isinstance(v, BaseTensor) else v.conjugate() if isinstance(v, complex) else v
 
     zeros = staticmethod(lambda want: wrap(np.zeros(want.shape, want.dtype)))
+
+
+def as_tensor(g: Any) -> Any:
+    """Give a gradient of a walk on arrays as a Tensor."""
+    return wrap(g) if g.__class__ is _ndarray else tensor_class()._from_raw(g)
+
+
+def as_array(t: Any) -> Any:
+    """Give a gradient as a walk on arrays carries it."""
+    return t.raw() if t._composite else t._a
 
 
 def _freed(node: Node) -> RuntimeError:
@@ -332,7 +346,7 @@ def _pulled(
 
 def _after(hooks: Any, node: Node, results: list[Any], g: Any, as_tensors: bool) -> list[Any]:
     """Run a node's own hooks on the gradients of its inputs, all together."""
-    given = tuple([None if r is None else r if as_tensors else wrap(r) for _, r, _ in results])
+    given = tuple([None if r is None else r if as_tensors else as_tensor(r) for _, r, _ in results])
     upstream = _upstream(g, as_tensors)
     for hook in list(hooks.post.values()):
         new = hook(given, upstream)
@@ -373,7 +387,9 @@ def _before(hooks: Any, node: Node, g: Any, as_tensors: bool) -> Any:
 
 def _upstream(g: Any, as_tensors: bool) -> tuple[Any, ...]:
     """Give gradients as Tensors, for hooks to look at."""
-    return tuple([None if v is None else v if as_tensors else wrap(v) for v in (g if g.__class__ is list else [g])])
+    return tuple(
+        [None if v is None else v if as_tensors else as_tensor(v) for v in (g if g.__class__ is list else [g])]
+    )
 
 
 def _name(hook: Any) -> str:
@@ -392,6 +408,8 @@ def _check_replaced(hook: Any, before: Any, after: Any, node: Any) -> None:
         raise RuntimeError(
             f"can't replace a None gradient with a non-None value (hook '{_name(hook)}' of {node.name()})"
         )
+    if after._composite or before._composite:
+        return
     if after._a.shape != before._a.shape:
         raise RuntimeError(
             f"hook '{_name(hook)}' has changed the size of value: {list(before._a.shape)} to {list(after._a.shape)}"
@@ -437,8 +455,8 @@ def _arrive(pending: dict[int, Any], heap: list[int], node: Node, g: Any, owned:
         np.add(found[1], g, out=found[1])
     else:
         r = np.add(found[1], g)
-        found[1] = r if r.__class__ is _ndarray else np.asarray(r)
-        found[2] = True
+        found[1] = r if r.__class__ is _ndarray or r.__class__ is SparseArray else np.asarray(r)
+        found[2] = r.__class__ is not SparseArray
 
 
 def _arrive_picked(pending: dict[int, Any], heap: list[int], node: Node, g: Any, as_tensors: bool) -> None:
@@ -466,7 +484,7 @@ def _add_into(pending: dict[int, Any], heap: list[int], target: Node, node: Node
     elif found[2] and found[1].flags.writeable:
         buffer = found[1]
     else:
-        buffer = found[1].copy()
+        buffer = found[1].copy() if found[1].__class__ is _ndarray else found[1].dense()
         found[1], found[2] = buffer, True
     op.add_into(buffer, g, xs, node.attrs)
 
@@ -476,19 +494,19 @@ def _run_hooks(hooks: Any, node: Node, g: Any, owned: bool, as_tensors: bool) ->
     if g.__class__ is list:
         return g, owned
     for hook in list(hooks.tensor.values()):
-        if not as_tensors and not g.flags.writeable:
+        if g.__class__ is _ndarray and not g.flags.writeable:
             g = g.copy()
-        shown = g if as_tensors else wrap(g)
+        shown = g if as_tensors else as_tensor(g)
         r = hook(shown)
         owned = False
         if r is not None:
             _check_replaced(hook, shown, r, node)
-            g = r if as_tensors else r._a
+            g = r if as_tensors else as_array(r)
     if hooks.retain is not None:
         tensor = hooks.retain()
         if tensor is not None:
             old = tensor._grad
-            kept = g if as_tensors else wrap(g if g.flags.writeable else g.copy())
+            kept = g if as_tensors else as_tensor(g.copy() if g.__class__ is _ndarray and not g.flags.writeable else g)
             tensor._grad = kept if old is None else add(old, kept)
             owned = False
     return g, owned
@@ -509,7 +527,7 @@ def pushforward(roots: Sequence[Node], inputs: Sequence[Node], tangents: Sequenc
                 left[i] = left.get(i, 0) + 1
     keep = set(roots)
     for node in order:
-        if node in sources or node.op is None:
+        if node in sources or node.op is None or not node.requires_grad:
             continue
         ts = [known.get(i) if i is not None else None for i in node.inputs]
         if any(t is not None for t in ts):
@@ -528,11 +546,17 @@ def _push(node: Node, ts: list[Any]) -> Any:
     if op is PICK:
         many = ts[0]
         return None if many is None else many[node.attrs["index"]]
+    xs, out = ((), None) if op.forward is not None else Tensors.values(node)
+    return tangent_of(node, ts, xs, out)
+
+
+def tangent_of(node: Node, ts: list[Any], xs: Any, out: Any) -> Any:
+    """Give the tangent of an operation's result from those of its inputs (None for constants), its inputs and its result."""
+    op: Any = node.op
     if op.forward is not None:
         if op.family == "linear":  # linear in all its inputs together
             ts = [t if t is not None else _zero_tangent(node, i) for i, t in enumerate(ts)]
         return op.forward(node, ts, (), None)
-    xs, out = Tensors.values(node)
     total = None
     for i, t in enumerate(ts):
         if t is None:
@@ -556,4 +580,4 @@ def _zero_tangent(node: Node, i: int) -> Any:
     return wrap(np.zeros(kind.shape, kind.dtype))
 
 
-__all__ = ["on_the_way", "pullback", "pushforward", "tensor_class"]
+__all__ = ["as_array", "as_tensor", "on_the_way", "pullback", "pushforward", "tensor_class"]

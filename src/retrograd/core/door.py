@@ -184,6 +184,8 @@ def _finish_special(op: Op, xs: Any, attrs: dict[str, Any], mask: int, t: Any, m
             mode.anomaly.recorded(t._node, xs, t._a)
     elif mode.inference and not op.view:
         t._s.inference = True
+    if mode.dual is not None:
+        mode.dual.applied(op, xs, attrs, t)
     for observer in mode.observers:
         observer(op, xs, attrs, t)
     return t
@@ -253,17 +255,20 @@ def _record_traced(op: Op, xs: Any, attrs: dict[str, Any], mask: int, t: Any, wa
     trace.add(node, t)
 
 
-PICK = Op("pick", lambda x, *, index: x[index], type=lambda x, *, index: x, family="plain")
+PICK = Op("pick", lambda x, *, index, count=0: x[index], type=lambda x, *, index: x, family="plain")
 
 
 def _finish_many(op: Op, xs: Any, attrs: dict[str, Any], mask: int, arrays: Any) -> tuple[Any, ...]:
     """Wrap an operation of several outputs: one Node for all, and one that picks each."""
     mode = MODE
-    if mode.trace is not None:
-        raise NotImplementedError(f"{op.name} gives several results and cannot be traced yet")
-    results = tuple(wrap(np.asarray(a)) for a in arrays)
-    if mask and mode.grad and op.reverse is not None:
-        inputs = tuple(x._node if mask >> i & 1 else None for i, x in enumerate(xs))
+    trace = mode.trace
+    results = tuple(wrap(a, Storage(a)) for a in map(np.asarray, arrays))
+    wanted = bool(mask) and mode.grad and op.reverse is not None
+    if wanted or trace is not None:
+        if trace is not None:
+            inputs = tuple(trace.node_of(x) if isinstance(x, BaseTensor) else trace.constant(x) for x in xs)
+        else:
+            inputs = tuple(x._node if mask >> i & 1 else None for i, x in enumerate(xs))
         saved = [(x._a, x._s, x._s.version) if isinstance(x, BaseTensor) else x for x in xs]
         node = Node(
             op,
@@ -271,7 +276,7 @@ def _finish_many(op: Op, xs: Any, attrs: dict[str, Any], mask: int, arrays: Any)
             attrs,
             (),
             np.dtype(np.float32),
-            True,
+            wanted,
             here(),
             saved,
             None,
@@ -285,20 +290,25 @@ def _finish_many(op: Op, xs: Any, attrs: dict[str, Any], mask: int, arrays: Any)
 
 def attach_outputs(node: Node, results: Any) -> None:
     """Give each result of a node with several outputs the Node that picks it."""
+    trace = MODE.trace
+    if trace is not None:
+        trace.add(node, None)
     for i, r in enumerate(results):
-        if r is not None and r._a.dtype.kind in INEXACT:
+        if r is not None and (r._a.dtype.kind in INEXACT or trace is not None):
             r._node = Node(
                 PICK,
                 (node,),
                 {"index": i, "count": len(results)},
                 r._a.shape,
                 r._a.dtype,
-                True,
+                node.requires_grad and r._a.dtype.kind in INEXACT,
                 node.place,
                 (),
                 None,
                 None,
             )
+            if trace is not None:
+                trace.add(r._node, r)
 
 
 def refresh(view: Any) -> None:

@@ -70,6 +70,13 @@ uint16 = dtype("uint16", np.uint16, INTEGRAL)
 uint32 = dtype("uint32", np.uint32, INTEGRAL)
 uint64 = dtype("uint64", np.uint64, INTEGRAL)
 bool_ = dtype("bool", np.bool_, BOOLEAN)
+# one byte each: to store and to cast; torch computes with none of them on the CPU
+float8_e4m3fn = dtype("float8_e4m3fn", ml_dtypes.float8_e4m3fn, FLOATING)
+float8_e4m3fnuz = dtype("float8_e4m3fnuz", ml_dtypes.float8_e4m3fnuz, FLOATING)
+float8_e5m2 = dtype("float8_e5m2", ml_dtypes.float8_e5m2, FLOATING)
+float8_e5m2fnuz = dtype("float8_e5m2fnuz", ml_dtypes.float8_e5m2fnuz, FLOATING)
+float8_e8m0fnu = dtype("float8_e8m0fnu", ml_dtypes.float8_e8m0fnu, FLOATING)
+FLOAT8 = (float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz, float8_e8m0fnu)
 
 ALL = (
     float32,
@@ -99,8 +106,8 @@ ALIASES = {
     "int": int32,
     "long": int64,
 }
-_BY_NAME = {d.name: d for d in (*ALL, complex32)}
-_BY_NUMPY: dict[np.dtype[Any], dtype] = {d.numpy: d for d in ALL}
+_BY_NAME = {d.name: d for d in (*ALL, *FLOAT8, complex32)}
+_BY_NUMPY: dict[np.dtype[Any], dtype] = {d.numpy: d for d in (*ALL, *FLOAT8)}
 _NAMES_NUMPY: dict[Any, dtype] = {}
 
 _default = float32
@@ -118,7 +125,7 @@ def from_numpy(array_dtype: Any) -> dtype:
         found = _BY_NUMPY.get(np.dtype(array_dtype).newbyteorder("="))
         if found is None:
             raise TypeError(
-                f"can't convert np.ndarray of type numpy.{array_dtype}. The only supported types are: "
+                f"can't convert np.ndarray of type numpy.{np.dtype(array_dtype).type.__name__}. The only supported types are: "
                 "float64, float32, float16, complex64, complex128, int64, int32, int16, int8, "
                 "uint64, uint32, uint16, uint8, and bool."
             )
@@ -172,6 +179,8 @@ def promote_types(a: dtype, b: dtype) -> dtype:
     """
     if a is b:
         return a
+    if a in FLOAT8 or b in FLOAT8:
+        raise RuntimeError(f"Promotion for Float8 Types is not supported, attempted to promote {a} and {b}")
     if a.category < b.category:
         a, b = b, a
     if a.category != FLOATING and (a in _BARE or b in _BARE):
@@ -210,7 +219,7 @@ class finfo:
         self.max = float(info.max)
         self.min = float(info.min)
         self.tiny = self.smallest_normal = float(info.tiny)
-        self.resolution = float(info.resolution)
+        self.resolution = 1.0 if d in FLOAT8 else float(info.resolution)  # no decimal digit is sure
 
     def __repr__(self) -> str:
         return (

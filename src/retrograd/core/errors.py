@@ -13,10 +13,13 @@ from .place import Place, describe
 
 def show_type(x: Any) -> str:
     """Write an operand's type as ``float32[2, 3]``; a Python scalar as itself."""
+    if getattr(x, "_composite", False):
+        return f"sparse {x.dtype.name}{list(x.shape)}"
     a = getattr(x, "_a", x)
     if isinstance(a, np.ndarray):
         return f"{from_numpy(a.dtype).name}{list(a.shape)}"
-    return repr(x)
+    text = repr(x)
+    return text if len(text) < 60 else f"{text[:57]}..."
 
 
 def show_call(name: str, xs: Any, attrs: dict[str, Any] | None = None) -> str:
@@ -31,6 +34,12 @@ def show_call(name: str, xs: Any, attrs: dict[str, Any] | None = None) -> str:
 def at(place: Place | None) -> str:
     """Write ``, at file:line`` or nothing."""
     return "" if place is None else f"\n  at {describe(place)}"
+
+
+def name_the_call(error: Exception, name: str, args: tuple[Any, ...]) -> None:
+    """Add the call to an error's message that does not say which operation it is about."""
+    if len(error.args) == 1 and isinstance(error.args[0], str) and name not in error.args[0]:
+        error.args = (f"{error.args[0]}\n  in {show_call(name, args)}",)
 
 
 def shapes_error(name: str, xs: Any, place: Place | None) -> RuntimeError:

@@ -18,12 +18,22 @@ class Mode(threading.local):
     special = False  # any of the above or below is on: the door takes its slower path (see `settle`)
     anomaly: Any = None  # settings of detect_anomaly while it is on
     observers: tuple[Any, ...] = ()  # called with (op, inputs, attrs, result) after each operation
+    autocast: Any = None  # the dtype that an autocast block casts to, while one is on
+    autocast_cache = True  # whether a leaf's cast is kept to the end of the outermost block
+    casts: Any = None  # the casts that are kept
     backward: int = 0  # how many backward walks are running
+    dual: Any = None  # the level of eager forward mode, which wants to see every operation and write
 
     def settle(self) -> None:
         """Work out ``special`` after one of the switches changed."""
         self.special = bool(
-            self.inference or self.trace is not None or self.keep_inputs or self.anomaly is not None or self.observers
+            self.inference
+            or self.trace is not None
+            or self.keep_inputs
+            or self.anomaly is not None
+            or self.observers
+            or self.dual is not None
+            or self.autocast is not None
         )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .mode import MODE
 from .place import Place, describe
 from .types import TensorType
 
@@ -263,13 +264,15 @@ def tensor_class() -> Any:
 
 
 def wrap(a: np.ndarray[Any, Any], storage: Storage | None = None, node: Node | None = None) -> Any:
-    """Make a tensor of an array, sharing its memory."""
+    """Make a tensor of an array, sharing its memory; under a trace, one of a new storage is a constant."""
     t = _new(_TENSOR)
     t._a = a
     t._s = Storage(a) if storage is None else storage
     t._node = node
     t._base = None
     t._grad = None
+    if storage is None and MODE.trace is not None:
+        MODE.trace.made(t)
     return t
 
 

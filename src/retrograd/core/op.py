@@ -126,7 +126,11 @@ class Op:
         Inputs broadcast against each other; the walks undo that.
     family
         Which constructor made it: elementwise, linear, bilinear, general, plain.
+    batch
+        Its rule on a whole batch: ``(op, inputs, which of them have the batch as dimension 0, size, attributes) -> result``.
     """
+
+    batch: Any = None
 
     def __init__(
         self,
@@ -149,12 +153,14 @@ class Op:
         domain: Any = None,
         samples: Any = (),
         shown: Any = "",
+        batch: Any = None,
     ) -> None:
         if name in REGISTRY:
             raise ValueError(f"an op named {name!r} is already registered")
         self.name, self.numpy, self.type, self.names = name, numpy, type, tuple(names)
         self.view, self.broadcasts, self.family, self.outputs, self.impure = view, broadcasts, family, outputs, impure
         self.lower, self.cost, self.domain, self.samples, self.shown = lower, cost, domain, samples, shown
+        self.batch = batch
         self.conjugates = family in ("elementwise", "linear", "bilinear")
         self.vjp = self._rules(vjp, vjp_form)
         self.jvp = self._rules(jvp, jvp_form)

@@ -91,7 +91,7 @@ def check_writable(x: Any, name: str, overlap: bool = False) -> None:
     if not mode.grad:
         return
     node = x._node
-    if node is not None and node.requires_grad and node.op is None:
+    if node is not None and node.requires_grad and node.op is None and "stands" not in node.attrs:
         raise RuntimeError(
             f"a leaf Variable that requires grad is being used in an in-place operation. ({name}; write under torch.no_grad(), "
             f"or use the out-of-place form){at(here())}"
@@ -104,7 +104,7 @@ def check_writable(x: Any, name: str, overlap: bool = False) -> None:
         if base._node is not x._seen:
             refresh(x)
         n = base._node
-        if n is not None and n.requires_grad and n.op is None:
+        if n is not None and n.requires_grad and n.op is None and "stands" not in n.attrs:
             raise RuntimeError(
                 f"a view of a leaf Variable that requires grad is being used in an in-place operation. ({name}; write under torch.no_grad(), "
                 f"or clone() first){at(here())}"
@@ -131,18 +131,22 @@ def _check_silent_view(x: Any, name: str) -> None:
         )
 
 
-def assign(x: Any, r: Any, name: str, keep_old: bool = False) -> Any:
+def assign(x: Any, r: Any, name: str, keep_old: bool = False, given: bool = False) -> Any:
     """Give ``x`` the value of ``r`` in place, with history.
 
     ``r`` has ``x``'s shape and dtype. Its Node becomes the node of ``x``, or, where ``x`` is a view, of what is scattered into
     its base; views of the base derive theirs when they are next used. ``keep_old`` keeps the way to the old value's node.
+    ``given``: ``r`` is a tensor of the program's, whose memory lives on, and not one that was made to be written.
     """
     mode = MODE
     trace = mode.trace
+    if mode.dual is not None:
+        mode.dual.written(x, r)
     if trace is not None:
         if isinstance(r, BaseTensor):
             trace.node_of(r)
         trace.node_of(x if x._base is None else x._base)
+        trace.writing(x, r)
     node = r._node
     storage = x._s
     if r._a is not x._a:
@@ -155,7 +159,7 @@ def assign(x: Any, r: Any, name: str, keep_old: bool = False) -> Any:
             storage.written = (name, here())
         return x
     storage.written = (name, here())
-    if node is not None and node.out is not None and node.out is not FREED and node.out[0] is r._a:
+    if not given and node is not None and node.out is not None and node.out is not FREED and node.out[0] is r._a:
         node.out = (x._a, storage, storage.version)
     before = x._node
     if x._base is not None:

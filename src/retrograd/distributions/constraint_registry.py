@@ -71,6 +71,13 @@ def _above(c: Any) -> Any:
     return transforms.ComposeTransform([transforms.ExpTransform(), transforms.AffineTransform(low, 1)])
 
 
+def _joined(c: Any, registry: Any) -> Any:
+    parts = [registry(p) for p in c.cseq]
+    if c._stacked:
+        return transforms.StackTransform(parts, c.dim)
+    return transforms.CatTransform(parts, c.dim, c.lengths)
+
+
 for _registry in (biject_to, transform_to):
     _registry.register(constraints.real, lambda c: transforms.identity_transform)
     for _kind in (constraints.GreaterThan, constraints.GreaterThanEq):
@@ -91,6 +98,8 @@ for _registry in (biject_to, transform_to):
             registry(c.base_constraint), c.reinterpreted_batch_ndims
         ),
     )
+    _registry.register(constraints.corr_cholesky, lambda c: transforms.CorrCholeskyTransform())
+    _registry.register(constraints.Joined, lambda c, registry=_registry: _joined(c, registry))
 biject_to.register(constraints.simplex, lambda c: transforms.StickBreakingTransform())
 transform_to.register(constraints.simplex, lambda c: transforms.SoftmaxTransform())
 

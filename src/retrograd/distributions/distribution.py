@@ -161,7 +161,8 @@ class Distribution:
         for i, j in zip(reversed(shape), reversed(expected)):
             if i != 1 and j != 1 and i != j:
                 raise ValueError(
-                    f"Value is not broadcastable with batch_shape+event_shape: {shape} vs {expected} ({type(self).__name__})"
+                    f"Value is not broadcastable with batch_shape+event_shape: {list(shape)} vs {list(expected)} "
+                    f"({type(self).__name__})"
                 )
         try:
             support = self.support

@@ -591,10 +591,14 @@ class CumulativeDistributionTransform(Transform):
         return self.distribution.log_prob(x)
 
 
+from .structured_transforms import CatTransform, CorrCholeskyTransform, StackTransform  # noqa: E402  they need Transform
+
 __all__ = [
     "AbsTransform",
     "AffineTransform",
+    "CatTransform",
     "ComposeTransform",
+    "CorrCholeskyTransform",
     "CumulativeDistributionTransform",
     "ExpTransform",
     "IndependentTransform",
@@ -605,6 +609,7 @@ __all__ = [
     "SigmoidTransform",
     "SoftmaxTransform",
     "SoftplusTransform",
+    "StackTransform",
     "StickBreakingTransform",
     "TanhTransform",
     "Transform",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import (
+    assemble,
     contract,
     conv,
     decompose,
@@ -18,6 +19,7 @@ from . import (
 )
 
 __all__ = [
+    "assemble",
     "contract",
     "conv",
     "decompose",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core import TensorType
+from . import batching
 from .derive import bilinear, general
 from .shape import expand, sum_to, transpose
 from .sums import is_narrow
@@ -36,6 +37,7 @@ matmul = bilinear(
     _dot,
     type=_matmul_type,
     transposes=[lambda g, y: matmul(g, _flipped(y)), lambda g, x: matmul(_flipped(x), g)],
+    batch=batching.matrices,
     samples=(
         {"shapes": ((3, 4), (4, 2))},
         {"shapes": ((5, 3, 4), (4, 2))},
@@ -71,6 +73,7 @@ weight_product = bilinear(
     lambda x, y: _dot(_rows(x).T, _rows(y)),
     type=lambda x, y: TensorType((x.shape[-1], y.shape[-1]), x.dtype),
     transposes=[lambda g, y: matmul(y, _flipped(g)), lambda g, x: matmul(x, g)],
+    batch=batching.weight_product,
     samples=({"shapes": ((3, 4), (3, 2))}, {"shapes": ((5, 3, 4), (5, 3, 2))}),
     cost=lambda x, y: 2 * math.prod(x.shape) * y.shape[-1],
 )
@@ -90,6 +93,7 @@ linear_layer = general(
         lambda t, x: linear_layer(x, t),
         lambda t, *, out_type: expand(t, shape=out_type.shape),
     ],
+    batch=batching.linear_layer,
     samples=(
         {"shapes": ((3, 4), (2, 4), (2,))},
         {"shapes": ((2, 3, 4), (5, 4), (5,))},

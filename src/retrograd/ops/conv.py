@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..core import TensorType, show_call
+from . import batching
 from . import conv_kernels as kernels
 from .columns import Ints, Pairs, output_size
 from .derive import bilinear, linear
@@ -146,6 +147,7 @@ conv = bilinear(
     _conv,
     type=_conv_type,
     transposes=[_conv_to_input, _conv_to_weight],
+    batch=batching.conv,
     samples=tuple({"shapes": (x, w), "attrs": attrs} for x, w, _, attrs in _CASES),
     cost=_flops,
     shown="ConvolutionBackward0",
@@ -169,6 +171,7 @@ conv_input_grad = bilinear(
     _input_grad,
     type=_input_grad_type,
     transposes=[_input_grad_to_output, _input_grad_to_weight],
+    batch=batching.conv_input_grad,
     samples=tuple({"shapes": (g, w), "attrs": {"x_shape": x, **attrs}} for x, w, g, attrs in _CASES),
     cost=lambda x, y, **attrs: 2 * x.size * math.prod(y.shape[1:]),
     shown="ConvolutionBackward0",
@@ -190,6 +193,7 @@ conv_weight_grad = bilinear(
     _weight_grad,
     type=_weight_grad_type,
     transposes=[_weight_grad_to_output, _weight_grad_to_input],
+    batch=batching.conv_weight_grad,
     samples=tuple({"shapes": (g, x), "attrs": {"w_shape": w, **attrs}} for x, w, g, attrs in _CASES),
     cost=lambda x, y, *, w_shape, **attrs: 2 * x.size * math.prod(w_shape[1:]),
     shown="ConvolutionBackward1",
@@ -232,7 +236,7 @@ def _fold_type(x: TensorType, *, size: Ints, kernel: Ints, stride: Ints, padding
         raise RuntimeError(
             f"Given output_size={tuple(size)}, kernel_size={kernel}, dilation={dilation}, padding={padding}, "
             f"stride={stride}, expected size of input's dimension 2 to match the calculated number of sliding blocks "
-            f"{' * '.join(map(str, blocks))} = {math.prod(blocks)}, but got input.size(2)={x.shape[2]}."
+            f"{' * '.join(map(str, blocks))} = {math.prod(blocks)}, but got input.size(2)={x.shape[2]} (fold)."
         )
     return TensorType((x.shape[0], x.shape[1] // taps, *size), x.dtype)
 
@@ -256,6 +260,7 @@ unfold = linear(
     _unfold,
     type=_unfold_type,
     transpose=_unfold_transpose,
+    batch=batching.folded,
     samples=({"shapes": ((2, 3, 4, 6),), "attrs": _BLOCKS}, {"shapes": ((0, 1, 4, 6),), "attrs": _BLOCKS}),
     shown="Im2ColBackward0",
 )
@@ -264,6 +269,7 @@ fold = linear(
     _fold,
     type=_fold_type,
     transpose=_fold_transpose,
+    batch=batching.folded,
     samples=({"shapes": ((2, 18, 6),), "attrs": {"size": (4, 6), **_BLOCKS}},),
     shown="Col2ImBackward0",
 )

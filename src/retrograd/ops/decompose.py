@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core import TensorType, typeof
+from . import batching
 from .contract import matmul
 from .derive import general
 from .elementwise import imag_part, like, real_part, where
@@ -136,6 +137,7 @@ cholesky = general(
     vjp=[_cholesky_back],
     jvp=[_cholesky_push],
     domain=around(3),
+    batch=batching.matrices,
     samples=({"shapes": ((3, 3),), **_MEAN}, {"shapes": ((2, 3, 3),), **_MEAN}),
     shown="LinalgCholeskyExBackward0",
 )
@@ -184,6 +186,7 @@ eigh = general(
     vjp=[_eigh_back],
     jvp=[_eigh_push],
     domain=around(3),
+    batch=batching.matrices,
     samples=({"shapes": ((3, 3),), **_MEAN}, {"shapes": ((2, 3, 3),), **_MEAN}),
     shown="LinalgEighBackward0",
 )
@@ -231,6 +234,7 @@ eig = general(
     vjp=[_eig_back],
     jvp=[_eig_push],
     domain=around(3),
+    batch=batching.matrices,
     samples=({"shapes": ((3, 3),), "dtype": "complex128"},),
     shown="LinalgEigBackward0",
 )
@@ -313,6 +317,7 @@ svd = general(
     type=_svd_type,
     vjp=[_svd_back],
     jvp=[_svd_push],
+    batch=batching.matrices,
     samples=tuple({"shapes": (s,), "domain": _wide_around(*s[-2:])} for s in ((3, 3), (4, 2), (2, 2, 3))),
     shown="LinalgSvdBackward0",
 )
@@ -355,6 +360,7 @@ qr = general(
     type=lambda x: TensorType((*x.shape[:-2], x.shape[-2] + x.shape[-1], x.shape[-1]), x.dtype),
     vjp=[_qr_back],
     jvp=[_qr_push],
+    batch=batching.matrices,
     samples=tuple({"shapes": (s,), "domain": _wide_around(*s[-2:])} for s in ((3, 3), (4, 2), (2, 3, 2))),
     shown="LinalgQrBackward0",
 )
@@ -396,6 +402,7 @@ pinv = general(
     type=lambda x, **attrs: TensorType((*x.shape[:-2], x.shape[-1], x.shape[-2]), x.dtype),
     vjp=[_pinv_back],
     jvp=[_pinv_push],
+    batch=batching.matrices,
     samples=tuple({"shapes": (s,), "domain": _wide_around(*s[-2:])} for s in ((3, 3), (4, 2), (2, 2, 3))),
     shown="LinalgPinvBackward0",
 )

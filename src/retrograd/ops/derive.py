@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core import Op, TensorType
 from ..core.op import INPUTS
+from . import batching
 
 BOOL = np.dtype(np.bool_)
 ANY = (-2.0, 2.0)
@@ -75,6 +76,7 @@ def elementwise(
         samples=cases,
         shown=shown,
         cost=lambda *types, **attrs: type_rule(*types, **attrs).size,
+        batch=batching.spread,
     )
 
 
@@ -89,6 +91,7 @@ def linear(
     lower: Any = None,
     shown: str = "",
     names: Sequence[str] = ("x",),
+    batch: Any = None,
 ) -> Op:
     """Make an op linear in its first array: its tangent is itself, its cotangent is ``transpose``.
 
@@ -115,6 +118,7 @@ def linear(
         lower=lower,
         shown=shown,
         domain=ANY,
+        batch=batch,
     )
     return op
 
@@ -127,6 +131,7 @@ def many_linear(
     transpose: Callable[..., Any],
     samples: Any,
     shown: str = "",
+    batch: Any = batching.joined,
 ) -> Op:
     """Make an op of any number of arrays, linear in all of them together, such as concatenation.
 
@@ -147,6 +152,7 @@ def many_linear(
         samples=samples,
         shown=shown,
         domain=ANY,
+        batch=batch,
     )
     op.forward = forward
     return op
@@ -162,6 +168,7 @@ def bilinear(
     lower: Any = None,
     shown: str = "",
     cost: Any = None,
+    batch: Any = None,
 ) -> Op:
     """Make an op linear in each of two arrays: the product rule gives its tangent."""
 
@@ -184,6 +191,7 @@ def bilinear(
         shown=shown,
         cost=cost,
         domain=ANY,
+        batch=batch,
     )
     return op
 
@@ -200,6 +208,7 @@ def general(
     domain: Any = ANY,
     broadcasts: bool = False,
     shown: str = "",
+    batch: Any = None,
 ) -> Op:
     """Make an op whose reverse and forward rules are both written out."""
     return Op(
@@ -214,6 +223,7 @@ def general(
         domain=domain,
         broadcasts=broadcasts,
         shown=shown,
+        batch=batch,
     )
 
 
@@ -225,6 +235,9 @@ def plain(
     names: Sequence[str] = ("x",),
     samples: Any = (),
     impure: bool = False,
+    batch: Any = None,
 ) -> Op:
     """Make an op without derivative."""
-    return Op(name, numpy, type=type, names=names, family="plain", samples=samples, impure=impure, domain=ANY)
+    return Op(
+        name, numpy, type=type, names=names, family="plain", samples=samples, impure=impure, domain=ANY, batch=batch
+    )

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ..core import BaseTensor, TensorType, typeof
-from . import special
+from ..core import MODE, BaseTensor, TensorType, typeof
+from ..core.dtypes import bfloat16, float8_e4m3fn, float8_e8m0fnu
+from . import batching, special
 from .choose import rectify, select
 from .derive import CASES, POSITIVE, UNIT, elementwise, general, linear
 
 TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
 LN2, LN10 = math.log(2.0), math.log(10.0)
+E4M3, E8M0 = float8_e4m3fn.numpy, float8_e8m0fnu.numpy
 
 
 def _scalar(x: Any) -> bool:
@@ -27,6 +29,10 @@ def _scalar(x: Any) -> bool:
 def _cast(x: Any, *, dtype: Any) -> Any:
     if x.dtype.kind == "c" and dtype.kind != "c":
         return x != 0 if dtype.kind == "b" else x.real.astype(dtype)
+    if dtype == E4M3:  # it has no infinity: torch gives the largest number
+        x = np.clip(x.astype(np.float32), -448, 448)
+    elif dtype == E8M0:  # it has no sign
+        x = np.abs(x.astype(np.float32))
     return x.astype(dtype)
 
 
@@ -35,6 +41,7 @@ cast = linear(
     _cast,
     type=lambda x, *, dtype: TensorType(x.shape, np.dtype(dtype)),
     transpose=lambda g: g,
+    batch=batching.same,
     samples=({"shapes": ((3, 4),), "attrs": {"dtype": np.dtype("f8")}},),
     shown="ToCopyBackward0",
 )
@@ -43,9 +50,12 @@ clone = linear(
     lambda x, *, order="K": x.copy(order=order),
     type=lambda x, **attrs: x,
     transpose=lambda g: g,
+    batch=batching.same,
     samples=CASES[1],
 )
-conj = linear("conj", np.conjugate, type=lambda x: x, transpose=lambda g: conj(g), samples=CASES[1])
+conj = linear(
+    "conj", np.conjugate, type=lambda x: x, transpose=lambda g: conj(g), batch=batching.same, samples=CASES[1]
+)
 
 
 def _half(d: Any) -> Any:
@@ -57,8 +67,18 @@ def _part_type(x: TensorType) -> TensorType:
 
 
 COMPLEX: tuple[dict[str, Any], ...] = ({"shapes": ((3, 4),), "dtype": "complex128"},)
-real_part = linear("real", lambda x: x.real, type=_part_type, transpose=lambda g: g, view=True, samples=CASES[1])
-imag_part = linear("imag", lambda x: x.imag, type=_part_type, transpose=lambda g: g * 1j, view=True, samples=COMPLEX)
+real_part = linear(
+    "real", lambda x: x.real, type=_part_type, transpose=lambda g: g, view=True, batch=batching.same, samples=CASES[1]
+)
+imag_part = linear(
+    "imag",
+    lambda x: x.imag,
+    type=_part_type,
+    transpose=lambda g: g * 1j,
+    view=True,
+    batch=batching.same,
+    samples=COMPLEX,
+)
 
 
 def like(mask: Any, x: Any) -> Any:
@@ -70,7 +90,7 @@ def like(mask: Any, x: Any) -> Any:
 add = elementwise("add", np.add, partials=[1, 1])
 sub = elementwise("sub", np.subtract, partials=[1, -1])
 mul = elementwise("mul", np.multiply, partials=[lambda y: y, lambda x: x])
-div = elementwise("div", np.divide, partials=[lambda y: 1 / y, lambda out, y: -out / y], domain=POSITIVE)
+div = elementwise("div", np.divide, partials=[lambda y: 1 / y, lambda x, y: -(x / y) / y], domain=POSITIVE)
 neg = elementwise("neg", np.negative, partials=[-1])
 absolute = general(
     "abs",
@@ -78,11 +98,20 @@ absolute = general(
     type=lambda x: TensorType(x.shape, np.dtype(f"f{x.dtype.itemsize // 2}") if x.dtype.kind == "c" else x.dtype),
     vjp=[lambda g, x: g * sign(x)],
     jvp=[lambda t, x: real_part(t * conj(sign(x)))],
+    batch=batching.spread,
     samples=CASES[1],
     domain=POSITIVE,
 )
 positive = elementwise("positive", np.positive, partials=[1])
-square = elementwise("square", np.square, partials=[lambda x: 2 * x], shown="PowBackward0")
+
+
+def _square_slope(x: Any) -> Any:
+    if x.__class__ is np.ndarray or MODE.trace is not None:
+        return 2 * x
+    return 2 * power(x, 1)  # so that its own slope, a constant, has a graph, as in torch
+
+
+square = elementwise("square", np.square, partials=[_square_slope], shown="PowBackward0")
 reciprocal = elementwise("reciprocal", lambda x: 1 / x, partials=[lambda out: -out * out], domain=POSITIVE)
 
 
@@ -110,6 +139,7 @@ sign = general(
     type=lambda x: x,
     vjp=[_sign_back],
     jvp=[lambda t, *, out, x: _sign_back(t, out=out, x=x)],
+    batch=batching.spread,
     samples=CASES[1],
     domain=POSITIVE,
 )
@@ -129,8 +159,10 @@ def _power(x: Any, y: Any) -> Any:
 def _power_x(x: Any, y: Any) -> Any:
     if _scalar(y):
         if y == 0:
-            return 0 * x
-        return y * x ** (y - 1) if y != 2 else 2 * x
+            return 0
+        if y == 2 and (x.__class__ is np.ndarray or MODE.trace is not None):
+            return 2 * x
+        return y * x ** (y - 1)  # also for 2: its own slope, a constant, has a graph as in torch
     return where(y == 0, 0.0, y * power(x, y - 1))
 
 
@@ -150,7 +182,16 @@ def _power_y(out: Any, x: Any, y: Any) -> Any:
 
 power = elementwise("pow", _power, partials=[_power_x, _power_y], domain=POSITIVE)
 float_mod = elementwise("fmod", np.fmod, partials=[1, lambda x, y: -trunc(x / y)], domain=POSITIVE)
-remainder = elementwise("remainder", np.remainder, partials=[1, lambda x, y: -floor(x / y)], domain=POSITIVE)
+
+
+def _remainder(x: Any, y: Any) -> Any:
+    """Give what is left by floor division; a rest of zero has the sign of x, as torch's has."""
+    r = np.remainder(x, y)
+    return np.where(r == 0, np.copysign(r, x), r) if getattr(r, "dtype", None) in _SIGNED_ZEROS else r
+
+
+_SIGNED_ZEROS = (np.float32, np.float64, np.float16, bfloat16.numpy)
+remainder = elementwise("remainder", _remainder, partials=[1, lambda x, y: -floor(x / y)], domain=POSITIVE)
 floor_divide = elementwise("floor_divide", np.floor_divide, partials=[0, 0], domain=POSITIVE)
 trunc_divide = elementwise("trunc_divide", lambda x, y: _trunc_divide(x, y), partials=[0, 0], domain=POSITIVE)
 
@@ -303,6 +344,7 @@ where = general(
     names=("cond", "x", "y"),
     vjp=[None, lambda g, cond: where(cond, g, 0.0), lambda g, cond: where(cond, 0.0, g)],
     jvp=[None, lambda t, cond: where(cond, t, 0.0), lambda t, cond: where(cond, 0.0, t)],
+    batch=batching.spread,
     samples=tuple({**c, "dtypes": ("bool", None, None)} for c in CASES[3]),
     broadcasts=True,
 )

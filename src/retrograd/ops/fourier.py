@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core import BaseTensor, TensorType, tensor_class, typeof
+from . import batching
 from .derive import linear
 from .elementwise import real_part
 from .shape import pad
@@ -87,6 +88,7 @@ transform = linear(
     _transform,
     type=lambda x, **attrs: x,
     transpose=lambda g, *, axes, forward, scale: transform(g, axes=axes, forward=not forward, scale=scale),
+    batch=batching.axes,
     samples=tuple({"shapes": ((3, 4),), "dtype": "complex128", "attrs": a} for a in _HERE),
     shown="FftC2CBackward0",
 )
@@ -95,6 +97,7 @@ from_real = linear(
     _from_real,
     type=_half_type,
     transpose=_from_real_back,
+    batch=batching.axes,
     samples=tuple({"shapes": (s,), "dtype": "float64", "attrs": a} for s in ((3, 4), (4, 3)) for a in _HERE),
     shown="FftR2CBackward0",
 )
@@ -103,6 +106,7 @@ to_real = linear(
     _to_real,
     type=_whole_type,
     transpose=_to_real_back,
+    batch=batching.axes,
     samples=tuple({"shapes": ((3, 3),), "dtype": "complex128", "attrs": {**a, "n": n}} for n in (4, 5) for a in _HERE),
     shown="FftC2RBackward0",
 )

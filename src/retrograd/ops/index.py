@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..core import BaseTensor, Op, TensorType, wrap
+from . import batching_index
 from .derive import ANY, general, linear, plain
 from .elementwise import where
+from .sums import rows
 
 INT64 = np.dtype(np.int64)
 
@@ -71,6 +73,7 @@ take_axis: Op = linear(
     names=("x", "index"),
     type=_select_type,
     transpose=lambda g, index, *, x_type, axis: add_axis(g, index, axis=axis, shape=x_type.shape),
+    batch=batching_index.take_axis,
     samples=(
         {"shapes": ((5, 3), (4,)), "dtypes": (None, "index"), "high": 5, "attrs": {"axis": 0}},
         {"shapes": ((3, 5), (2, 2)), "dtypes": (None, "index"), "high": 5, "attrs": {"axis": 1}},
@@ -83,6 +86,7 @@ add_axis: Op = linear(
     names=("x", "index"),
     type=lambda x, index, *, axis, shape: TensorType(tuple(shape), x.dtype),
     transpose=lambda g, index, *, axis: take_axis(g, index, axis=axis),
+    batch=batching_index.add_axis,
     samples=({"shapes": ((4, 3), (4,)), "dtypes": (None, "index"), "high": 5, "attrs": {"axis": 0, "shape": (5, 3)}},),
 )
 
@@ -144,6 +148,7 @@ gather: Op = linear(
     names=("x", "index"),
     type=lambda x, index, *, axis: TensorType(index.shape, x.dtype),
     transpose=lambda g, index, *, x_type, axis: scatter_zeros(g, index, axis=axis, shape=x_type.shape),
+    batch=batching_index.along,
     samples=_GATHER,
 )
 gather.add_into = _add_gathered
@@ -153,6 +158,7 @@ scatter_zeros: Op = linear(
     names=("x", "index"),
     type=lambda x, index, *, axis, shape: TensorType(tuple(shape), x.dtype),
     transpose=lambda g, index, *, axis: gather(g, index, axis=axis),
+    batch=batching_index.along,
     samples=({"shapes": ((4, 2), (4, 2)), **_INDEXED, "attrs": {"axis": 1, "shape": (4, 5)}},),
 )
 
@@ -181,6 +187,7 @@ scatter: Op = general(
         lambda t, index, *, x_type, axis: scatter(zeros_for(t, x_type), t, index, axis=axis),
         None,
     ],
+    batch=batching_index.along,
     samples=({"shapes": ((4, 5), (1, 5), (1, 5)), "dtypes": (None, None, "index"), "high": 4, "attrs": {"axis": 0}},),
 )
 
@@ -207,6 +214,7 @@ scatter_combined = plain(
     _scatter_combined,
     names=("x", "y", "index"),
     type=lambda x, y, index, **attrs: x,
+    batch=batching_index.along,
     samples=(
         {
             "shapes": ((4, 5), (4, 2), (4, 2)),
@@ -230,7 +238,7 @@ def full_index(spec: tuple[Any, ...], arrays: Any) -> tuple[Any, ...]:
 def _index(x: Any, *arrays: Any, spec: tuple[Any, ...]) -> Any:
     if len(spec) == 1 and arrays[0].dtype.kind != "b":
         return x.take(arrays[0], 0)
-    return x[full_index(spec, arrays)]
+    return rows(x[full_index(spec, arrays)])
 
 
 def _indexed_type(x: TensorType, *arrays: TensorType, spec: tuple[Any, ...]) -> TensorType:
@@ -302,7 +310,14 @@ class Indexing:
         mark = "" if count == 1 else str(count)
         read, add, put, named = self._read, self._add, self._put, self._named
         self.read: Op = self._op(
-            f"index{mark}", _index, _indexed_type, ("x",), [named(add)], [named(read)], _READ.get(count, ())
+            f"index{mark}",
+            _index,
+            _indexed_type,
+            ("x",),
+            [named(add)],
+            [named(read)],
+            _READ.get(count, ()),
+            batching_index.read,
         )
         self.read.add_into = _add_indexed
         self.add: Op = self._op(
@@ -313,6 +328,7 @@ class Indexing:
             [named(read)],
             [named(self._add_again)],
             _ADD.get(count, ()),
+            batching_index.add,
         )
         self.put: Op = self._op(
             f"index_put{mark}",
@@ -322,10 +338,19 @@ class Indexing:
             [named(put), named(read)],
             [named(put), named(self._put_into_zeros)],
             _PUT.get(count, ()),
+            batching_index.put,
         )
 
     def _op(
-        self, name: str, fn: Any, type_rule: Any, first: tuple[str, ...], vjp: list[Any], jvp: list[Any], samples: Any
+        self,
+        name: str,
+        fn: Any,
+        type_rule: Any,
+        first: tuple[str, ...],
+        vjp: list[Any],
+        jvp: list[Any],
+        samples: Any,
+        batch: Any,
     ) -> Op:
         rest = [None] * len(self.arrays)
         return Op(
@@ -338,6 +363,7 @@ class Indexing:
             family="linear",
             samples=samples,
             domain=ANY,
+            batch=batch,
         )
 
     def _named(self, rule: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core import TensorType, typeof
+from . import batching
 from .contract import matmul
 from .derive import general
 from .elementwise import conj
@@ -133,6 +134,7 @@ inv = general(
     vjp=[lambda g, out: -matmul(matmul(turned(out), g), turned(out))],
     jvp=[lambda t, out: -matmul(matmul(out, t), out)],
     domain=around(3),
+    batch=batching.matrices,
     samples=({"shapes": ((3, 3),)}, {"shapes": ((2, 3, 3),)}, {"shapes": ((0, 3, 3),)}),
     shown="LinalgInvExBackward0",
 )
@@ -153,6 +155,7 @@ solve = general(
         lambda g, x: solve(turned(x), g),
     ],
     jvp=[lambda t, x, out: -solve(x, matmul(t, out)), lambda t, x: solve(x, t)],
+    batch=batching.matrices,
     samples=_PAIRS,
     broadcasts=True,
     shown="LinalgSolveExBackward0",
@@ -225,6 +228,7 @@ solve_triangular = general(
         ),
         lambda t, x, *, upper, unit: solve_triangular(x, t, upper=upper, unit=unit),
     ],
+    batch=batching.matrices,
     samples=tuple(
         {**case, "attrs": {"upper": upper, "unit": unit}}
         for case, upper, unit in zip(_PAIRS, (False, True, True), (False, False, True), strict=True)
@@ -274,6 +278,7 @@ cofactors = general(
     vjp=[_cofactor_change],
     jvp=[_cofactor_push],
     domain=around(3, scale=1.0, spread=0.3),
+    batch=batching.matrices,
     samples=_SQUARES,
 )
 det = general(
@@ -283,6 +288,7 @@ det = general(
     vjp=[lambda g, x: _matrix(g) * cofactors(x)],
     jvp=[lambda t, x: _number(_trace_of_product(t, cofactors(x)))],
     domain=around(3, scale=1.0, spread=0.3),
+    batch=batching.matrices,
     samples=_SQUARES,
     shown="LinalgDetBackward0",
 )
@@ -301,6 +307,7 @@ sign_det = general(
     vjp=[None],
     jvp=[None],
     domain=around(3),
+    batch=batching.matrices,
     samples=_SQUARES,
     shown="LinalgSlogdetBackward0",
 )
@@ -311,6 +318,7 @@ log_det = general(
     vjp=[lambda g, x: _matrix(g) * turned(inv(x))],
     jvp=[lambda t, x: _number(_trace_of_product(t, turned(inv(x))))],
     domain=around(3),
+    batch=batching.matrices,
     samples=_SQUARES,
     shown="LinalgSlogdetBackward0",
 )
@@ -359,6 +367,7 @@ matrix_exp = general(
     vjp=[lambda g, x: _exponential_slope(turned(x), g)],
     jvp=[lambda t, x: _exponential_slope(x, t)],
     domain=(-0.7, 0.7),
+    batch=batching.matrices,
     samples=({"shapes": ((3, 3),)}, {"shapes": ((2, 2, 2),)}, {"shapes": ((0, 2, 2),)}),
 )
 

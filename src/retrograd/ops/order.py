@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core import Op, TensorType
+from . import batching, batching_index
 from .derive import plain
 
 INT64 = np.dtype(np.int64)
@@ -16,6 +17,7 @@ BOOL = np.dtype(np.bool_)
 def _argsort(x: Any, *, axis: int, descending: bool, stable: bool = True) -> Any:
     if not x.ndim:
         return np.zeros((), np.int64)
+    x = comparable(x)
     n = x.shape[axis]
     if not stable and n > 16:  # short lines keep the order of equal elements, as in torch
         order = np.argsort(x, axis=axis)
@@ -30,6 +32,7 @@ argsort = plain(
     "argsort",
     _argsort,
     type=lambda x, **attrs: TensorType(x.shape, INT64),
+    batch=batching.axes,
     samples=({"shapes": ((3, 5),), "attrs": {"axis": 1, "descending": True}},),
 )
 
@@ -40,12 +43,13 @@ def _line_index(name: str, pick: Any, **attrs: Any) -> Op:
         name,
         pick,
         type=lambda x, *, axis, **_: TensorType((*x.shape[:axis], 1, *x.shape[axis + 1 :]), INT64),
+        batch=batching.axes,
         samples=({"shapes": ((3, 5),), "attrs": {"axis": 1, **attrs}},),
     )
 
 
 def _kth(x: Any, *, k: int, axis: int) -> Any:
-    order = np.argpartition(x, k, axis=axis)
+    order = np.argpartition(comparable(x), k, axis=axis)
     return order.take([k], axis)
 
 
@@ -65,13 +69,13 @@ def _nanmedian(x: Any, *, axis: int) -> Any:
     if x.dtype.kind not in "fV":
         return _median(x, axis=axis)
     there = (x == x).sum(axis=axis, keepdims=True)
-    order = np.argsort(x, axis=axis, kind="stable")
+    order = np.argsort(comparable(x), axis=axis, kind="stable")
     return np.take_along_axis(order, np.maximum(there - 1, 0) // 2, axis)
 
 
 def _mode(x: Any, *, axis: int) -> Any:
     """Give the last index of the most frequent element, the smallest of equally frequent ones."""
-    lines = np.moveaxis(x, axis, -1)
+    lines = np.moveaxis(comparable(x), axis, -1)
     order = np.argsort(lines, axis=-1, kind="stable")
     ordered = np.take_along_axis(lines, order, -1)
     first = np.ones(ordered.shape, np.bool_)
@@ -94,6 +98,7 @@ def _topk(x: Any, *, k: int, axis: int, largest: bool) -> Any:
     n = x.shape[axis]
     if not k or not x.size:
         return np.zeros((*x.shape[:axis], k, *x.shape[axis + 1 :]), np.int64)
+    x = comparable(x)
     if k == n:
         return _argsort(x, axis=axis, descending=largest)
     if k == 1 and not (largest is False and x.dtype.kind in "fV"):
@@ -109,13 +114,14 @@ topk_index = plain(
     "topk_index",
     _topk,
     type=lambda x, *, k, axis, largest: TensorType((*x.shape[:axis], k, *x.shape[axis + 1 :]), INT64),
+    batch=batching.axes,
     samples=({"shapes": ((3, 5),), "attrs": {"k": 2, "axis": 1, "largest": True}},),
 )
 
 
 # -- searches and bins -------------------------------------------------------------------------------------------------
 def comparable(a: Any) -> Any:
-    """Give an array in a dtype that NumPy's searches know: bfloat16 as float32."""
+    """Give an array in a dtype that NumPy's sorts and searches know, NaN last: bfloat16 as float32."""
     return a.astype(np.float32) if a.dtype.kind == "V" else a
 
 
@@ -132,6 +138,7 @@ searchsorted = plain(
     _searchsorted,
     names=("x", "y"),
     type=lambda x, y, *, side, dtype: TensorType(y.shape, np.dtype(dtype)),
+    batch=batching.searchsorted,
     samples=({"shapes": ((5,), (2, 3)), "attrs": {"side": "left", "dtype": INT64}},),
 )
 isin = plain(
@@ -139,28 +146,38 @@ isin = plain(
     lambda x, y, *, invert: np.asarray(np.isin(comparable(x), comparable(y), invert=invert)),
     names=("x", "y"),
     type=lambda x, y, *, invert: TensorType(x.shape, BOOL),
+    batch=batching.isin,
     samples=({"shapes": ((2, 3), (4,)), "attrs": {"invert": False}},),
 )
 
 
-def _histogram(x: Any, *, bins: int, low: float | None, high: float | None) -> Any:
-    a = comparable(x)
+def _histogram(x: Any, *, bins: int, low: float | None, high: float | None, lines: int = 1) -> Any:
+    a = comparable(x).reshape(lines, -1)
     if low is None or high is None:
-        low, high = (float(a.min()), float(a.max())) if a.size else (0.0, 0.0)
-        if not (np.isfinite(low) and np.isfinite(high)):
-            raise RuntimeError(f"range of [{low}, {high}] is not finite")
-    if low == high:
-        low, high = low - 1, high + 1
-    inside = a[(a >= low) & (a <= high)]
-    low, high = a.dtype.type(low), a.dtype.type(high)  # torch rounds in the values' own dtype
-    place = np.minimum(((inside - low) * a.dtype.type(bins) / (high - low)).astype(np.int64), bins - 1)
-    return np.bincount(place, minlength=bins).astype(x.dtype)
+        ends = (a.min(1), a.max(1)) if a.size else (np.zeros(lines, a.dtype), np.zeros(lines, a.dtype))
+        if not (np.isfinite(ends[0]).all() and np.isfinite(ends[1]).all()):
+            raise RuntimeError(f"range of [{ends[0].min()}, {ends[1].max()}] is not finite")
+    else:
+        ends = (np.full(lines, low, a.dtype), np.full(lines, high, a.dtype))
+    narrow = ends[0] == ends[1]
+    first, last = (
+        np.where(narrow, e + step, e).astype(a.dtype)[:, None] for e, step in zip(ends, (-1, 1), strict=True)
+    )
+    inside = (a >= first) & (a <= last)
+    # torch rounds in the values' own dtype
+    place = np.minimum(
+        (np.where(inside, a - first, 0) * a.dtype.type(bins) / (last - first)).astype(np.int64), bins - 1
+    )
+    flat = (place + np.arange(lines)[:, None] * bins)[inside]
+    found = np.bincount(flat, minlength=lines * bins).astype(x.dtype)
+    return found if lines == 1 else found.reshape(lines, bins)
 
 
 histogram = plain(
     "histc",
     _histogram,
-    type=lambda x, *, bins, low, high: TensorType((bins,), x.dtype),
+    type=lambda x, *, bins, low, high, lines=1: TensorType((bins,) if lines == 1 else (lines, bins), x.dtype),
+    batch=batching.lined,
     samples=({"shapes": ((3, 5),), "attrs": {"bins": 4, "low": -1.0, "high": 1.0}},),
 )
 
@@ -175,5 +192,6 @@ masked_places = plain(
     _masked_places,
     names=("x", "y"),
     type=lambda x, y: TensorType(x.shape, INT64),
+    batch=batching_index.masked_places,
     samples=({"shapes": ((2, 3), (6,)), "dtypes": ("bool", None)},),
 )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core import TensorType
+from . import batching
 from . import pool_kernels as kernels
 from .columns import Ints
 from .derive import general, linear, plain
@@ -130,12 +131,14 @@ def _max_pool(x: Any, *, windows: Windows) -> Any:
     return kernels.max_pool(x, windows=windows)
 
 
-def _max_pool_to_input(g: Any, x: Any, out: Any, *, windows: Windows) -> Any:
-    return pool_scatter(g, max_pool_index(x, out, windows=windows), size=tuple(w.size for w in windows))
+# The maxima are found again rather than read from the result: an activation in place often follows a pool.
+def _max_pool_to_input(g: Any, x: Any, *, windows: Windows) -> Any:
+    index = max_pool_index(x, max_pool(x, windows=windows), windows=windows)
+    return pool_scatter(g, index, size=tuple(w.size for w in windows))
 
 
-def _max_pool_tangent(t: Any, x: Any, out: Any, *, windows: Windows) -> Any:
-    return pool_gather(t, max_pool_index(x, out, windows=windows), dims=len(windows))
+def _max_pool_tangent(t: Any, x: Any, *, windows: Windows) -> Any:
+    return pool_gather(t, max_pool_index(x, max_pool(x, windows=windows), windows=windows), dims=len(windows))
 
 
 max_pool = general(
@@ -144,6 +147,7 @@ max_pool = general(
     type=_pool_type,
     vjp=[_max_pool_to_input],
     jvp=[_max_pool_tangent],
+    batch=batching.leading,
     samples=_CASES,
     shown="MaxPool2DWithIndicesBackward0",
 )
@@ -152,6 +156,7 @@ max_pool_index = plain(
     kernels.max_pool_index,
     type=lambda x, y, *, windows: TensorType(_pooled(x, windows), INDEX),
     names=("x", "y"),
+    batch=batching.leading,
     samples=({"shapes": ((2, 3, 5, 4), (2, 3, 3, 2)), "attrs": _PLANE},),
 )
 
@@ -185,6 +190,7 @@ pool_gather = linear(
     type=_gather_type,
     names=("x", "y"),
     transpose=_gather_transpose,
+    batch=batching.leading,
     samples=({"shapes": ((2, 3, 4), (2, 2, 2)), "dtypes": (None, "index"), "high": 12, "attrs": {"dims": 2}},),
     shown="GatherBackward0",
 )
@@ -194,6 +200,7 @@ pool_scatter = linear(
     type=_scatter_type,
     names=("x", "y"),
     transpose=_scatter_transpose,
+    batch=batching.leading,
     samples=({"shapes": ((2, 2, 2), (2, 2, 2)), "dtypes": (None, "index"), "high": 12, "attrs": {"size": (3, 4)}},),
     shown="MaxPool2DWithIndicesBackwardBackward0",
 )
@@ -229,6 +236,7 @@ avg_pool = linear(
     _avg_pool,
     type=_pool_type,
     transpose=_avg_pool_transpose,
+    batch=batching.leading,
     samples=(
         *_CASES,
         {"shapes": ((2, 5, 4),), "attrs": {**_PLANE, "include_padding": False}},
@@ -241,6 +249,7 @@ avg_pool_grad = linear(
     _avg_pool_grad,
     type=_spread_type,
     transpose=_avg_pool_grad_transpose,
+    batch=batching.leading,
     samples=(
         {"shapes": ((2, 3, 2),), "attrs": _PLANE},
         {"shapes": ((2, 3, 2),), "attrs": {**_PLANE, "include_padding": False}},

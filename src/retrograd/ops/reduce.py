@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..core import Op, TensorType
+from . import batching
 from .derive import general, linear, plain
 from .elementwise import like, mul, where
 from .shape import expand, flip, reshape
-from .sums import is_narrow, sum_array, sums_plainly
+from .sums import is_narrow, rows, sum_array, sums_plainly
 
 
 def _reduced(x: TensorType, axis: Any, keepdims: bool) -> tuple[int, ...]:
@@ -42,7 +43,7 @@ REDUCTIONS = (
 
 
 def _sum(x: Any, *, axis: Any, keepdims: bool = False) -> Any:
-    return x.copy() if axis == () else sum_array(x, axis=axis, keepdims=keepdims)
+    return x.copy() if axis == () else rows(sum_array(x, axis=axis, keepdims=keepdims))
 
 
 sum_ = linear(
@@ -50,6 +51,7 @@ sum_ = linear(
     _sum,
     type=reduced_type,
     transpose=lambda g, *, x_type, axis, keepdims: spread(g, x_type, axis, keepdims),
+    batch=batching.axes,
     samples=REDUCTIONS,
 )
 
@@ -62,8 +64,8 @@ def _mean(x: Any, *, axis: tuple[int, ...], keepdims: bool = False) -> Any:
     n = math.prod([x.shape[a] for a in axis])
     if is_narrow(x.dtype):
         total: Any = np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=np.float32)  # type: ignore[call-overload]
-        return (total / float(n)).astype(x.dtype)
-    return sum_array(x, axis=axis, keepdims=keepdims) / float(n)
+        return rows((total / float(n)).astype(x.dtype))
+    return rows(sum_array(x, axis=axis, keepdims=keepdims)) / float(n)
 
 
 mean = linear(
@@ -71,6 +73,7 @@ mean = linear(
     _mean,
     type=reduced_type,
     transpose=lambda g, *, x_type, axis, keepdims: spread(g / _count(x_type, axis), x_type, axis, keepdims),
+    batch=batching.axes,
     samples=REDUCTIONS,
 )
 
@@ -88,18 +91,20 @@ def _extreme_push(t: Any, *, out: Any, x: Any, x_type: TensorType, axis: Any, ke
 
 amax = general(
     "amax",
-    lambda x, *, axis, keepdims: np.maximum.reduce(x, axis=axis, keepdims=keepdims) if axis != () else x.copy(),
+    lambda x, *, axis, keepdims: rows(np.maximum.reduce(x, axis=axis, keepdims=keepdims)) if axis != () else x.copy(),
     type=reduced_type,
     vjp=[_extreme_back],
     jvp=[_extreme_push],
+    batch=batching.axes,
     samples=REDUCTIONS,
 )
 amin = general(
     "amin",
-    lambda x, *, axis, keepdims: np.minimum.reduce(x, axis=axis, keepdims=keepdims) if axis != () else x.copy(),
+    lambda x, *, axis, keepdims: rows(np.minimum.reduce(x, axis=axis, keepdims=keepdims)) if axis != () else x.copy(),
     type=reduced_type,
     vjp=[_extreme_back],
     jvp=[_extreme_push],
+    batch=batching.axes,
     samples=REDUCTIONS,
 )
 INT64 = np.dtype(np.int64)
@@ -121,27 +126,42 @@ _ARG = (
 def _sum_integers(x: Any, *, axis: Any, keepdims: bool, dtype: Any = INT64) -> Any:
     if x.dtype.kind == "b" and len(axis) == x.ndim and not keepdims and dtype.kind != "b":
         return np.asarray(np.count_nonzero(x), dtype)
-    return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=dtype)  # type: ignore[call-overload]
+    return rows(np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=dtype))  # type: ignore[call-overload]
 
 
 sum_integers = plain(
     "sum_integers",
     _sum_integers,
     type=lambda x, *, axis, keepdims, dtype=INT64: TensorType(_reduced(x, axis, keepdims), np.dtype(dtype)),
+    batch=batching.axes,
     samples=tuple({**c, "dtype": "int64"} for c in REDUCTIONS),
 )
-argmax = plain("argmax", lambda x, *, axis, keepdims: x.argmax(axis, keepdims=keepdims), type=_index_type, samples=_ARG)
-argmin = plain("argmin", lambda x, *, axis, keepdims: x.argmin(axis, keepdims=keepdims), type=_index_type, samples=_ARG)
+argmax = plain(
+    "argmax",
+    lambda x, *, axis, keepdims: x.argmax(axis, keepdims=keepdims),
+    type=_index_type,
+    batch=batching.over_all,
+    samples=_ARG,
+)
+argmin = plain(
+    "argmin",
+    lambda x, *, axis, keepdims: x.argmin(axis, keepdims=keepdims),
+    type=_index_type,
+    batch=batching.over_all,
+    samples=_ARG,
+)
 any_ = plain(
     "any",
-    lambda x, *, axis, keepdims: np.any(x if x.dtype.kind != "V" else x != 0, axis=axis, keepdims=keepdims),
+    lambda x, *, axis, keepdims: rows(np.any(x if x.dtype.kind != "V" else x != 0, axis=axis, keepdims=keepdims)),
     type=lambda x, *, axis, keepdims: TensorType(_reduced(x, axis, keepdims), BOOL),
+    batch=batching.axes,
     samples=REDUCTIONS,
 )
 all_ = plain(
     "all",
-    lambda x, *, axis, keepdims: np.all(x if x.dtype.kind != "V" else x != 0, axis=axis, keepdims=keepdims),
+    lambda x, *, axis, keepdims: rows(np.all(x if x.dtype.kind != "V" else x != 0, axis=axis, keepdims=keepdims)),
     type=lambda x, *, axis, keepdims: TensorType(_reduced(x, axis, keepdims), BOOL),
+    batch=batching.axes,
     samples=REDUCTIONS,
 )
 prod = plain(
@@ -150,6 +170,7 @@ prod = plain(
         x, axis=axis, keepdims=keepdims, dtype=np.float32 if is_narrow(x.dtype) else x.dtype
     ).astype(x.dtype),
     type=reduced_type,
+    batch=batching.axes,
     samples=REDUCTIONS,
 )
 
@@ -160,9 +181,9 @@ _SCAN = ({"shapes": ((3, 4),), "attrs": {"axis": 1}}, {"shapes": ((3, 4),), "att
 def _scan(ufunc: Any) -> Any:
     def run(x: Any, *, axis: int) -> Any:
         return (
-            ufunc.accumulate(x, axis=axis, dtype=np.float32).astype(x.dtype)
+            rows(ufunc.accumulate(x, axis=axis, dtype=np.float32).astype(x.dtype))
             if is_narrow(x.dtype)
-            else ufunc.accumulate(x, axis=axis, dtype=x.dtype)
+            else rows(ufunc.accumulate(x, axis=axis, dtype=x.dtype))
         )
 
     return run
@@ -173,13 +194,17 @@ cumsum: Op = linear(
     _scan(np.add),
     type=lambda x, *, axis: x,
     transpose=lambda g, *, axis: flip(cumsum(flip(g, axes=(axis,)), axis=axis), axes=(axis,)),
+    batch=batching.axes,
     samples=_SCAN,
 )
-cumprod_value = plain("cumprod_value", _scan(np.multiply), type=lambda x, *, axis: x, samples=_SCAN)
+cumprod_value = plain(
+    "cumprod_value", _scan(np.multiply), type=lambda x, *, axis: x, batch=batching.axes, samples=_SCAN
+)
 logcumsumexp_value = plain(
     "logcumsumexp_value",
     lambda x, *, axis: np.logaddexp.accumulate(x, axis=axis),
     type=lambda x, *, axis: x,
+    batch=batching.axes,
     samples=_SCAN,
 )
 
@@ -199,8 +224,16 @@ def _scan_index_type(x: TensorType, *, axis: int) -> TensorType:
     return TensorType(x.shape, INT64)
 
 
-cummax_index = plain("cummax_index", _last_extreme(np.maximum, np.greater_equal), type=_scan_index_type, samples=_SCAN)
-cummin_index = plain("cummin_index", _last_extreme(np.minimum, np.less_equal), type=_scan_index_type, samples=_SCAN)
+cummax_index = plain(
+    "cummax_index",
+    _last_extreme(np.maximum, np.greater_equal),
+    type=_scan_index_type,
+    batch=batching.axes,
+    samples=_SCAN,
+)
+cummin_index = plain(
+    "cummin_index", _last_extreme(np.minimum, np.less_equal), type=_scan_index_type, batch=batching.axes, samples=_SCAN
+)
 
 __all__ = [
     "all_",

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..core import TensorType
+from . import batching
 from .derive import linear, many_linear
-from .sums import sum_array_to, sums_plainly
+from .sums import rows, sum_array_to, sums_plainly
 
 
 def broadcast_array(x: Any, *, shape: tuple[int, ...]) -> Any:
@@ -36,6 +37,7 @@ reshape = linear(
     type=_shaped,
     transpose=lambda g, *, x_type: reshape(g, shape=x_type.shape),
     view=True,
+    batch=batching.reshaped,
     samples=(
         {"shapes": ((2, 6),), "attrs": {"shape": (3, 4)}},
         {"shapes": ((),), "attrs": {"shape": (1, 1)}},
@@ -48,6 +50,7 @@ expand = linear(
     type=_shaped,
     transpose=lambda g, *, x_type: sum_to(g, shape=x_type.shape),
     view=True,
+    batch=batching.expanded,
     samples=({"shapes": ((3, 1),), "attrs": {"shape": (2, 3, 4)}}, {"shapes": ((),), "attrs": {"shape": (2,)}}),
 )
 sum_to = linear(
@@ -55,6 +58,7 @@ sum_to = linear(
     sum_array_to,
     type=_shaped,
     transpose=lambda g, *, x_type: expand(g, shape=x_type.shape),
+    batch=batching.summed,
     samples=({"shapes": ((2, 3, 4),), "attrs": {"shape": (3, 1)}}, {"shapes": ((3, 4),), "attrs": {"shape": ()}}),
 )
 
@@ -73,6 +77,7 @@ permute = linear(
     type=lambda x, *, axes: TensorType(tuple(x.shape[a] for a in axes), x.dtype),
     transpose=lambda g, *, axes: permute(g, axes=inverse_axes(axes)),
     view=True,
+    batch=batching.permuted,
     samples=({"shapes": ((2, 3, 4),), "attrs": {"axes": (2, 0, 1)}},),
 )
 transpose = linear(
@@ -81,6 +86,7 @@ transpose = linear(
     type=lambda x, *, a, b: TensorType(_swapped(x.shape, a, b), x.dtype),
     transpose=lambda g, *, a, b: transpose(g, a=a, b=b),
     view=True,
+    batch=batching.along,
     samples=({"shapes": ((2, 3, 4),), "attrs": {"a": 0, "b": 2}},),
 )
 
@@ -109,6 +115,7 @@ embed = linear(
     _embed,
     type=lambda x, *, part, attrs, shape: TensorType(tuple(shape), x.dtype),
     transpose=lambda g, *, part, attrs: part(g, **attrs),
+    batch=batching.embedded,
     samples=(),
 )
 OVERLAPPING = {"unfold_view", "as_strided"}
@@ -121,11 +128,11 @@ def _part_type(fn: Any) -> Any:
     return rule
 
 
-def _part(name: str, fn: Any, samples: Any, shown: str = "") -> Any:
+def _part(name: str, fn: Any, samples: Any, batch: Any, shown: str = "") -> Any:
     def back(g: Any, *, node: Any, x_type: TensorType) -> Any:
         return embed(g, part=op, attrs=node.attrs, shape=x_type.shape)
 
-    op = linear(name, fn, type=_part_type(fn), transpose=back, view=True, samples=samples, shown=shown)
+    op = linear(name, fn, type=_part_type(fn), transpose=back, view=True, samples=samples, shown=shown, batch=batch)
     if name not in OVERLAPPING:
         op.add_into = _add_into(fn)
     return op
@@ -147,6 +154,7 @@ def _sliced(x: Any, *, index: tuple[Any, ...], several: Any = None) -> Any:
 slice_ = _part(
     "slice",
     _sliced,
+    batch=batching.sliced,
     samples=(
         {"shapes": ((4, 5),), "attrs": {"index": (slice(1, 3), slice(None, None, 2))}},
         {"shapes": ((4, 5),), "attrs": {"index": (-1, None)}},
@@ -173,6 +181,7 @@ slice_.shown = _slice_shown
 diagonal = _part(
     "diagonal",
     lambda x, *, offset, a, b: _writable_diagonal(x, offset, a, b),
+    batch=batching.along,
     samples=(
         {"shapes": ((4, 5),), "attrs": {"offset": 1, "a": 0, "b": 1}},
         {"shapes": ((2, 3, 4),), "attrs": {"offset": -1, "a": 2, "b": 0}},
@@ -199,6 +208,7 @@ def _writable_diagonal(x: Any, offset: int, a: int, b: int) -> Any:
 unfold_view = _part(
     "unfold_view",
     lambda x, *, axis, size, step: _windows(x, axis, size, step),
+    batch=batching.along,
     samples=({"shapes": ((7, 2),), "attrs": {"axis": 0, "size": 3, "step": 2}},),
     shown="UnfoldBackward0",
 )
@@ -214,6 +224,7 @@ def _windows(x: Any, axis: int, size: int, step: int) -> Any:
 as_strided = _part(
     "as_strided",
     lambda x, *, size, stride, offset: _strided(x, size, stride, offset),
+    batch=batching.strided,
     samples=({"shapes": ((3, 4),), "attrs": {"size": (2, 2), "stride": (4, 1), "offset": 1}},),
 )
 
@@ -251,6 +262,7 @@ view_as_real = linear(
     type=lambda x: TensorType((*x.shape, 2), np.dtype(f"f{x.dtype.itemsize // 2}")),
     transpose=lambda g: view_as_complex(g),
     view=True,
+    batch=batching.same,
     samples=({"shapes": ((3, 4),), "dtype": "complex128"},),
 )
 view_as_complex = linear(
@@ -259,6 +271,7 @@ view_as_complex = linear(
     type=lambda x: TensorType(x.shape[:-1], np.dtype(f"c{2 * x.dtype.itemsize}")),
     transpose=lambda g: view_as_real(g),
     view=True,
+    batch=batching.same,
     samples=PAIRS,
 )
 
@@ -268,13 +281,15 @@ flip = linear(
     lambda x, *, axes: np.flip(x, axes).copy(),
     type=lambda x, *, axes: x,
     transpose=lambda g, *, axes: flip(g, axes=axes),
+    batch=batching.axes,
     samples=({"shapes": ((3, 4),), "attrs": {"axes": (1,)}},),
 )
 roll = linear(
     "roll",
-    lambda x, *, shifts, axes: np.roll(x, shifts, axes),
+    lambda x, *, shifts, axes: rows(np.roll(x, shifts, axes)),
     type=lambda x, *, shifts, axes: x,
     transpose=lambda g, *, shifts, axes: roll(g, shifts=tuple(-s for s in shifts), axes=axes),
+    batch=batching.axes,
     samples=({"shapes": ((3, 4),), "attrs": {"shifts": (1, 2), "axes": (0, 1)}},),
 )
 
@@ -295,6 +310,7 @@ pad = linear(
         tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True)), x.dtype
     ),
     transpose=lambda g, *, widths: pad(g, widths=tuple((-a, -b) for a, b in widths), value=0),
+    batch=batching.padded,
     samples=(
         {"shapes": ((3, 4),), "attrs": {"widths": ((1, 2), (0, 1))}},
         {"shapes": ((3, 4),), "attrs": {"widths": ((-1, 2), (1, -1))}},
@@ -312,9 +328,10 @@ pad.jvp = pad._rules([_push_pad], "call")
 def _triangle(fn: Any, name: str) -> Any:
     op = linear(
         name,
-        lambda x, *, diagonal: fn(x, diagonal),
+        lambda x, *, diagonal: rows(fn(x, diagonal)),
         type=lambda x, *, diagonal: x,
         transpose=lambda g, *, diagonal: op(g, diagonal=diagonal),
+        batch=batching.leading,
         samples=({"shapes": ((3, 4),), "attrs": {"diagonal": 0}}, {"shapes": ((2, 3, 3),), "attrs": {"diagonal": -1}}),
     )
     return op

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from . import special
+from . import batching, special
 from .derive import elementwise, plain
 from .elementwise import cos, exp, isnan, lgamma, like, log, log1p, sign, sin, where
 from .special import implicit
@@ -101,6 +101,7 @@ gamma_slope = plain(
     implicit.gamma_slope,
     type=lambda x, y: y,
     names=("x", "y"),
+    batch=batching.spread,
     samples=({"shapes": ((3, 4), (3, 4)), "domain": (0.5, 4.0)},),
 )
 dirichlet_slope = plain(
@@ -108,6 +109,7 @@ dirichlet_slope = plain(
     implicit.dirichlet_slope,
     type=lambda x, y, z: x,
     names=("x", "y", "z"),
+    batch=batching.spread,
     samples=({"shapes": ((3, 4), (3, 4), (3, 4)), "domain": ((0.1, 0.9), (0.5, 2.0), (3.0, 5.0))},),
 )
 
@@ -141,3 +143,4 @@ zeta = elementwise(
     partials=[_no_slope("zeta by its first argument"), lambda x, y: -like(x, y) * zeta(x + 1, y)],
     samples=({"shapes": ((1,), (3, 4)), "dtypes": ("int64", None), "domain": (0.5, 4.0)},),
 )
+airy_ai = elementwise("special_airy_ai", special.airy_ai, partials=None)

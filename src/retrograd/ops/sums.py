@@ -10,6 +10,11 @@ BLOCK = 1024
 _reduce: Any = np.add.reduce
 
 
+def rows(x: Any) -> Any:
+    """Give an array laid out row by row, as torch's reductions, scans and reads by index are; NumPy keeps x's order."""
+    return x if x.flags.c_contiguous else x.copy()
+
+
 def is_narrow(d: Any) -> bool:
     """Tell whether sums of this dtype need a float32 accumulator."""
     return bool(d.itemsize == 2 and d.kind in "fV")

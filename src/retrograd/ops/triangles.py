@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from . import batching
 from .contract import matmul
 from .derive import general
 from .linalg import adjoint, around, solve_triangular, wide
@@ -77,6 +78,7 @@ lu = general(
     vjp=[_back],
     jvp=[_push],
     domain=around(3),
+    batch=batching.matrices,
     samples=({"shapes": ((3, 3),)}, {"shapes": ((2, 3, 3),)}),
     shown="LinalgLuFactorExBackward0",
 )

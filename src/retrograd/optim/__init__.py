@@ -6,6 +6,8 @@ from typing import Any
 
 from . import lr_scheduler, rules, swa_utils
 from ._adafactor import Adafactor
+from ._muon import Muon
+from ._stateless import swap_in_optimizer_params_and_state
 from .adadelta import Adadelta
 from .adagrad import Adagrad
 from .adam import Adam
@@ -19,6 +21,7 @@ from .radam import RAdam
 from .rmsprop import RMSprop
 from .rprop import Rprop
 from .sgd import SGD
+from .sparse import SparseAdam
 
 __all__ = [
     "ASGD",
@@ -30,14 +33,17 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "Muon",
     "NAdam",
     "Optimizer",
     "RAdam",
     "RMSprop",
     "Rprop",
+    "SparseAdam",
     "lr_scheduler",
     "rules",
     "swa_utils",
+    "swap_in_optimizer_params_and_state",
 ]
 
 

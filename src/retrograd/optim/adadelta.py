@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from .forms import functional
 from .optimizer import Optimizer
 from .options import check, check_lr
 from .rules import sqrt, zeros_like
 
-__all__ = ["Adadelta"]
+__all__ = ["Adadelta", "adadelta"]
 
 
 class Adadelta(Optimizer):
@@ -91,3 +92,6 @@ class Adadelta(Optimizer):
         delta = sqrt(state["acc_delta"] + h.eps) / sqrt(v + h.eps) * g
         u = h.rho * state["acc_delta"] + (1 - h.rho) * delta * delta
         return p - h.lr * delta, {"step": state["step"] + 1, "square_avg": v, "acc_delta": u}
+
+
+adadelta = functional(Adadelta, square_avgs="square_avg", acc_deltas="acc_delta", state_steps="step")

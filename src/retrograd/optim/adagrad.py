@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from .forms import functional
 from .optimizer import Optimizer
 from .options import check, check_kind, check_lr
 from .plan import Hyper
 from .rules import full_like, sqrt
 from .units import as_state
 
-__all__ = ["Adagrad"]
+__all__ = ["Adagrad", "adagrad"]
 
 
 class Adagrad(Optimizer):
@@ -101,3 +102,6 @@ class Adagrad(Optimizer):
 
     def share_memory(self) -> None:
         """Do nothing: there are no processes that could share the sums."""
+
+
+adagrad = functional(Adagrad, state_sums="sum", state_steps="step")

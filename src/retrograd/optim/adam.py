@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from .forms import functional
 from .optimizer import Optimizer
 from .options import check, check_betas, check_kind, check_lr
 from .rules import maximum, sqrt, zeros_like
 
-__all__ = ["Adam"]
+__all__ = ["Adam", "adam"]
 
 
 class Adam(Optimizer):
@@ -119,3 +120,8 @@ class Adam(Optimizer):
             v = after["max_exp_avg_sq"] = maximum(state["max_exp_avg_sq"], v)
         scale = sqrt(v) / sqrt(1 - beta2**t) + h.eps
         return p - h.lr / (1 - beta1**t) * m / scale, after
+
+
+adam = functional(
+    Adam, exp_avgs="exp_avg", exp_avg_sqs="exp_avg_sq", max_exp_avg_sqs="max_exp_avg_sq", state_steps="step"
+)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from .forms import functional
 from .optimizer import Optimizer
 from .options import check, check_betas, check_lr
 from .rules import absolute, maximum, zeros_like
 
-__all__ = ["Adamax"]
+__all__ = ["Adamax", "adamax"]
 
 
 class Adamax(Optimizer):
@@ -91,3 +92,6 @@ class Adamax(Optimizer):
         m = state["exp_avg"] + (1 - beta1) * (g - state["exp_avg"])
         u = maximum(beta2 * state["exp_inf"], absolute(g) + h.eps)
         return p - h.lr / (1 - beta1**t) * m / u, {"step": t, "exp_avg": m, "exp_inf": u}
+
+
+adamax = functional(Adamax, exp_avgs="exp_avg", exp_infs="exp_inf", state_steps="step")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .adam import Adam
+from .forms import functional
 
-__all__ = ["AdamW"]
+__all__ = ["AdamW", "adamw"]
 
 
 class AdamW(Adam):
@@ -75,3 +76,8 @@ class AdamW(Adam):
         super().__setstate__(state)
         for group in self.param_groups:  # files of versions in which AdamW was not a kind of Adam lack the flag
             group["decoupled_weight_decay"] = True
+
+
+adamw = functional(
+    AdamW, exp_avgs="exp_avg", exp_avg_sqs="exp_avg_sq", max_exp_avg_sqs="max_exp_avg_sq", state_steps="step"
+)

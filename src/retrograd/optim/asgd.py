@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from .forms import functional
 from .optimizer import Optimizer
 from .options import check, check_lr
 from .rules import maximum, where, zeros_like
 
-__all__ = ["ASGD"]
+__all__ = ["ASGD", "asgd"]
 
 
 class ASGD(Optimizer):
@@ -89,3 +90,6 @@ class ASGD(Optimizer):
         average = where(mu < 1, average + mu * (p - average), p)
         eta = h.lr / (1 + h.lambd * h.lr * t) ** h.alpha
         return p, {"step": t, "eta": eta, "mu": 1 / maximum(1.0, t - h.t0), "ax": average}
+
+
+asgd = functional(ASGD, axs="ax", mus="mu", etas="eta", state_steps="step")

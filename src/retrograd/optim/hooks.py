@@ -58,25 +58,25 @@ def register_optimizer_step_post_hook(hook: Any) -> Handle:
     return add(_global_optimizer_post_hooks, hook)
 
 
-def hooked(step: Any) -> Any:
+def hooked(func: Any) -> Any:
     """Make a step that calls the hooks before and after it."""
-    if getattr(step, "hooked", False):
-        return step
+    if getattr(func, "hooked", False):
+        return func
 
-    @functools.wraps(step)
+    @functools.wraps(func)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
         before, after = self._optimizer_step_pre_hooks, self._optimizer_step_post_hooks
         if not (before or after or _global_optimizer_pre_hooks or _global_optimizer_post_hooks):
-            return step(self, *args, **kwargs)
+            return func(self, *args, **kwargs)
         for hook in (*_global_optimizer_pre_hooks.values(), *before.values()):
             found = hook(self, (self, *args), kwargs)
             if found is not None:
                 if not (isinstance(found, tuple) and len(found) == 2):
                     raise RuntimeError(
-                        f"{step} must return None or a tuple of (new_args, new_kwargs), but got {found}."
+                        f"{func} must return None or a tuple of (new_args, new_kwargs), but got {found}."
                     )
                 (self, *args), kwargs = found
-        result = step(self, *args, **kwargs)
+        result = func(self, *args, **kwargs)
         for hook in (*after.values(), *_global_optimizer_post_hooks.values()):
             hook(self, (self, *args), kwargs)
         return result

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from .forms import functional
 from .optimizer import Optimizer
 from .options import check, check_betas, check_lr
 from .rules import sqrt, zeros_like
 
-__all__ = ["NAdam"]
+__all__ = ["NAdam", "nadam"]
 
 
 class NAdam(Optimizer):
@@ -109,3 +110,6 @@ class NAdam(Optimizer):
         p = p - h.lr * (1 - mu) / (1 - mu_product) * g / scale
         p = p - h.lr * mu_next / (1 - mu_product * mu_next) * m / scale
         return p, {"step": t, "mu_product": mu_product, "exp_avg": m, "exp_avg_sq": v}
+
+
+nadam = functional(NAdam, exp_avgs="exp_avg", exp_avg_sqs="exp_avg_sq", mu_products="mu_product", state_steps="step")

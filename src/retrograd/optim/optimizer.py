@@ -13,7 +13,8 @@ import numpy as np
 
 from ..core.door import _quiet, quiet_off, quiet_on
 from ..core.mode import MODE, enable_grad, set_grad_enabled
-from ..core.node import Handle, wrap
+from ..core.node import Handle, Storage, wrap
+from ..core.rows import SparseArray
 from ..tensor import Tensor
 from .hooks import TABLES, Table, add, hooked, register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from .options import typename
@@ -85,6 +86,8 @@ class Optimizer:
     _optimizer_load_state_dict_pre_hooks: Table
     _optimizer_load_state_dict_post_hooks: Table
 
+    profile_hook_step = staticmethod(hooked)  # torch's name for it
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "step" in cls.__dict__:
@@ -137,6 +140,12 @@ class Optimizer:
                 loss = closure()
         groups, runners = self.param_groups, self._runners
         token = quiet_on(_quiet)
+        aside: list[Any] = []
+        if SparseArray.met:
+            from .sparse import give_back, take_sparse
+
+            for group in groups:
+                aside += take_sparse(self, group)
         try:
             for i, group in enumerate(groups):
                 if group.get("differentiable") or MODE.trace is not None:
@@ -150,6 +159,8 @@ class Optimizer:
                 runner.step()
         finally:
             quiet_off(token)
+            if aside:
+                give_back(aside)
         self.movable = False
         return loss
 
@@ -188,7 +199,9 @@ class Optimizer:
             return _scalar(value)
         key = id(group), name
         if key not in self._inputs:
-            self._inputs[key] = wrap(np.array(value, np.float64))
+            a = np.array(value, np.float64)
+            self._inputs[key] = wrap(a, Storage(a))  # of a storage of its own: an input of a trace, not a constant
+        self._inputs[key]._a.fill(float(value))
         return self._inputs[key]
 
     def refresh_inputs(self) -> None:

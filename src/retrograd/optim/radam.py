@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from .forms import functional
 from .optimizer import Optimizer
 from .options import check, check_betas, check_lr
 from .rules import maximum, sqrt, where, zeros_like
 
-__all__ = ["RAdam"]
+__all__ = ["RAdam", "radam"]
 
 
 class RAdam(Optimizer):
@@ -106,3 +107,6 @@ class RAdam(Optimizer):
         scale = where(trusted, sqrt(v) + h.eps, 1.0)
         factor = where(trusted, sqrt(maximum(rectified, 0.0)) * sqrt(bias2), 1.0)
         return p - factor * (h.lr * (m / (1 - beta1**t))) / scale, {"step": t, "exp_avg": m, "exp_avg_sq": v}
+
+
+radam = functional(RAdam, exp_avgs="exp_avg", exp_avg_sqs="exp_avg_sq", state_steps="step")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from .forms import functional
 from .optimizer import Optimizer
 from .options import check, check_lr
 from .rules import sqrt, zeros_like
 
-__all__ = ["RMSprop"]
+__all__ = ["RMSprop", "rmsprop"]
 
 
 class RMSprop(Optimizer):
@@ -101,3 +102,8 @@ class RMSprop(Optimizer):
             return p - h.lr * g / scale, after
         after["momentum_buffer"] = h.momentum * state["momentum_buffer"] + g / scale
         return p - h.lr * after["momentum_buffer"], after
+
+
+rmsprop = functional(
+    RMSprop, square_avgs="square_avg", grad_avgs="grad_avg", momentum_buffer_list="momentum_buffer", state_steps="step"
+)

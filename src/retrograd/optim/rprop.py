@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from .forms import functional
 from .optimizer import Optimizer
 from .options import check, check_lr
 from .rules import full_like, maximum, minimum, sign, where, zeros_like
 
-__all__ = ["Rprop"]
+__all__ = ["Rprop", "rprop"]
 
 
 class Rprop(Optimizer):
@@ -91,3 +92,6 @@ class Rprop(Optimizer):
         size = minimum(maximum(size, smallest), largest)
         g = where(turned, 0.0, g)
         return p - sign(g) * size, {"step": state["step"] + 1, "prev": g, "step_size": size}
+
+
+rprop = functional(Rprop, prevs="prev", step_sizes="step_size", state_steps="step")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from .forms import functional
 from .optimizer import Optimizer
 from .options import check, check_kind, check_lr
 
-__all__ = ["SGD"]
+__all__ = ["SGD", "sgd"]
 
 
 class SGD(Optimizer):
@@ -103,3 +104,6 @@ class SGD(Optimizer):
         if h.nesterov:
             g = g + h.momentum * v
         return p - h.lr * (g if h.nesterov else v), {"momentum_buffer": v}
+
+
+sgd = functional(SGD, momentum_buffer_list="momentum_buffer")

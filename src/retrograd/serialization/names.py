@@ -48,7 +48,8 @@ def constants() -> dict[str, Any]:
     """Give torch's constants by name: dtypes, layouts and memory formats."""
     library = importlib.import_module("retrograd")
     found: dict[str, Any] = {d.name: d for d in (*dtypes.ALL, dtypes.complex32)}
-    others = "strided", "contiguous_format", "preserve_format", "channels_last", "channels_last_3d"
+    layouts = "strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc"
+    others = *layouts, "contiguous_format", "preserve_format", "channels_last", "channels_last_3d"
     return found | {name: getattr(library, name) for name in others if hasattr(library, name)}
 
 
@@ -56,7 +57,7 @@ def get_layout(name: str) -> Any:
     """Give the layout of this name, such as ``torch.strided``; UnpicklingError if there is none."""
     found = constants().get(str(name).removeprefix("torch."))
     if found is None or isinstance(found, dtype):
-        raise pickle.UnpicklingError(f"the layout {name} is not supported: tensors here are strided")
+        raise pickle.UnpicklingError(f"the layout {name} is not supported")
     return found
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from ..core.device import device
 from ..core.dtypes import dtype, from_numpy
 from ..core.node import BaseTensor
+from ..tensor.sizes import Layout
 from . import names, rebuild
 from .names import STORAGE_OF, UNTYPED, StorageType
 
@@ -59,9 +60,12 @@ class StoragePickler(pickle._Pickler):
     def reducer_override(self, obj: Any) -> Any:
         """Say how an object of this library is rebuilt under torch's names."""
         if isinstance(obj, BaseTensor):
-            return self.reduce_tensor(obj)
+            reduces_itself = type(obj).__reduce_ex__ is not names.tensor_class().__reduce_ex__ and not obj._composite
+            return NotImplemented if reduces_itself else self.reduce_tensor(obj)
         if isinstance(obj, (dtype, StorageType)):
             return obj.name
+        if isinstance(obj, Layout):
+            return names.get_layout, (repr(obj),)
         if isinstance(obj, device):
             return device, ((obj.type,) if obj.index is None else (obj.type, obj.index))
         if type(obj) is names.size_class():
@@ -89,6 +93,11 @@ class StoragePickler(pickle._Pickler):
 
     def reduce_tensor(self, tensor: Any) -> Any:
         """Say how a tensor is rebuilt: torch's function, and its storage, offset, size and stride."""
+        if tensor._composite:
+            data: tuple[Any, ...] = (*(part.detach() for _, part in tensor.parts()), tensor.shape)
+            if tensor.is_sparse:
+                data = (*data, tensor.is_coalesced())
+            return rebuild.rebuild_sparse_tensor, (tensor.layout, data)
         state = dict(tensor.__dict__)
         if isinstance(tensor, names.parameter_class()) and type(tensor) is names.parameter_class():
             args: tuple[Any, ...] = (tensor.detach(), tensor.requires_grad, OrderedDict())
@@ -146,13 +155,18 @@ def bytes_of(root: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def global_names() -> dict[Any, tuple[str, str]]:
     """Give torch's module and name for the classes and functions that it knows by another name than we do."""
+    from ..nn.parameter import UninitializedBuffer, UninitializedParameter
+
     found: dict[Any, tuple[str, str]] = {
         function: ("torch._utils", name) for name, function in rebuild.FUNCTIONS.items()
     }
     return found | {
         rebuild.rebuild_from_type_v2: ("torch._tensor", "_rebuild_from_type_v2"),
         device: ("torch", "device"),
+        names.get_layout: ("torch.serialization", "_get_layout"),
         names.size_class(): ("torch", "Size"),
         names.tensor_class(): ("torch", "Tensor"),
         names.parameter_class(): ("torch.nn.parameter", "Parameter"),
+        UninitializedBuffer: ("torch.nn.parameter", "UninitializedBuffer"),
+        UninitializedParameter: ("torch.nn.parameter", "UninitializedParameter"),
     }

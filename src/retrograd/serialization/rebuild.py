@@ -139,6 +139,21 @@ def rebuild_from_type_v2(function: Any, cls: Any, args: Any, state: Any) -> Any:
     return _with_state(made, state)
 
 
+def rebuild_sparse_tensor(layout: Any, data: Any) -> Any:
+    """Make a sparse tensor of its parts, which are checked against its size."""
+    from ..tensor import sparse
+    from ..tensor.sizes import sparse_coo
+
+    data = tuple(data)
+    if not 3 <= len(data) <= 4 or not all(isinstance(part, names.tensor_class()) for part in data[:2]):
+        raise UnpicklingError(f"a {layout} tensor cannot be made of {len(data)} parts of these kinds")
+    if layout is sparse_coo:
+        indices, values, size = data[:3]
+        return sparse.sparse_coo_tensor(indices, values, size, is_coalesced=bool(data[3]) if len(data) > 3 else None)
+    starts, places, values, size = data
+    return sparse.sparse_compressed_tensor(starts, places, values, size, layout=layout)
+
+
 def _with_state(made: Any, state: Any) -> Any:
     slots = None
     if isinstance(state, tuple) and len(state) == 2:
@@ -155,6 +170,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "_rebuild_tensor": rebuild_tensor,
     "_rebuild_tensor_v2": rebuild_tensor_v2,
     "_rebuild_tensor_v3": rebuild_tensor_v3,
+    "_rebuild_sparse_tensor": rebuild_sparse_tensor,
     "_rebuild_parameter": rebuild_parameter,
     "_rebuild_parameter_with_state": rebuild_parameter_with_state,
 }

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from . import creation, functions, operators, random_functions, random_methods, spaced, windows
+from . import (
+    control,
+    creation,
+    functions,
+    operators,
+    random_functions,
+    random_methods,
+    remaining,
+    spaced,
+    storage,
+    windows,
+)
 from .backward import grad
 from .creation import as_tensor, from_dlpack, from_numpy, frombuffer, tensor
 from .dispatch import FUNCTIONS, METHODS
 from .tensor import Parameter, Size, Tensor
 
 operators.attach(Tensor)
+remaining.attach(Tensor)
 
 __all__ = [
     "FUNCTIONS",
@@ -17,6 +29,7 @@ __all__ = [
     "Size",
     "Tensor",
     "as_tensor",
+    "control",
     "creation",
     "from_dlpack",
     "from_numpy",
@@ -25,7 +38,9 @@ __all__ = [
     "grad",
     "random_functions",
     "random_methods",
+    "remaining",
     "spaced",
+    "storage",
     "tensor",
     "windows",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff import pullback
+from ..autodiff.walk import as_tensor
 from ..core import MODE, BaseTensor, Node, TensorType, at, describe, here, leaf_node, no_grad, show_type, wrap
 from ..ops.elementwise import add
 
@@ -18,6 +19,8 @@ _ADDING = threading.Lock()
 
 def _seed(output: Any, gradient: Any, i: int = 0) -> Any:
     """Check the upstream gradient of a root, or make it."""
+    if output._composite:
+        return output.seed(gradient)
     a = output._a
     if gradient is None:
         if a.size != 1:
@@ -72,7 +75,9 @@ def _accumulate(node: Node, g: Any, owned: bool) -> None:
         return
     with _ADDING:  # two threads may walk back to one leaf
         old = owner._grad
-        if old is None:
+        if g.__class__ is not np.ndarray or (old is not None and old._composite):
+            owner._grad = _with_sparse(old, g)
+        elif old is None:
             owner._grad = wrap(g if owned else g.copy())
         elif old._node is not None:
             owner._grad = add(old, wrap(g))
@@ -82,6 +87,12 @@ def _accumulate(node: Node, g: Any, owned: bool) -> None:
     if node.hooks.accumulated:
         for hook in list(node.hooks.accumulated.values()):
             hook(owner)
+
+
+def _with_sparse(old: Any, g: Any) -> Any:
+    """Add up gradients of which one at least is sparse."""
+    new = as_tensor(g.copy())
+    return new if old is None else new + old if old._composite and not new._composite else old + new
 
 
 def _accumulate_tensors(node: Node, g: Any, owned: bool) -> None:
@@ -182,7 +193,10 @@ def grad(
         retain = create_graph if retain_graph is None else retain_graph
         found = _walk(roots, seeds, retain, create_graph, wanted)
     for i, g in enumerate(found):
-        if g is None:
+        if g is not None:
+            if ins[i]._composite:
+                found[i] = ins[i]._with(g)
+        else:
             if materialize_grads:
                 found[i] = wrap(np.zeros(ins[i]._a.shape, ins[i]._a.dtype))
             elif not allow_unused:
@@ -224,31 +238,40 @@ def _walk(
     before = MODE.grad
     MODE.grad = create_graph
     try:
-        if create_graph or MODE.trace is not None:
+        if create_graph or MODE.trace is not None or MODE.dual is not None:
             leaf = _accumulate_tensors if accumulate else None
             return pullback(roots, seeds, retain=retain, as_tensors=True, wanted=wanted, leaf=leaf)
         arrays = [s._a for s in seeds]
         leaf = _accumulate if accumulate else None
         found = pullback(roots, arrays, retain=retain, as_tensors=False, wanted=wanted, leaf=leaf)
-        return [None if g is None else wrap(g) for g in found]
+        return [None if g is None else as_tensor(g) for g in found]
     finally:
         MODE.grad = before
 
 
 def _batched(outs: list[Any], ins: list[Any], given: list[Any], create_graph: bool) -> list[Any]:
-    """Walk once for each row of the upstream gradients, and stack what the walks give."""
-    from .functions.joining import stack
+    """Walk for all rows of the upstream gradients at once."""
+    from .vmap import vmap
 
     lengths = {len(g) for g in given if g is not None}
     if len(lengths) != 1:
         raise RuntimeError(
             f"grad: is_grads_batched=True needs grad_outputs with one first dimension, got {sorted(lengths)}"
         )
-    rows = []
-    for k in range(lengths.pop()):
-        row = [None if g is None else g[k] for g in given]
-        rows.append(grad(outs, ins, row, retain_graph=True, create_graph=create_graph, allow_unused=True))
-    return [None if parts[0] is None else stack(list(parts)) for parts in zip(*rows, strict=True)]
+    present: list[int] = []
+
+    def walk(*rows: Any) -> list[Any]:
+        rest = iter(rows)
+        row = [None if g is None else next(rest) for g in given]
+        found = grad(outs, ins, row, retain_graph=True, create_graph=create_graph, allow_unused=True)
+        present[:] = [i for i, r in enumerate(found) if r is not None]
+        return [found[i] for i in present]
+
+    found = vmap(walk)(*[g for g in given if g is not None])
+    results: list[Any] = [None] * len(ins)
+    for i, r in zip(present, found, strict=True):
+        results[i] = r
+    return results
 
 
 __all__ = ["TensorType", "backward", "backward_many", "grad", "leaf_node", "no_grad"]

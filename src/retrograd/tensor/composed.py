@@ -34,12 +34,13 @@ from ..core import (
     wrap,
 )
 from ..core.door import _quiet
+from ..ops.batching import same
 from ..ops.derive import CASES, linear
 from .backward import grad
 
 WARM = 3  # calls with the same types before a program is made
 MOST = 512  # programs kept for one function; after that, new types run as they are
-ALIAS = linear("alias", lambda x: x, type=lambda x: x, transpose=lambda g: g, samples=CASES[1])
+ALIAS = linear("alias", lambda x: x, type=lambda x: x, transpose=lambda g: g, samples=CASES[1], batch=same)
 
 
 class Table:
@@ -134,7 +135,8 @@ class Program:
                 out = fn(*held)
                 grads: list[Any] = []
                 if self.wanted and out.requires_grad:
-                    upstream = wrap(np.ones(out._a.shape, out._a.dtype))
+                    ones = np.ones(out._a.shape, out._a.dtype)
+                    upstream = wrap(ones, Storage(ones))  # an input of the trace, not a constant
                     grads = list(
                         grad(out, [held[i] for i in self.wanted], upstream, retain_graph=True, allow_unused=True)
                     )

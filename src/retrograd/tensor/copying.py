@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Storage, at, here, leaf_node, show_type
+from ..core import MODE, Storage, at, here, leaf_node, show_type
 
 _new = object.__new__
 
@@ -24,6 +24,9 @@ def deep(t: Any, memo: dict[int, Any]) -> Any:
             "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment: "
             f"{show_type(t)} was made by {t.grad_fn.name()}. Copy t.detach(), or use t.clone() to stay in the graph.{at(here())}"
         )
+    if MODE.trace is not None:
+        memo[id(t)] = r = t.detach().clone()
+        return r.requires_grad_() if t.requires_grad else r
     made = _new(type(t))
     made._a, made._s = _copied(t._a, t._s, memo)
     made._node = made._base = made._grad = None
@@ -38,6 +41,8 @@ def deep(t: Any, memo: dict[int, Any]) -> Any:
 
 def shallow(t: Any) -> Any:
     """Give another tensor of the same memory and history."""
+    if MODE.trace is not None:
+        return t.view_as(t)
     made = _new(type(t))
     made._a, made._s, made._node, made._base, made._grad = t._a, t._s, None, None, None
     if t.requires_grad:

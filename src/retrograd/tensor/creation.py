@@ -9,7 +9,8 @@ import numpy as np
 from ..core import MODE, BaseTensor, check_device, wrap
 from ..core.dtypes import from_numpy as dtype_of
 from ..core.dtypes import to_numpy
-from .dispatch import METHODS, function, sizes, write_out
+from ..core.rows import SparseOperand
+from .dispatch import function, sizes, with_sparse, write_out
 from .literals import as_array, default_dtype, literal_dtype, stored
 
 
@@ -17,8 +18,6 @@ def _finish(a: Any, requires_grad: bool) -> Any:
     if a.__class__ is not np.ndarray:
         a = np.asarray(a)
     t = wrap(a)
-    if MODE.special and MODE.trace is not None:
-        MODE.trace.made(t)
     if MODE.inference:
         t._s.inference = True
     if requires_grad:
@@ -57,6 +56,9 @@ def tensor(
             UserWarning,
             stacklevel=2,
         )
+    if MODE.trace is not None and isinstance(data, BaseTensor):
+        t = data.detach().clone() if dtype is None else data.detach().to(dtype, copy=True)
+        return t.requires_grad_() if requires_grad else t
     return _finish(as_array(data, dtype), requires_grad)
 
 
@@ -109,9 +111,22 @@ def from_numpy(ndarray: Any) -> Any:
 def from_dlpack(ext: Any, **kwargs: Any) -> Any:
     """Make a tensor that shares memory with any object that speaks DLPack."""
     if isinstance(ext, BaseTensor):
-        return wrap(ext._a, ext._s)
-    a = np.from_dlpack(ext)
+        return ext.detach()
+    a = np.from_dlpack(ext if hasattr(ext, "__dlpack__") else _Capsule(ext))
     return _finish(a, False)
+
+
+class _Capsule:
+    """A bare DLPack capsule in the clothes of an object that gives one, on the CPU."""
+
+    def __init__(self, capsule: Any) -> None:
+        self.capsule = capsule
+
+    def __dlpack__(self, **ignored: Any) -> Any:
+        return self.capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0
 
 
 def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Any:
@@ -231,7 +246,10 @@ def _like(name: str, doc: str, make: Any) -> Any:
         check_device(device)
         if not isinstance(input, BaseTensor):
             raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
-        a = input._a
+        try:
+            a = input._a
+        except SparseOperand:
+            return with_sparse(name, (input,), {"dtype": dtype})
         order = "K" if 0 not in a.strides or memory_format is None else "C"
         return _finish(make(a, dtype=None if dtype is None else to_numpy(dtype), order=order), requires_grad)
 
@@ -311,47 +329,6 @@ def empty_permuted(
     for d in reversed(physical_layout):
         steps[d], step = step, step * max(size[d], 1)
     return empty_strided(size, steps, dtype=dtype, device=device, requires_grad=requires_grad)
-
-
-@function("sparse_coo_tensor", method=False, out=False)
-def sparse_coo_tensor(
-    indices: Any,
-    values: Any,
-    size: Any = None,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    check_invariants: bool | None = None,
-    is_coalesced: bool | None = None,
-) -> Any:
-    """Make a tensor of zeros but for values at given indices, a column each; those at one place add up.
-
-    The tensor is stored densely: there are no sparse layouts here.
-    """
-    where, given = as_tensor(indices)._a, as_tensor(values, dtype=dtype, device=device)._a
-    if where.ndim != 2:
-        raise RuntimeError(
-            f"indices must be sparse_dim x nnz, got a tensor of {where.ndim} dimensions (sparse_coo_tensor)"
-        )
-    if size is None:
-        size = tuple(int(n) + 1 for n in where.max(1)) + given.shape[1:]
-    a = np.zeros(tuple(size), given.dtype)
-    try:
-        np.add.at(a, tuple(where), given)
-    except IndexError as error:
-        raise RuntimeError(
-            f"size is inconsistent with indices (sparse_coo_tensor of size {list(size)}): {error}"
-        ) from None
-    return _finish(a, requires_grad)
-
-
-def _to_dense(self: Any, dtype: Any = None, *, masked_grad: bool | None = None) -> Any:
-    """Give the tensor: it is stored densely already."""
-    return self if dtype is None else self.to(dtype)
-
-
-METHODS["to_dense"] = _to_dense
 
 
 __all__ = ["as_array", "as_tensor", "from_dlpack", "from_numpy", "frombuffer", "legacy_tensor", "tensor"]

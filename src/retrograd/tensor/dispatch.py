@@ -24,8 +24,9 @@ from ..core import (
     wrap,
 )
 from ..core import dtypes as _d
-from ..core.errors import not_a_tensor
+from ..core.errors import name_the_call, not_a_tensor
 from ..core.node import next_seq
+from ..core.rows import SparseOperand
 from ..ops.elementwise import cast
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -91,6 +92,11 @@ def with_out(fn: Callable[..., Any], name: str, exact: bool = False) -> Callable
                 wrong = not_a_tensor(error, name, args, inspect.signature(fn).parameters)
                 if wrong is None:
                     raise
+            except SparseOperand:
+                return with_sparse(name, args, kwargs)
+            except (IndexError, RuntimeError, ValueError) as error:
+                name_the_call(error, name, args)
+                raise
             raise wrong
         out = kwargs.pop("out")
         if out is None:
@@ -136,6 +142,12 @@ def write_out(out: Any, result: Any, name: str) -> Any:
         out._a = np.empty(result._a.shape, out._a.dtype)
         out._s.root = out._a
         out._base = None
+        if MODE.trace is not None:
+            out._node = None
+            MODE.trace.made(out)
+    if MODE.trace is not None or MODE.dual is not None:
+        r = result if result._a.dtype == out._a.dtype else cast(result, dtype=out._a.dtype)
+        return assign(out, r, name)
     np.copyto(out._a, result._a, casting="unsafe")
     out._s.version += 1
     return out
@@ -237,7 +249,7 @@ _SCALAR_NAMES = {
 def type_name(array_dtype: Any) -> str:
     """Give torch's old name of a scalar type: Float, Long, ..."""
     name = _d.from_numpy(array_dtype).name
-    return _SCALAR_NAMES.get(name, name)
+    return _SCALAR_NAMES.get(name) or (name.capitalize() if name.startswith("float8") else name)
 
 
 # -- operands ------------------------------------------------------------------------------------------------------------
@@ -319,6 +331,13 @@ def result_type(*operands: Any) -> _d.dtype:
 ANY, REAL, INEXACT, FLOATS, INTEGERS, BITS = "fcViub", "fViub", "fcV", "fV", "iu", "iub"  # kinds of NumPy's dtypes
 
 
+def with_sparse(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run a function that met a sparse argument: its sparse form, or NotImplementedError."""
+    from .sparse import call
+
+    return call(name, args, kwargs)
+
+
 def binary(op: Op, x: Any, y: Any, name: str, floating: bool = False, kinds: str = ANY, tensors: bool = False) -> Any:
     """Run an op of two operands in their common dtype.
 
@@ -326,9 +345,13 @@ def binary(op: Op, x: Any, y: Any, name: str, floating: bool = False, kinds: str
     for (NotImplementedError for the rest); ``tensors`` refuses plain numbers.
     """
     if isinstance(x, BaseTensor):
-        a = x._a.dtype
-        if isinstance(y, BaseTensor):
-            if a is y._a.dtype and a.kind in kinds and (not floating or a.kind in "fcV"):
+        try:
+            a = x._a.dtype
+            b = y._a.dtype if isinstance(y, BaseTensor) else None
+        except SparseOperand:
+            return with_sparse(name, (x, y), {})
+        if b is not None:
+            if a is b and a.kind in kinds and (not floating or a.kind in "fcV"):
                 return apply(op, x, y)
         elif (y.__class__ is float or y.__class__ is int) and a.kind == "f" and not tensors and "f" in kinds:
             return apply(op, x, y)
@@ -405,7 +428,7 @@ def unary(op: Op, x: Any, name: str, floating: bool = True, kinds: str = ANY, **
 def wrap_dim(dim: Any, ndim: int, name: str = "") -> int:
     """Give a dimension as a number from 0 on; IndexError outside the range."""
     if dim.__class__ is not int:
-        if isinstance(dim, BaseTensor) or hasattr(dim, "__index__"):
+        if (isinstance(dim, BaseTensor) or hasattr(dim, "__index__")) and dim.__class__ is not bool:
             dim = dim.__index__()
         else:
             raise TypeError(f"{name}(): argument 'dim' must be int, not {type(dim).__name__}")

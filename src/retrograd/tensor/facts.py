@@ -138,11 +138,15 @@ class Facts(BaseTensor):
 
     def is_shared(self) -> bool:
         """Tell whether the memory is shared between processes."""
-        return False
+        from .sharing import is_shared
+
+        return is_shared(self)
 
     def share_memory_(self) -> Any:
-        """Give itself: tensors travel to other processes by copy."""
-        return self
+        """Move the values into memory that other processes share, and give itself."""
+        from .sharing import share
+
+        return share(self)
 
     @property
     def _version(self) -> int:

@@ -28,6 +28,7 @@ from ..core import (
     refresh,
     wrap,
 )
+from ..ops.batching import same
 from ..ops.shape import sum_to
 
 
@@ -94,8 +95,10 @@ class FunctionCtx:
         if storage.version != version:
             raise modified(node, (a, storage, version), f"output {i}")
         found = wrap(a, storage)
-        if differentiable:
+        if differentiable or MODE.trace is not None:
             found._node = node if self._count == 1 else _picked(node, i, self._count, found)
+            if MODE.trace is not None:
+                MODE.trace.add(found._node, found)
         return found
 
 
@@ -145,9 +148,25 @@ def _reverse(node: Node, g: Any, needs: list[bool], as_tensors: bool) -> list[An
             )
         source = node.inputs[k]
         if needs[k] and source is not None:
+            if r._composite:
+                out[k] = _sparse(r, source, as_tensors)
+                continue
             r = _fit(node, r, source, i)
             out[k] = r if as_tensors else r._a
     return out
+
+
+def _sparse(r: Any, source: Node, as_tensors: bool) -> Any:
+    """Give a sparse gradient: the values' for a sparse variable, and as a walk carries it for a dense one."""
+    if tuple(r.shape) != source.shape:
+        r = r.coalesce()._v
+        return r if as_tensors else r._a
+    return r.to_dense() if as_tensors or source.op is not None else r.raw()
+
+
+def _type(x: Any) -> TensorType:
+    """Give the shape and dtype of an argument or a result."""
+    return TensorType(tuple(x.shape), x.dtype.numpy) if x._composite else TensorType(x._a.shape, x._a.dtype)
 
 
 def _fit(node: Node, r: Any, source: Node, i: int) -> Any:
@@ -179,8 +198,24 @@ def _forward(node: Node, tangents: list[Any], values: Any, out: Any) -> Any:
     return found if node.attrs["ctx"]._count > 1 or not isinstance(found, tuple) else found[0]
 
 
-FUNCTION = Op("function", lambda *xs, **attrs: xs, type=lambda *types, **attrs: types[0], names=(), outputs=0)
+def _given(*xs: Any, positions: tuple[Any, ...], **attrs: Any) -> Any:
+    """Under a trace, what the author's ``forward`` made comes after the arguments: it is the result."""
+    made = xs[sum(p is not None for p in positions) :]
+    return made[0] if len(made) == 1 else made
+
+
+FUNCTION = Op("function", _given, type=lambda *types, **attrs: types[0], names=(), outputs=0)
 FUNCTION.vjp = []
+
+
+def _batched(*args: Any) -> Any:
+    """Map a call over a batch."""
+    from .function_maps import batched
+
+    return batched(*args)
+
+
+FUNCTION.batch = _batched
 FUNCTION.reverse, FUNCTION.forward = _reverse, _forward
 
 
@@ -256,6 +291,13 @@ class Function:
             "You must implement the jvp function for custom autograd.Function to use it with forward mode AD."
         )
 
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> Any:
+        """Give ``(output, out_dims)`` for arguments with the batch at ``in_dims``; ``info`` says its size and the randomness."""
+        raise NotImplementedError(
+            "To use autograd.Function with vmap, you must either override the vmap staticmethod or set generate_vmap_rule=True."
+        )
+
     @classmethod
     def _backward_rule(cls) -> Any:
         """Give the reverse rule under the name that the author chose."""
@@ -270,7 +312,16 @@ class Function:
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run the operation, and record it where a gradient is wanted."""
-        ctx = cls._ctx_class()
+        if MODE.special:
+            from .function_maps import special_call
+
+            taken = special_call(cls, args, kwargs)
+            if taken is not None:
+                return taken
+        return cls._call(args, kwargs, cls._ctx_class())
+
+    @classmethod
+    def _call(cls, args: tuple[Any, ...], kwargs: dict[str, Any], ctx: FunctionCtx) -> Any:
         for x in args:
             if isinstance(x, BaseTensor) and x._base is not None and x._base._node is not x._seen:
                 refresh(x)
@@ -310,19 +361,23 @@ def _record(cls: Any, ctx: FunctionCtx, args: Any, flags: Any, before: Any, resu
             raise RuntimeError(
                 f"a tensor marked dirty must be returned as an output of the function {cls.__name__}{at(here())}"
             )
-    kinds = [TensorType(r._a.shape, r._a.dtype) if isinstance(r, BaseTensor) else None for r in results]
+    trace = MODE.trace
+    kinds = [_type(r) if isinstance(r, BaseTensor) else None for r in results]
     positions: list[int | None] = []
     inputs: list[Any] = []
     for x, flag in zip(args, flags, strict=True):
         positions.append(len(inputs) if isinstance(x, BaseTensor) else None)
         if isinstance(x, BaseTensor):
-            inputs.append(x._node if flag else None)
+            inputs.append(trace.node_of(x) if trace is not None else x._node if flag else None)
+    if trace is not None:
+        inputs += [trace.node_of(b) for b in before if isinstance(b, BaseTensor)]
     first = next((k for k in kinds if k is not None), TensorType((), np.dtype(np.float32)))
     attrs = {
         "ctx": ctx,
         "cls": cls,
         "positions": tuple(positions),
-        "kinds": [TensorType(x._a.shape, x._a.dtype) if isinstance(x, BaseTensor) else None for x in args],
+        "kinds": [_type(x) if isinstance(x, BaseTensor) else None for x in args],
+        "given": tuple(None if isinstance(x, BaseTensor) else x for x in args),
     }
     node = Node(FUNCTION, tuple(inputs), attrs, first.shape, first.dtype, True, here(), (), kinds, None)
     ctx._count = len(results)
@@ -335,10 +390,13 @@ def _record(cls: Any, ctx: FunctionCtx, args: Any, flags: Any, before: Any, resu
     ctx._entries = []
     old = [(d, d._s.version) for d in ctx._dirty if d._base is not None]
     if len(results) == 1:
-        if carries[0]:
+        if carries[0] or trace is not None:
             results[0]._node = node
+            if trace is not None:
+                trace.add(node, results[0])
     else:
-        attach_outputs(node, [r if c else None for r, c in zip(results, carries, strict=True)])
+        shown = [c or (trace is not None and k is not None) for c, k in zip(carries, kinds, strict=True)]
+        attach_outputs(node, [r if s else None for r, s in zip(results, shown, strict=True)])
     for d, version in old:  # a view that was written: its base takes the write into its own history
         made = wrap(d._a, d._s, d._node)
         d._node = d._base._node
@@ -407,7 +465,7 @@ def _refuse(node: Node, g: Any, needs: list[bool], as_tensors: bool) -> list[Any
     )
 
 
-REFUSES = Op("once_differentiable", lambda x: x, type=lambda x: x)
+REFUSES = Op("once_differentiable", lambda x: x, type=lambda x: x, batch=same)
 REFUSES.vjp = []
 REFUSES.reverse = _refuse
 

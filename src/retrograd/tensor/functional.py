@@ -110,7 +110,7 @@ def jacobian(
     strict : bool
         Raise RuntimeError where an output does not depend on an input.
     vectorize : bool
-        Accepted for torch's sake.
+        Accepted for torch's sake: all rows are computed at once in any case.
     strategy : str
         "reverse-mode" or "forward-mode".
 

@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core import BaseTensor, show_type, wrap
+from ..core import MODE, BaseTensor, show_type, wrap
+
+
+def asked(x: Any, what: str) -> None:
+    """Tell the running trace that a value is about to leave the library: what follows may depend on it."""
+    if MODE.trace is not None:
+        MODE.trace.asked(x, what)
 
 
 class Interop(BaseTensor):
@@ -24,23 +30,28 @@ class Interop(BaseTensor):
             raise RuntimeError(
                 f"a Tensor with {a.size} elements cannot be converted to Scalar: item() of {show_type(self)} needs exactly one; use tolist() or an index"
             )
+        asked(self, "item()")
         value = a.item()
         return float(value) if a.dtype.kind == "V" else value
 
     def tolist(self) -> Any:
         """Give the elements as nested lists of Python numbers."""
+        asked(self, "tolist()")
         a = self._a
         return a.astype(np.float32).tolist() if a.dtype.kind == "V" else a.tolist()
 
     def numpy(self, *, force: bool = False) -> Any:
         """Give the values as a NumPy array that shares memory."""
+        asked(self, "numpy()")
         if self.requires_grad and not force:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
-        if self._a.dtype.kind == "V":
-            raise TypeError("Got unsupported ScalarType BFloat16: NumPy has no bfloat16; use .float().numpy()")
+        if self._a.dtype.kind == "V" or (self._a.dtype.itemsize == 1 and self._a.dtype.kind == "f"):
+            name = "BFloat16" if self._a.dtype.itemsize == 2 else str(self._a.dtype).capitalize()
+            raise TypeError(f"Got unsupported ScalarType {name}: NumPy has no such dtype; use .float().numpy()")
         return self._a
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        asked(self, "numpy()")
         if self.requires_grad:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         a = self._a
@@ -68,6 +79,7 @@ class Interop(BaseTensor):
         )
 
     def __dlpack__(self, **kwargs: Any) -> Any:
+        asked(self, "__dlpack__()")
         if self.requires_grad:
             raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
         return self._a.__dlpack__(**kwargs)
@@ -82,6 +94,7 @@ class Interop(BaseTensor):
                 f"Boolean value of Tensor with {'no values' if not a.size else 'more than one value'} is ambiguous"
                 + (f": use .any() or .all() on {show_type(self)}" if a.size else "")
             )
+        asked(self, "bool")
         return bool(a.item())
 
     def __int__(self) -> int:
@@ -100,11 +113,14 @@ class Interop(BaseTensor):
             raise TypeError(
                 f"only integer tensors of a single element can be converted to an index, not {show_type(self)}"
             )
+        asked(self, "item()")
         return int(self._a.item())
 
     def _one(self) -> Any:
         if self._a.size != 1:
-            raise RuntimeError(f"a Tensor with {self._a.size} elements cannot be converted to Scalar")
+            raise ValueError(
+                f"only one element tensors can be converted to Python scalars: this is {show_type(self)}; .tolist() gives all"
+            )
         return self.item()
 
     def __len__(self) -> int:
@@ -118,6 +134,10 @@ class Interop(BaseTensor):
         return iter(self.unbind(0))
 
     def __contains__(self, value: Any) -> bool:
+        if not isinstance(value, (BaseTensor, int, float, complex)) and not hasattr(value, "__array__"):
+            raise RuntimeError(
+                f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(value)}."
+            )
         return bool((self == value).any())
 
     def __hash__(self) -> int:

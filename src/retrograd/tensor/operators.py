@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core import BaseTensor, apply
+from ..core.rows import SparseOperand
 from ..ops import elementwise as e
 from .dispatch import METHODS, in_place, scalar
 from .functions import complex_parts, products, shaping
@@ -19,8 +20,11 @@ def _fast(op: Any, slow: Any, kinds: str) -> Any:
     def method(self: Any, other: Any) -> Any:
         d = self._a.dtype
         if isinstance(other, BaseTensor):
-            if d is other._a.dtype and d.kind in kinds:
-                return apply(op, self, other)
+            try:
+                if d is other._a.dtype and d.kind in kinds:
+                    return apply(op, self, other)
+            except SparseOperand:
+                return NotImplemented  # the other operand's own operator is for the two
         elif other.__class__ in _NUMBERS and d.kind == "f":
             return apply(op, self, other)
         try:
@@ -82,7 +86,7 @@ def _product(self: Any, other: Any) -> Any:
 def _inverted(self: Any) -> Any:
     if self._a.dtype.kind not in "iub":
         raise TypeError(
-            f"~ (operator.invert) is only implemented on integer and Boolean-type tensors, not {self.dtype}"
+            f"~ (operator.invert) is only implemented on integer and Boolean-type tensors, not {self.dtype}: bitwise_not"
         )
     return p.bitwise_not(self)
 

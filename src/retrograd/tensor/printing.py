@@ -359,12 +359,12 @@ def _nested(array: Array, indent: int, summarise: bool, element: Callable[[Any],
     return "[" + f",{newlines}{' ' * (indent + 1)}".join(rows) + "]"
 
 
-def _with_suffixes(text: str, suffixes: list[str], indent: int) -> str:
-    """The text closed by its suffixes, each on the line before it where it fits."""
+def _with_suffixes(text: str, suffixes: list[str], indent: int, own_line: bool = False) -> str:
+    """The text closed by its suffixes, each on the line before it where it fits; with `own_line`, not the first."""
     parts = [text]
     column = len(text) - text.rfind("\n") + 1
-    for suffix in suffixes:
-        if column + len(suffix) + 2 > PRINT_OPTIONS.linewidth:
+    for i, suffix in enumerate(suffixes):
+        if (own_line and not i) or column + len(suffix) + 2 > PRINT_OPTIONS.linewidth:
             parts.append(f",\n{' ' * indent}{suffix}")
             column = indent + len(suffix)
         else:

@@ -11,9 +11,10 @@ import numpy as np
 from .. import random as streams
 from ..core import MODE, BaseTensor, apply, check_device, device, show_type, wrap
 from ..core import dtypes as _d
+from ..ops.shape import view_as_complex
 from .creation import _checked
 from .dispatch import METHODS, function, sizes, write_out
-from .draw import KINDS, draw, draw_like
+from .draw import KINDS, draw, draw_like, drawn_with, take
 
 
 class Generator(streams.Generator):
@@ -79,7 +80,7 @@ def manual_seed(seed: int) -> Any:
     >>> torch.randn(2)
     tensor([ 1.5410, -0.2934])
     """
-    return default_generator.manual_seed(seed)
+    return default_generator.manual_seed(int(seed))
 
 
 def seed() -> int:
@@ -117,7 +118,7 @@ def drawn(kind: str, shape: tuple[int, ...], dtype: Any, generator: Any, **param
     """Give a new tensor of draws (library use)."""
     generator = default_generator if generator is None else generator
     if MODE.trace is not None:
-        return apply(draw, kind=kind, shape=shape, dtype=dtype, parameters=parameters, generator=generator)
+        return take(draw, kind=kind, shape=shape, dtype=dtype, parameters=parameters, generator=generator)
     return wrap(np.asarray(KINDS[kind](shape=shape, dtype=dtype, generator=generator, **parameters)))
 
 
@@ -162,8 +163,7 @@ def _maker(name: str, kind: str, doc: str, low_level: dict[str, Any]) -> Any:
 def _drawn_number(kind: str, shape: tuple[int, ...], d: _d.dtype, generator: Any, parameters: dict[str, Any]) -> Any:
     if not d.is_complex or kind == "normal":
         return drawn(kind, shape, d.numpy, generator, **parameters)
-    parts = drawn(kind, (*shape, 2), d.to_real().numpy, generator, **parameters)
-    return wrap(parts._a.view(d.numpy).reshape(shape))
+    return apply(view_as_complex, drawn(kind, (*shape, 2), d.to_real().numpy, generator, **parameters))
 
 
 def _draw_out(out: Any, shape: tuple[int, ...], kind: str, name: str, generator: Any) -> Any:
@@ -219,7 +219,7 @@ def randperm(
     """Draw a permutation of 0 to n - 1."""
     check_device(device)
     d = np.dtype(np.int64) if dtype is None else _d.to_numpy(dtype)
-    t = wrap(np.asarray(streams.randperm(int(n), d, default_generator if generator is None else generator)))
+    t = drawn("randperm", (int(n),), d, generator)
     return t if out is None else write_out(out, t, "randperm")
 
 
@@ -290,7 +290,8 @@ def normal(
         if isinstance(std, BaseTensor) and (std._a < 0).any():
             raise RuntimeError("normal expects all elements of std >= 0.0")
         z = drawn("normal", shape, like._a.dtype, generator)
-        return z * std + mean
+        mean, std = (v if isinstance(v, BaseTensor) else wrap(np.asarray(v, like._a.dtype)) for v in (mean, std))
+        return _with(mean, std, z * std.detach() + mean.detach())
     if size is None:
         raise TypeError("normal() of two numbers needs a size")
     d = _floating(dtype, "normal")
@@ -298,6 +299,15 @@ def normal(
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
     t = drawn("normal", _checked(sizes((size,), "normal")), d.numpy, generator, mean=float(mean), std=float(std))
     return t.requires_grad_() if requires_grad else t
+
+
+def _with(*parameters_and_draw: Any) -> Any:
+    """Give a draw the history that PyTorch gives it: its parameters' gradients are zero."""
+    *parameters, result = parameters_and_draw
+    for p in parameters:
+        if p.requires_grad and p._a.dtype == result._a.dtype:
+            result = apply(drawn_with, p, result)
+    return result
 
 
 @function("bernoulli")
@@ -312,15 +322,14 @@ def bernoulli(input: Any, p: Any = None, *, generator: Any = None) -> Any:
         )
     if ((input._a < 0) | (input._a > 1)).any():
         raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
-    return apply(draw_like, input.detach(), kind="bernoulli", generator=g)
+    return _with(input, take(draw_like, input.detach(), kind="bernoulli", generator=g))
 
 
 @function("poisson", method=False)
 def poisson(input: Any, generator: Any = None) -> Any:
     """Draw Poisson counts with the rates given by the elements."""
-    return apply(
-        draw_like, input.detach(), kind="poisson", generator=default_generator if generator is None else generator
-    )
+    g = default_generator if generator is None else generator
+    return _with(input, take(draw_like, input.detach(), kind="poisson", generator=g))
 
 
 @function("binomial", method=False)
@@ -333,4 +342,6 @@ def binomial(count: Any, prob: Any, generator: Any = None) -> Any:
 def multinomial(input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Any:
     """Draw indices with probabilities in proportion to the elements of a row."""
     g = default_generator if generator is None else generator
-    return wrap(np.asarray(streams.multinomial(input._a, num_samples, replacement, g)))
+    return take(
+        draw_like, input.detach(), kind="multinomial", generator=g, num_samples=num_samples, replacement=replacement
+    )

@@ -22,7 +22,7 @@ def _in_place(name: str, doc: str, make: Any) -> None:
             return self
         if kind == "coins":
             return _coins(self, parameters["p"], generator, name)
-        if MODE.trace is None and not (MODE.grad and self.requires_grad):
+        if MODE.trace is None and MODE.dual is None and not (MODE.grad and self.requires_grad):
             g = default_generator if generator is None else generator
             if a.flags.c_contiguous:
                 a[...] = KINDS[kind](shape=a.shape, dtype=a.dtype, generator=g, **parameters)
@@ -78,10 +78,17 @@ def _uniform(x: Any, from_: float = 0, to: float = 1, **named: float) -> Any:
     return "uniform", {"low": float(low), "high": float(high)}
 
 
-def _random(x: Any, from_: int | None = None, to: int | None = None, **named: int) -> Any:
+_OPEN: Any = object()  # stands for an upper end that was not said; None says that it is the dtype's largest number
+
+
+def _random(x: Any, from_: int | None = None, to: Any = _OPEN, **named: int) -> Any:
     low = named.get("from", from_)
-    if low is not None and to is None:
+    if low is not None and to is _OPEN:
         low, to = 0, low
+    elif low is not None and to is None:
+        to = _largest(x._a.dtype) + 1
+    elif to is _OPEN:
+        to = None
     if to is None:
         return "random", {}
     if low is None:
@@ -89,6 +96,13 @@ def _random(x: Any, from_: int | None = None, to: int | None = None, **named: in
     if low >= to:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={to}")
     return "randint", {"low": int(low), "high": int(to)}
+
+
+def _largest(kind: Any) -> int:
+    """Give the largest number that a draw may be: of integers all, of floats those that follow each other in steps of 1."""
+    if kind.kind in "iu":
+        return int(np.iinfo(kind).max)
+    return {"b": 1, "f": 1 << np.finfo(kind).nmant + 1 if kind.kind == "f" else 0, "V": 1 << 8}[kind.kind]
 
 
 def _bernoulli(x: Any, p: Any = 0.5) -> Any:

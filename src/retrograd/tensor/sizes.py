@@ -13,7 +13,13 @@ class Named(type):
         return f"<class 'torch.{named}'>" if named else type.__repr__(cls)
 
 
-_NAMES = {"Size": "Size", "Tensor": "Tensor", "Parameter": "nn.parameter.Parameter"}
+_NAMES = {
+    "Size": "Size",
+    "Tensor": "Tensor",
+    "Parameter": "nn.parameter.Parameter",
+    "CooTensor": "Tensor",
+    "CompressedTensor": "Tensor",
+}
 
 
 class Size(tuple[int, ...], metaclass=Named):
@@ -51,6 +57,17 @@ class Layout:
     def __repr__(self) -> str:
         return f"torch.{self.name}"
 
+    def __reduce__(self) -> Any:
+        return _layout, (repr(self),)
+
 
 strided = Layout("strided")
 sparse_coo = Layout("sparse_coo")
+sparse_csr, sparse_csc = Layout("sparse_csr"), Layout("sparse_csc")
+sparse_bsr, sparse_bsc = Layout("sparse_bsr"), Layout("sparse_bsc")
+LAYOUTS = {str(each): each for each in (strided, sparse_coo, sparse_csr, sparse_csc, sparse_bsr, sparse_bsc)}
+
+
+def _layout(name: str) -> Layout:
+    """Give the layout of a name: there is one object for each."""
+    return LAYOUTS[name]

@@ -20,13 +20,12 @@ from ..core import (
     register_tensor,
     wrap,
 )
-from ..core.dtypes import from_numpy as dtype_of
 from ..core.dtypes import get_default_dtype, to_numpy
 from . import backward as _backward
 from . import copying
 from .facts import Facts
 from .interop import Interop
-from .sizes import Layout, Named, Size, sparse_coo, strided
+from .sizes import Layout, Named, Size, sparse_bsc, sparse_bsr, sparse_coo, sparse_csc, sparse_csr, strided
 
 _new = object.__new__
 
@@ -55,6 +54,8 @@ class Tensor(Facts, Interop, metaclass=Named):
     __slots__ = ()
     __array_priority__ = 1000
     is_sparse = False
+    is_sparse_csr = False
+    _composite = False  # whether it is made of several arrays, as sparse tensors are
     is_quantized = False
     is_cuda = False
     is_mkldnn = False
@@ -83,9 +84,14 @@ class Tensor(Facts, Interop, metaclass=Named):
     def _wrap(a: Any) -> Tensor:
         """Make a tensor of an array, sharing its memory (library use)."""
         t: Tensor = wrap(a if isinstance(a, np.ndarray) else np.asarray(a))
-        if MODE.special and MODE.trace is not None:
-            MODE.trace.made(t)
         return t
+
+    @staticmethod
+    def _from_raw(raw: Any) -> Any:
+        """Make a sparse tensor of what a walk on arrays carried (library use)."""
+        from .sparse import from_raw
+
+        return from_raw(raw)
 
     def _write(self, a: Any) -> None:
         """Write new contents into the memory without history (library use)."""
@@ -128,7 +134,7 @@ class Tensor(Facts, Interop, metaclass=Named):
                 raise RuntimeError(
                     "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
                 )
-            self._node = leaf_node(self)
+            self._node = leaf_node(self) if MODE.trace is None else MODE.trace.variable(self)
         elif self.requires_grad:
             if not self.is_leaf:
                 raise RuntimeError(
@@ -187,13 +193,11 @@ class Tensor(Facts, Interop, metaclass=Named):
                 )
             if g is self:
                 raise RuntimeError("can't assign Variable as its own grad")
-            if g._a.dtype != self._a.dtype:
+            if g.dtype is not self.dtype:
+                raise RuntimeError(f"assigned grad has data of a different type: {g.dtype}, the tensor is {self.dtype}")
+            if g.shape != self.shape:
                 raise RuntimeError(
-                    f"assigned grad has data of a different type: {dtype_of(g._a.dtype)}, the tensor is {self.dtype}"
-                )
-            if g._a.shape != self._a.shape:
-                raise RuntimeError(
-                    f"assigned grad has data of a different size: {list(g._a.shape)}, the tensor is {list(self._a.shape)}"
+                    f"assigned grad has data of a different size: {list(g.shape)}, the tensor is {list(self.shape)}"
                 )
         self._grad = g
 
@@ -257,10 +261,12 @@ class Tensor(Facts, Interop, metaclass=Named):
 
     def detach(self) -> Tensor:
         """Give the same values, sharing memory, without history."""
-        if MODE.trace is not None:
+        if MODE.trace is not None or MODE.dual is not None:
             from .functions.pointwise import stop_gradient
 
             r: Tensor = stop_gradient(self)
+            if MODE.trace is None:  # as outside of it: a tensor of its own, to which no write on the base has a way
+                r._base = None
             return r
         t = _new(Tensor)
         t._a, t._s, t._node, t._base, t._grad = self._a, self._s, None, None, None
@@ -276,7 +282,7 @@ class Tensor(Facts, Interop, metaclass=Named):
     @property
     def data(self) -> Tensor:
         """The same values, sharing memory, without history and unseen by the check for overwritten values."""
-        if MODE.trace is not None:
+        if MODE.trace is not None or MODE.dual is not None:
             return self.detach()
         t = _new(Tensor)
         t._a, t._s, t._node, t._base, t._grad = self._a, Storage(self._s.root), None, None, None
@@ -286,6 +292,8 @@ class Tensor(Facts, Interop, metaclass=Named):
     def data(self, new: Tensor) -> None:
         if not isinstance(new, BaseTensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(new).__name__}")
+        if MODE.trace is not None:
+            MODE.trace.asked(new, "data")
         self._a, self._s = new._a, new._s
         node = self._node
         if node is not None and node.op is None:
@@ -346,6 +354,8 @@ class Parameter(Tensor, metaclass=_TensorMeta):
             data = Tensor._wrap(np.empty((0,), to_numpy(get_default_dtype())))
         if not isinstance(data, BaseTensor):
             raise TypeError(f"Parameter data must be a Tensor, not {type(data).__name__}: wrap it by torch.tensor(...)")
+        if MODE.trace is not None:
+            MODE.trace.asked(data, "detach() for a Parameter")
         t = _new(cls)
         t._a, t._s = data._a, data._s
         t._node = t._base = t._grad = None
@@ -367,4 +377,15 @@ class Parameter(Tensor, metaclass=_TensorMeta):
 
 register_tensor(Tensor)
 
-__all__ = ["Layout", "Parameter", "Size", "Tensor", "sparse_coo", "strided"]
+__all__ = [
+    "Layout",
+    "Parameter",
+    "Size",
+    "Tensor",
+    "sparse_bsc",
+    "sparse_bsr",
+    "sparse_coo",
+    "sparse_csc",
+    "sparse_csr",
+    "strided",
+]

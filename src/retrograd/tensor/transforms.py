@@ -14,7 +14,6 @@ from ..core import MODE, BaseTensor, Node, apply, enable_grad, leaf_node, no_gra
 from ..ops.elementwise import cast
 from ..ops.shape import reshape
 from .backward import grad as _grad
-from .functions.joining import stack
 from .tree import flatten, tree_map, unflatten
 
 Argnums = int | tuple[int, ...]
@@ -34,6 +33,11 @@ def _tracked(x: Any) -> Any:
     """Give an input its own node: a fresh leaf, or, where it has history, a node that stays connected to it."""
     if x.requires_grad:
         return apply(reshape, x, shape=x._a.shape)
+    if MODE.trace is not None:  # connected in the trace, but to no history
+        t = apply(reshape, x, shape=x._a.shape)
+        t._node.requires_grad = True
+        t._base = None
+        return t
     t = wrap(x._a, x._s)
     t._node = leaf_node(t)
     t._node.attrs["bound"] = True  # the transform's own variable: nobody outside asks for its gradient
@@ -48,8 +52,9 @@ def _foreign(roots: Sequence[Any], own: Sequence[Any]) -> bool:
     mine = {t._node for t in own}
     todo = [r._node for r in roots if r._node is not None and r._node.requires_grad]
     for node in reachable(todo):
-        outside = node.op is None and node.requires_grad and node not in mine
-        if outside and ("bound" not in node.attrs or any(node in leaves for leaves in _RUNNING.leaves)):
+        if not node.requires_grad or node in mine:
+            continue
+        if (node.op is None and "bound" not in node.attrs) or any(node in leaves for leaves in _RUNNING.leaves):
             return True
     return False
 
@@ -354,10 +359,68 @@ def linearize(func: Callable[..., Any], *primals: Any) -> Any:
     return run.primal(), push
 
 
-def _basis(a: Any, k: int) -> Any:
-    e = np.zeros(a.size, a.dtype)
-    e[k] = 1
-    return wrap(e.reshape(a.shape))
+def functionalize(func: Callable[..., Any], *, remove: str = "mutations") -> Callable[..., Any]:
+    """Give the function itself: a trace of it here has no in-place writes, which it records as operations on values.
+
+    Raises RuntimeError unless ``remove`` is "mutations" or "mutations_and_views".
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.func.functionalize(lambda x: x.clone().add_(1))(torch.zeros(2))
+    tensor([1., 1.])
+    """
+    if remove not in ("mutations", "mutations_and_views"):
+        raise RuntimeError(
+            f"functionalize(f, remove='mutations'): received invalid argument for remove={remove}. Valid options are: "
+            "remove='mutations' and remove='mutations_and_views'"
+        )
+
+    @functools.wraps(func)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return func(*args, **kwargs)
+
+    return wrapper
+
+
+def debug_unwrap(tensor: Any, *, recurse: bool = True) -> Any:
+    """Give the tensor itself: under ``vmap`` and ``grad`` a tensor here is an ordinary one, of the first item's values.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.func.debug_unwrap(torch.ones(2))
+    tensor([1., 1.])
+    """
+    if not isinstance(tensor, BaseTensor):
+        raise TypeError(f"debug_unwrap(): argument 'tensor' must be Tensor, not {type(tensor).__name__}")
+    return tensor
+
+
+def _directions(xs: Sequence[Any], number: int) -> list[Any]:
+    """Give the unit vectors of one of several tensors, one for each of its elements, with zeros for the others."""
+    n = xs[number]._a.size
+    made = []
+    for i, x in enumerate(xs):
+        a = x._a
+        e = np.zeros((n, *a.shape), a.dtype)
+        if i == number:
+            e.reshape(n, n)[range(n), range(n)] = 1
+        made.append(wrap(e))
+    return made
+
+
+def _along(
+    walk: Callable[[list[Any]], list[Any]], directions: list[Any], chunk_size: int | None, randomness: str = "error"
+) -> list[Any]:
+    """Walk along many directions at once; give what the walks give, stacked."""
+    from .vmap import vmap
+
+    if directions[0]._a.shape[0] == 1:
+        return [apply(reshape, r, shape=(1, *r._a.shape)) for r in walk([d[0] for d in directions])]
+    mapped = vmap(lambda *ds: walk(list(ds)), randomness=randomness, chunk_size=chunk_size)
+    found: list[Any] = mapped(*directions)
+    return found
 
 
 def jacrev(
@@ -368,7 +431,7 @@ def jacrev(
     chunk_size: int | None = None,
     _preallocate_and_copy: bool = False,
 ) -> Callable[..., Any]:
-    """Give a function that computes the Jacobian in reverse mode: one backward walk per element of the result.
+    """Give a function that computes the Jacobian in reverse mode: the backward walks of all elements of the result at once.
 
     The result has the shape (output shape..., input shape...).
 
@@ -383,16 +446,13 @@ def jacrev(
     @functools.wraps(func)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         run = _Recorded(func, args, kwargs, _choose(args, argnums, "jacrev"), has_aux, "jacrev")
-        zeros = [wrap(np.zeros(o._a.shape, o._a.dtype)) for o in run.outputs]
         blocks = []
         for i, o in enumerate(run.outputs):
-            rows = [run.pull([*zeros[:i], _basis(o._a, k), *zeros[i + 1 :]]) for k in range(o._a.size)]
+            rows = _along(run.pull, _directions(run.outputs, i), chunk_size) if o._a.size else None
             per_input = []
             for j, x in enumerate(run.inputs):
                 shape = (*o._a.shape, *x._a.shape)
-                per_input.append(
-                    stack([r[j] for r in rows], 0).reshape(shape) if rows else wrap(np.zeros(shape, x._a.dtype))
-                )
+                per_input.append(rows[j].reshape(shape) if rows else wrap(np.zeros(shape, x._a.dtype)))
             blocks.append(run.grouped(per_input, argnums))
         found = unflatten(blocks, run.out_spec)
         return (found, run.aux) if has_aux else found
@@ -408,7 +468,7 @@ def jacfwd(
     randomness: str = "error",
     chunk_size: int | None = None,
 ) -> Callable[..., Any]:
-    """Give a function that computes the Jacobian in forward mode: one forward walk per element of the input.
+    """Give a function that computes the Jacobian in forward mode: the forward walks of all elements of the input at once.
 
     Examples
     --------
@@ -420,14 +480,13 @@ def jacfwd(
     @functools.wraps(func)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         run = _Recorded(func, args, kwargs, _choose(args, argnums, "jacfwd"), has_aux, "jacfwd", forward=True)
-        zeros = [wrap(np.zeros(x._a.shape, x._a.dtype)) for x in run.inputs]
         columns: list[list[Any]] = [[] for _ in run.outputs]
         for j, x in enumerate(run.inputs):
-            pushed = [run.push([*zeros[:j], _basis(x._a, k), *zeros[j + 1 :]]) for k in range(x._a.size)]
+            pushed = _along(run.push, _directions(run.inputs, j), chunk_size, randomness) if x._a.size else None
             for i, o in enumerate(run.outputs):
                 shape = (*o._a.shape, *x._a.shape)
                 columns[i].append(
-                    stack([p[i] for p in pushed], -1).reshape(shape) if pushed else wrap(np.zeros(shape, o._a.dtype))
+                    pushed[i].movedim(0, -1).reshape(shape) if pushed else wrap(np.zeros(shape, o._a.dtype))
                 )
         found = unflatten([run.grouped(c, argnums) for c in columns], run.out_spec)
         return (found, run.aux) if has_aux else found

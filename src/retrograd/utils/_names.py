@@ -31,6 +31,8 @@ def torch_name(module: str) -> str:
     'torch.nn.functional'
     """
     head, dot, rest = module.partition(".")
+    if rest.partition(".")[0] == "torchvision":
+        return rest
     return "torch" + dot + rest if head == "retrograd" else module
 
 

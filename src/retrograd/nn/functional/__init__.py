@@ -24,9 +24,15 @@ from .activation import (
     tanh,
     tanhshrink,
 )
+from .alignment import (
+    ctc_loss,
+)
 from .attention import (
     multi_head_attention_forward,
     scaled_dot_product_attention,
+)
+from .bags import (
+    embedding_bag,
 )
 from .classification import (
     binary_cross_entropy,
@@ -62,6 +68,17 @@ from .dropout import (
     dropout2d,
     dropout3d,
     feature_alpha_dropout,
+)
+from .fractional import (
+    fractional_max_pool2d,
+    fractional_max_pool2d_with_indices,
+    fractional_max_pool3d,
+    fractional_max_pool3d_with_indices,
+)
+from .joined import (
+    conv_tbc,
+    grouped_mm,
+    linear_cross_entropy,
 )
 from .linear import (
     bilinear,
@@ -108,8 +125,11 @@ from .pooling import (
     adaptive_avg_pool2d,
     adaptive_avg_pool3d,
     adaptive_max_pool1d,
+    adaptive_max_pool1d_with_indices,
     adaptive_max_pool2d,
+    adaptive_max_pool2d_with_indices,
     adaptive_max_pool3d,
+    adaptive_max_pool3d_with_indices,
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,
@@ -137,6 +157,10 @@ from .resize import (
     upsample_bilinear,
     upsample_nearest,
 )
+from .sampling import (
+    affine_grid,
+    grid_sample,
+)
 from .softmax import (
     gumbel_softmax,
     log_softmax,
@@ -150,6 +174,7 @@ from .unpooling import (
 )
 from .vision import (
     channel_shuffle,
+    native_channel_shuffle,
     pixel_shuffle,
     pixel_unshuffle,
 )
@@ -159,8 +184,12 @@ __all__ = [
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",
     "adaptive_max_pool1d",
+    "adaptive_max_pool1d_with_indices",
     "adaptive_max_pool2d",
+    "adaptive_max_pool2d_with_indices",
     "adaptive_max_pool3d",
+    "adaptive_max_pool3d_with_indices",
+    "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
@@ -175,12 +204,14 @@ __all__ = [
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv_tbc",
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
     "dropout1d",
     "dropout2d",
@@ -188,12 +219,19 @@ __all__ = [
     "elu",
     "elu_",
     "embedding",
+    "embedding_bag",
     "feature_alpha_dropout",
     "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool2d_with_indices",
+    "fractional_max_pool3d",
+    "fractional_max_pool3d_with_indices",
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
+    "grouped_mm",
     "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",
@@ -210,6 +248,7 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_",
     "linear",
+    "linear_cross_entropy",
     "local_response_norm",
     "log_softmax",
     "logsigmoid",
@@ -232,6 +271,7 @@ __all__ = [
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
+    "native_channel_shuffle",
     "nll_loss",
     "normalize",
     "one_hot",

@@ -9,6 +9,7 @@ from ...core import apply, dtypes
 from ...ops.elementwise import relu as relu_op
 from ...ops.elementwise import softplus as _softplus
 from ...tensor.composed import composed
+from ...tensor.dispatch import type_name
 from .. import _functions as T
 from ._common import in_place, require_floats
 
@@ -62,10 +63,16 @@ def tanh(input: Any) -> Any:
     return T.tanh(input)
 
 
+def _require_real(name: str, input: Any) -> None:
+    if input.is_complex():
+        raise NotImplementedError(f"\"{name}\" not implemented for '{type_name(input._a.dtype)}'")
+
+
 @composed("EluBackward0")
 def _elu(x: Any, alpha: float, scale: float, rate: float) -> Any:
     # the exponential sees no positive number, so it cannot overflow where it is not chosen
-    below = T.expm1(T.clamp(x, max=0) * rate if rate != 1 else T.clamp(x, max=0))
+    low = T.where(x > 0, 0.0, x)
+    below = T.expm1(low * rate if rate != 1 else low)
     if alpha * scale != 1:
         below = below * (alpha * scale)
     return T.where(x > 0, x * scale if scale != 1 else x, below)
@@ -134,7 +141,7 @@ def celu_(input: Any, alpha: float = 1.0) -> Any:
 
 
 def gelu(input: Any, *, approximate: str = "none") -> Any:
-    """Weigh by the normal distribution: y = x * Phi(x) = x * erfc(-x / sqrt(2)) / 2.
+    """Weigh by the normal distribution: y = x * Phi(x) = x * (1 + erf(x / sqrt(2))) / 2.
 
     ``approximate="tanh"``: y = x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))). RuntimeError for another word.
 
@@ -156,7 +163,7 @@ def gelu(input: Any, *, approximate: str = "none") -> Any:
 
 @composed("GeluBackward0")
 def _gelu(x: Any) -> Any:
-    return x * 0.5 * T.erfc(x * -math.sqrt(0.5))
+    return x * 0.5 * (T.erf(x * math.sqrt(0.5)) + 1)
 
 
 @composed("GeluBackward0")
@@ -196,6 +203,7 @@ def mish(input: Any, inplace: bool = False) -> Any:
     tensor([0.0000, 0.8651])
     """
     require_floats("mish", input)
+    _require_real("mish_cpu", input)
     return in_place(mish, input) if inplace else input * T.tanh(_softplus(input))
 
 
@@ -209,6 +217,7 @@ def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     tensor([  0.6931, 100.0000])
     """
     require_floats("softplus", input)
+    _require_real("softplus_cpu", input)
     smooth = _softplus(input) if beta == 1 else _softplus(input * beta) * (1 / beta)
     if threshold >= 20 and input.dtype in _SINGLE:
         return smooth  # beyond 20 the two are the same number in these dtypes
@@ -225,6 +234,7 @@ def logsigmoid(input: Any) -> Any:
     tensor([-100.0000,   -0.6931])
     """
     require_floats("logsigmoid", input)
+    _require_real("log_sigmoid_cpu", input)
     return -_softplus(-input)
 
 

@@ -13,6 +13,9 @@ from .dropout import dropout
 from .linear import linear
 from .padding import pad
 
+# the ways of computing attention that `nn.attention.sdpa_kernel` permits; on the CPU torch has "flash" and "math"
+PERMITTED = dict.fromkeys(("cudnn", "flash", "mem_efficient", "math", "overrideable"), True)
+
 
 def _weights(query: Any, key: Any, mask: Any, dead: Any, factor: float, causal: bool) -> Any:
     """Give softmax(Q K^T factor + M), zero in the rows that are ``dead``: those that may look nowhere."""
@@ -98,6 +101,11 @@ def scaled_dot_product_attention(
     torch.Size([1, 2, 3])
     """
     _check_attention(query, key, value, attn_mask, dropout_p, is_causal)
+    if not (PERMITTED["math"] or PERMITTED["flash"]):
+        raise RuntimeError(
+            "No viable backend for scaled_dot_product_attention was found: sdpa_kernel permits neither MATH nor "
+            "FLASH_ATTENTION, and there is no other on the CPU"
+        )
     if enable_gqa:
         heads = query.shape[-3]
         if heads % key.shape[-3] or heads % value.shape[-3]:

@@ -147,11 +147,14 @@ def _check_classes(name: str, input: Any, target: Any, weight: Any, dim: int) ->
             )
     if target.dtype not in (dtypes.int64, dtypes.uint8):
         raise RuntimeError(
-            f"{name}: expected target dtype to be Long or Byte, but got {show_type(target)}; "
+            f"{name}: expected target dtype to be Long or Byte, but got {show_type(target)} for {show_type(input)}; "
             "class numbers are int64 (.long())"
         )
     if input.dim() == 2 and target.dim() > 1:
-        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+        raise RuntimeError(
+            f"0D or 1D target tensor expected, multi-target not supported: {name} of {show_type(input)} with "
+            f"{show_type(target)}"
+        )
     wanted = (*input.shape[:dim], *input.shape[dim + 1 :])
     if tuple(target.shape) != wanted and not (input.dim() == 1 and tuple(target.shape) == (1,)):
         raise RuntimeError(
@@ -311,6 +314,11 @@ def binary_cross_entropy_with_logits(
         raise RuntimeError(
             f"binary_cross_entropy_with_logits: result type {input.dtype} can't be cast to the desired output type "
             f"{target.dtype}; convert the target with .float()"
+        )
+    if not (input.is_floating_point() or input.is_complex()):
+        raise NotImplementedError(
+            f"\"log_sigmoid_cpu\" not implemented for '{input.dtype}': binary_cross_entropy_with_logits takes scores; "
+            "convert them with .float()"
         )
     losses = _logit_losses(input, target) if pos_weight is None else _weighed_logit_losses(input, target, pos_weight)
     return labelled(

@@ -155,7 +155,7 @@ def _conv_transpose(
     if input.shape[-dims - 1] != weight.shape[0]:
         raise RuntimeError(
             f"Given transposed=1, weight of size {list(weight.shape)}, expected input{list(input.shape)} to have "
-            f"{weight.shape[0]} channels, but got {input.shape[-dims - 1]} channels instead"
+            f"{weight.shape[0]} channels, but got {input.shape[-dims - 1]} channels instead (conv_transpose{dims}d)"
         )
     steps, spread = _sizes(stride, dims, "stride"), _sizes(dilation, dims, "dilation")
     before, extra = _sizes(padding, dims, "padding"), _sizes(output_padding, dims, "output_padding")

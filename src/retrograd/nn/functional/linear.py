@@ -8,8 +8,11 @@ import numpy as np
 
 from ...core import apply, dtypes, show_type, wrap
 from ...core.mode import mode, no_grad
+from ...core.rows import SparseOperand
 from ...ops.contract import linear_layer
 from ...ops.index import take_axis
+from ...ops.rows import take_rows
+from ...tensor.dispatch import with_sparse
 from .. import _functions as T
 
 
@@ -25,7 +28,10 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     >>> torch.nn.functional.linear(torch.ones(2), torch.tensor([[1.0, 2.0]]), torch.ones(1))
     tensor([4.])
     """
-    x, w = input._a, weight._a
+    try:
+        x, w = input._a, weight._a
+    except SparseOperand:
+        return with_sparse("linear", (input, weight, bias), {})
     if w.ndim == 2 and x.ndim > 1 and x.dtype is w.dtype and x.shape[-1] == w.shape[1]:
         if bias is None:
             return apply(linear_layer, input, weight)
@@ -94,7 +100,8 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
         if given.shape[-1] != wanted:
             raise RuntimeError(
                 f"bilinear(): input{number} size does not match weight size: "
-                f"got {given.shape[-1]} but expected {wanted}"
+                f"got {given.shape[-1]} but expected {wanted}: {show_type(input1)}, {show_type(input2)} "
+                f"and a weight of {show_type(weight)}"
             )
     if bias is not None and bias.shape[0] != weight.shape[0]:
         raise RuntimeError(
@@ -120,7 +127,8 @@ def embedding(
 
     Shapes: input any, of int64 or int32; weight (rows, width); the result (*input, width). The row ``padding_idx`` gets
     no gradient; with ``max_norm`` the rows looked up are first scaled down, in place, to that norm;
-    ``scale_grad_by_freq`` divides a row's gradient by how often it was looked up.
+    ``scale_grad_by_freq`` divides a row's gradient by how often it was looked up; with ``sparse`` a leaf weight's
+    gradient is a sparse tensor of the rows looked up.
 
     Raises IndexError for a row that does not exist, RuntimeError for another dtype or a weight that is not 2-D.
 
@@ -150,6 +158,10 @@ def embedding(
             raise IndexError(f"index out of range in self: embedding of row {wrong} in a weight of {rows} rows")
     if max_norm is not None:
         _renormalise(input, weight, max_norm, norm_type)
+    if sparse and weight.requires_grad and mode().trace is None:
+        if scale_grad_by_freq:
+            raise RuntimeError("embedding_backward: scale_grad_by_freq not supported with sparse gradients")
+        return take_rows(weight, index=input._a, skip=padding_idx)
     result = take_axis(weight, input, axis=0)
     if not weight.requires_grad:
         return result
@@ -188,11 +200,15 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
         return T.empty(*tensor.shape, num_classes, dtype=dtypes.int64)
+    if num_classes > 0 and mode().trace is not None:
+        return (tensor.unsqueeze(-1) == T.arange(num_classes)).long()
     if int(tensor.min()) < 0:
-        raise RuntimeError("Class values must be non-negative.")
+        raise RuntimeError(f"Class values must be non-negative: one_hot of {int(tensor.min())}")
     highest = int(tensor.max())
     if num_classes == -1:
         num_classes = highest + 1
     elif highest >= num_classes:
-        raise RuntimeError("Class values must be smaller than num_classes.")
+        raise RuntimeError(
+            f"Class values must be smaller than num_classes: one_hot of {highest} with {num_classes} classes"
+        )
     return (tensor.unsqueeze(-1) == T.arange(num_classes)).long()

@@ -86,6 +86,7 @@ def batch_norm(
         raise RuntimeError(f"{missing} must be defined in evaluation mode")
     _check_channels(channels, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     require_floats("batch_norm", input)
+    input = rows(input)
     pair_of_dtypes("batch_norm", input, running_mean, running_var, weight, bias)
     wide = input if weight is None or weight.dtype == input.dtype else input.to(weight.dtype)
     over = (0, *range(2, len(shape)))
@@ -145,6 +146,7 @@ def instance_norm(
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.size()}")
     _check_channels(shape[1], running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     require_floats("instance_norm", input)
+    input = rows(input)
     pair_of_dtypes("instance_norm", input, running_mean, running_var, weight, bias)
     over = tuple(range(2, len(shape)))
     result, mean, var = _standardised(input, over, eps)
@@ -153,6 +155,11 @@ def instance_norm(
     if running_var is not None:
         _blend(running_var, var.detach().mean(0) * (count / (count - 1)), momentum)
     return _affine(result, weight, bias, (1, shape[1]) + (1,) * len(over))
+
+
+def rows(x: Any) -> Any:
+    """Give a Tensor laid out row by row, as torch's normalisations work on."""
+    return x if x._a.flags.c_contiguous else x.contiguous()
 
 
 def _check_normalized_shape(input: Any, normalized_shape: Any, star: str, **vectors: Any) -> tuple[int, ...]:
@@ -194,6 +201,7 @@ def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any 
     over = _check_normalized_shape(input, normalized_shape, "*, ", weight=weight, bias=bias)
     pair_of_dtypes("layer_norm", input, weight, bias)
     require_floats("layer_norm", input)
+    input = rows(input)
     wide = input if weight is None or weight.dtype == input.dtype else input.to(weight.dtype)
     result = _layer_norm(wide, weight, bias, tuple(over), eps)
     return result if wide is input else result.to(input.dtype)
@@ -219,6 +227,7 @@ def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float |
     """
     over = _check_normalized_shape(input, normalized_shape, "*", weight=weight)
     require_floats("rms_norm", input)
+    input = rows(input)
     step = dtypes.finfo(input.dtype).eps if eps is None else eps
     return _affine(input * T.rsqrt(T.square(input).mean(over, keepdim=True) + step), weight, None)
 

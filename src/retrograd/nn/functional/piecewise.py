@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...core import dtypes
+from ...tensor import Tensor
 from .. import _functions as T
 from ._common import in_place, require_floats
 
@@ -24,6 +25,10 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
         return in_place(lambda x: hardtanh(x, min_val, max_val), input)
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
+    if input._a.dtype.kind == "b":
+        raise RuntimeError("Bool inputs not supported for hardtanh: convert the input with .float()")
+    if input._a.dtype.kind == "u" and (min_val < 0 or max_val < 0):
+        raise RuntimeError("cannot do hardtanh on an unsigned type with negative limits")
     if input._a.dtype.kind in "iu":
         return T.clamp(input, int(min_val), int(max_val))
     clipped = T.clamp(input.detach(), min_val, max_val)
@@ -207,3 +212,7 @@ def threshold(input: Any, threshold: float, value: float, inplace: bool = False)
 def threshold_(input: Any, threshold: float, value: float) -> Any:
     """Replace what is not above a threshold, in place."""
     return in_place(lambda x: x.masked_fill(x <= threshold, value), input)
+
+
+Tensor.prelu = prelu  # type: ignore[attr-defined]
+Tensor.hardshrink = hardshrink  # type: ignore[attr-defined]

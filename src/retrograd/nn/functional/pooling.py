@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+from ...core.errors import name_the_call
 from ...ops import pool as ops
 
 _windows = lru_cache(maxsize=512)(ops.strided_windows)
@@ -43,7 +44,11 @@ def _sliding(
     stride = kernel if missing else _sizes(stride, dims, name, "stride")
     padding, dilation = _sizes(padding, dims, name, "padding"), _sizes(dilation, dims, name, "dilation")
     _check_planes(name, input, dims)
-    return _windows(tuple(input._a.shape[-dims:]), kernel, stride, padding, dilation, bool(ceil_mode))
+    try:
+        return _windows(tuple(input._a.shape[-dims:]), kernel, stride, padding, dilation, bool(ceil_mode))
+    except RuntimeError as error:
+        name_the_call(error, name, (input,))
+        raise
 
 
 def _max_pool(dims: int, input: Any, windows: Any, return_indices: bool) -> Any:
@@ -287,6 +292,22 @@ def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = Fal
     tensor([[[[7.]]]])
     """
     return _max_pool(3, input, _sharing("adaptive_max_pool3d", 3, input, output_size), return_indices)
+
+
+def _with_places(dims: int) -> Any:
+    pool = (adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d)[dims - 1]
+
+    def call(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+        return pool(input, output_size, True)
+
+    call.__name__ = call.__qualname__ = f"adaptive_max_pool{dims}d_with_indices"
+    call.__doc__ = f"Do what `adaptive_max_pool{dims}d` does, and give the places of the maxima too."
+    return call
+
+
+adaptive_max_pool1d_with_indices = _with_places(1)
+adaptive_max_pool2d_with_indices = _with_places(2)
+adaptive_max_pool3d_with_indices = _with_places(3)
 
 
 def _lp_pool(dims: int, input: Any, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool) -> Any:

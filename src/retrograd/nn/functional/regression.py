@@ -6,18 +6,26 @@ import math
 import warnings
 from typing import Any
 
+import numpy as np
+
+from ...core import here, shapes_error
+from ...core.mode import mode
 from ...tensor.composed import composed
 from .. import _functions as T
 from ._common import labelled, reduced, reduction_of
 
 
-def _warn_of_sizes(input: Any, target: Any) -> None:
+def _warn_of_sizes(name: str, input: Any, target: Any) -> None:
     if target._a.shape != input._a.shape:
         warnings.warn(
             f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
             "This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
             stacklevel=3,
         )
+        try:
+            np.broadcast_shapes(input._a.shape, target._a.shape)
+        except ValueError:
+            raise shapes_error(name, (input, target), here()) from None
 
 
 def _refuse_integers(name: str, input: Any, target: Any) -> None:
@@ -61,7 +69,7 @@ def mse_loss(
     >>> torch.nn.functional.mse_loss(torch.tensor([1.0, 2.0]), torch.tensor([0.0, 0.0]))
     tensor(2.5000)
     """
-    _warn_of_sizes(input, target)
+    _warn_of_sizes("mse_loss", input, target)
     reduction = reduction_of(reduction, size_average, reduce)
     _refuse_integers("mse_loss", input, target)
     if weight is None and reduction == "mean":
@@ -86,7 +94,7 @@ def l1_loss(
     >>> torch.nn.functional.l1_loss(torch.tensor([1.0, -2.0]), torch.zeros(2))
     tensor(1.5000)
     """
-    _warn_of_sizes(input, target)
+    _warn_of_sizes("l1_loss", input, target)
     reduction = reduction_of(reduction, size_average, reduce)
     losses = T.abs(input - target)
     return reduced(losses, reduction) if weight is None else _weighted(losses, weight, input, reduction)
@@ -117,12 +125,12 @@ def smooth_l1_loss(
     >>> torch.nn.functional.smooth_l1_loss(torch.tensor([0.5, 3.0]), torch.zeros(2), reduction="none")
     tensor([0.1250, 2.5000])
     """
-    _warn_of_sizes(input, target)
+    _warn_of_sizes("smooth_l1_loss", input, target)
     reduction = reduction_of(reduction, size_average, reduce)
     if beta == 0:
         return reduced(T.abs(input - target), reduction)
     if beta < 0:
-        raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
+        raise RuntimeError(f"smooth_l1_loss does not support negative values for beta: {beta}")
     _refuse_integers("smooth_l1_loss", input, target)
     losses = _near_far(input - target, beta)
     return labelled(reduced(losses if beta == 1 else losses / beta, reduction), "SmoothL1LossBackward0")
@@ -141,9 +149,9 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     ... )
     tensor([0.1250, 4.0000])
     """
-    _warn_of_sizes(input, target)
+    _warn_of_sizes("huber_loss", input, target)
     if delta <= 0:
-        raise RuntimeError("huber_loss does not support non-positive values for delta.")
+        raise RuntimeError(f"huber_loss does not support non-positive values for delta: {delta}")
     _refuse_integers("huber_loss", input, target)
     losses = _near_far(input - target, delta)
     if weight is None:
@@ -201,7 +209,7 @@ def gaussian_nll_loss(
         if var < 0:
             raise ValueError("var has negative entry/entries")
         var = var * T.ones_like(input)
-    elif bool((var < 0).any()):
+    elif mode().trace is None and bool((var < 0).any()):
         raise ValueError("var has negative entry/entries")
     if var.shape != input.shape:
         if input.shape[:-1] == var.shape:

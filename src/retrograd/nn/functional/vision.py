@@ -88,3 +88,6 @@ def channel_shuffle(input: Any, groups: int) -> Any:
         )
     split = input.reshape(batch, groups, channels // groups, *space)
     return split.transpose(1, 2).reshape(batch, channels, *space)
+
+
+native_channel_shuffle = channel_shuffle

@@ -10,7 +10,9 @@ from ...tensor import tensor
 from .. import _functions as T
 from .. import functional as F
 from .. import init
-from ..parameter import Parameter
+from ..parameter import Parameter, UninitializedBuffer, UninitializedParameter, is_lazy
+from ..world import process_group
+from .lazy import LazyModuleMixin
 from .module import Module
 
 
@@ -180,6 +182,41 @@ class SyncBatchNorm(_BatchNorm):
     def _check_input_dim(self, input: Any) -> None:
         if input.dim() < 2:
             raise ValueError(f"expected at least 2D input (got {input.dim()}D input)")
+        if input.size(1) == 0:
+            raise ValueError("SyncBatchNorm number of input channels should be non-zero")
+        if self.training and process_group() is not None:
+            raise ValueError("SyncBatchNorm expected input tensor to be on GPU: use a BatchNorm layer on the CPU")
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Any, process_group: Any = None) -> Any:
+        """Give a module in which every batch normalisation is a SyncBatchNorm with the same state.
+
+        Parameters
+        ----------
+        module : Module
+            Is changed, unless it is a batch normalisation itself.
+        process_group : optional
+            Kept as ``process_group``.
+
+        Examples
+        --------
+        >>> from retrograd import nn
+        >>> net = nn.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(nn.BatchNorm1d(3)))
+        >>> type(net[0]).__name__
+        'SyncBatchNorm'
+        """
+        converted = module
+        if isinstance(module, _BatchNorm):
+            sizes = (module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats)
+            converted = cls(*sizes, process_group, bias=module.bias is not None)
+            for name in ("weight", "bias") if module.affine else ():
+                setattr(converted, name, getattr(module, name))
+            for name in ("running_mean", "running_var", "num_batches_tracked"):
+                setattr(converted, name, getattr(module, name))
+            converted.training = module.training
+        for name, child in module.named_children():
+            converted.add_module(name, cls.convert_sync_batchnorm(child, process_group))
+        return converted
 
 
 class _InstanceNorm(_NormBase):
@@ -265,3 +302,140 @@ class InstanceNorm3d(_InstanceNorm):
     """
 
     _dims, _wanted = (4, 5), "4D or 5D"
+
+
+class _LazyNormBase(LazyModuleMixin, _NormBase):
+    """A normalisation that takes ``num_features`` from its first input."""
+
+    def __init__(
+        self,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        place = {"device": device, "dtype": dtype}
+        super().__init__(0, eps, momentum, False, False, **place, bias=False)
+        self.affine, self.track_running_stats = affine, track_running_stats
+        if affine:
+            self.weight = UninitializedParameter(**place)
+            if bias:
+                self.bias = UninitializedParameter(**place)
+        if track_running_stats:
+            self.running_mean, self.running_var = UninitializedBuffer(**place), UninitializedBuffer(**place)
+            self.num_batches_tracked = tensor(0, dtype=dtypes.int64)
+
+    def reset_parameters(self) -> None:
+        """Set weight, bias and statistics to their start, once they have their shapes."""
+        if not self.has_uninitialized_params() and self.num_features != 0:
+            super().reset_parameters()
+
+    def initialize_parameters(self, input: Any) -> None:
+        """Take ``num_features`` from the input's second dimension."""
+        if not self.has_uninitialized_params():
+            return
+        self.num_features = input.shape[1]
+        for held in (self.weight, self.bias, self.running_mean, self.running_var):
+            if is_lazy(held):
+                held.materialize((self.num_features,))
+        self.reset_parameters()
+
+
+class LazyBatchNorm1d(_LazyNormBase, _BatchNorm):
+    """`BatchNorm1d` that takes ``num_features`` from its first input, and is a BatchNorm1d from then on.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> layer = torch.nn.LazyBatchNorm1d()
+    >>> _ = layer(torch.zeros(2, 3, 4))
+    >>> layer.num_features
+    3
+    """
+
+    cls_to_become = BatchNorm1d
+    _dims, _wanted = BatchNorm1d._dims, BatchNorm1d._wanted
+
+
+class LazyBatchNorm2d(_LazyNormBase, _BatchNorm):
+    """`BatchNorm2d` that takes ``num_features`` from its first input, and is a BatchNorm2d from then on.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> layer = torch.nn.LazyBatchNorm2d()
+    >>> _ = layer(torch.zeros(2, 3, 4, 4))
+    >>> layer.num_features
+    3
+    """
+
+    cls_to_become = BatchNorm2d
+    _dims, _wanted = BatchNorm2d._dims, BatchNorm2d._wanted
+
+
+class LazyBatchNorm3d(_LazyNormBase, _BatchNorm):
+    """`BatchNorm3d` that takes ``num_features`` from its first input, and is a BatchNorm3d from then on.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> layer = torch.nn.LazyBatchNorm3d()
+    >>> _ = layer(torch.zeros(2, 3, 4, 4, 4))
+    >>> layer.num_features
+    3
+    """
+
+    cls_to_become = BatchNorm3d
+    _dims, _wanted = BatchNorm3d._dims, BatchNorm3d._wanted
+
+
+class LazyInstanceNorm1d(_LazyNormBase, _InstanceNorm):
+    """`InstanceNorm1d` that takes ``num_features`` from its first input, and is an InstanceNorm1d from then on.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> layer = torch.nn.LazyInstanceNorm1d()
+    >>> _ = layer(torch.zeros(2, 3, 4))
+    >>> layer.num_features
+    3
+    """
+
+    cls_to_become = InstanceNorm1d
+    _dims, _wanted = InstanceNorm1d._dims, InstanceNorm1d._wanted
+
+
+class LazyInstanceNorm2d(_LazyNormBase, _InstanceNorm):
+    """`InstanceNorm2d` that takes ``num_features`` from its first input, and is an InstanceNorm2d from then on.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> layer = torch.nn.LazyInstanceNorm2d()
+    >>> _ = layer(torch.zeros(2, 3, 4, 4))
+    >>> layer.num_features
+    3
+    """
+
+    cls_to_become = InstanceNorm2d
+    _dims, _wanted = InstanceNorm2d._dims, InstanceNorm2d._wanted
+
+
+class LazyInstanceNorm3d(_LazyNormBase, _InstanceNorm):
+    """`InstanceNorm3d` that takes ``num_features`` from its first input, and is an InstanceNorm3d from then on.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> layer = torch.nn.LazyInstanceNorm3d()
+    >>> _ = layer(torch.zeros(2, 3, 4, 4, 4))
+    >>> layer.num_features
+    3
+    """
+
+    cls_to_become = InstanceNorm3d
+    _dims, _wanted = InstanceNorm3d._dims, InstanceNorm3d._wanted

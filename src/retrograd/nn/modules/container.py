@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -13,9 +14,19 @@ from .module import Module
 from .parameter_container import ParameterDict, ParameterList
 from .utils import pairs_of
 
-__all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
+__all__ = ["Container", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
 List = TypeVar("List", bound="_Numbered")
+
+
+class Container(Module):
+    """Modules under the names they are given by; torch's oldest container, and a FutureWarning."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__()
+        warnings.warn("`nn.Container` is deprecated: subclass nn.Module instead", FutureWarning, stacklevel=2)
+        for name, module in kwargs.items():
+            self.add_module(name, module)
 
 
 class _Numbered(Module):

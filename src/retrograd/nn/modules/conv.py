@@ -1,4 +1,4 @@
-"""Convolution layers in one, two and three dimensions, and their transposes."""
+"""Convolution layers in one, two and three dimensions, their transposes, and both with channels learned from the input."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from .. import _functions as T
 from .. import functional as F
 from .. import init
 from ..init.fans import _calculate_fan_in_and_fan_out
-from ..parameter import Parameter
+from ..parameter import Parameter, UninitializedParameter
+from .lazy import LazyModuleMixin
 from .module import Module
 from .utils import _ntuple, _reverse_repeat_tuple
 
@@ -298,3 +299,158 @@ class ConvTranspose3d(_ConvTransposeNd):
     """
 
     _dims = 3
+
+
+class _LazyConvNd(LazyModuleMixin, _ConvNd):
+    """A convolution that takes ``in_channels`` from its first input."""
+
+    def _leave_open(self, out_channels: int, bias: bool, device: Any, dtype: Any) -> None:
+        self.weight = UninitializedParameter(device=device, dtype=dtype)
+        self.out_channels = out_channels
+        if bias:
+            self.bias = UninitializedParameter(device=device, dtype=dtype)
+
+    def reset_parameters(self) -> None:
+        """Draw weight and bias anew, once they have their shapes."""
+        if not self.has_uninitialized_params() and self.in_channels != 0:
+            super().reset_parameters()
+
+    def initialize_parameters(self, input: Any, *args: Any, **kwargs: Any) -> None:
+        """Take ``in_channels`` from the input, and draw weight and bias."""
+        if not self.has_uninitialized_params():
+            return
+        single, batch = self._dims + 1, self._dims + 2
+        if input.dim() not in (single, batch):
+            raise RuntimeError(
+                f"Expected {single}D (unbatched) or {batch}D (batched) input to {type(self).__name__}, but got input "
+                f"of size: {input.shape}"
+            )
+        self.in_channels = input.shape[input.dim() - single]
+        if self.in_channels % self.groups:
+            raise ValueError("in_channels must be divisible by groups")
+        channels = (self.in_channels, self.out_channels) if self.transposed else (self.out_channels, self.in_channels)
+        self.weight.materialize((channels[0], channels[1] // self.groups, *self.kernel_size))
+        if self.bias is not None:
+            self.bias.materialize((self.out_channels,))
+        self.reset_parameters()
+
+
+class _LazyConv(_LazyConvNd):
+    """The constructor of LazyConv1d, LazyConv2d and LazyConv3d."""
+
+    def __init__(
+        self,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        place = {"device": device, "dtype": dtype}
+        super().__init__(0, 0, kernel_size, stride, padding, dilation, groups, False, padding_mode, **place)
+        self._leave_open(out_channels, bias, device, dtype)
+
+
+class _LazyConvTranspose(_LazyConvNd):
+    """The constructor of LazyConvTranspose1d, LazyConvTranspose2d and LazyConvTranspose3d."""
+
+    def __init__(
+        self,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Any = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        sizes = (kernel_size, stride, padding, output_padding)
+        super().__init__(0, 0, *sizes, groups, False, dilation, padding_mode, device=device, dtype=dtype)
+        self._leave_open(out_channels, bias, device, dtype)
+
+
+class LazyConv1d(_LazyConv, Conv1d):
+    """`Conv1d` that takes ``in_channels`` from its first input, and is a Conv1d from then on.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.nn.LazyConv1d(4, 3)(torch.zeros(2, 3, 8)).shape
+    torch.Size([2, 4, 6])
+    """
+
+    cls_to_become = Conv1d
+
+
+class LazyConv2d(_LazyConv, Conv2d):
+    """`Conv2d` that takes ``in_channels`` from its first input, and is a Conv2d from then on.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.nn.LazyConv2d(4, 3)(torch.zeros(2, 3, 8, 8)).shape
+    torch.Size([2, 4, 6, 6])
+    """
+
+    cls_to_become = Conv2d
+
+
+class LazyConv3d(_LazyConv, Conv3d):
+    """`Conv3d` that takes ``in_channels`` from its first input, and is a Conv3d from then on.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.nn.LazyConv3d(4, 3)(torch.zeros(2, 3, 8, 8, 8)).shape
+    torch.Size([2, 4, 6, 6, 6])
+    """
+
+    cls_to_become = Conv3d
+
+
+class LazyConvTranspose1d(_LazyConvTranspose, ConvTranspose1d):
+    """`ConvTranspose1d` that takes ``in_channels`` from its first input, and is a ConvTranspose1d from then on.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.nn.LazyConvTranspose1d(4, 3)(torch.zeros(2, 3, 8)).shape
+    torch.Size([2, 4, 10])
+    """
+
+    cls_to_become = ConvTranspose1d
+
+
+class LazyConvTranspose2d(_LazyConvTranspose, ConvTranspose2d):
+    """`ConvTranspose2d` that takes ``in_channels`` from its first input, and is a ConvTranspose2d from then on.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.nn.LazyConvTranspose2d(4, 3)(torch.zeros(2, 3, 8, 8)).shape
+    torch.Size([2, 4, 10, 10])
+    """
+
+    cls_to_become = ConvTranspose2d
+
+
+class LazyConvTranspose3d(_LazyConvTranspose, ConvTranspose3d):
+    """`ConvTranspose3d` that takes ``in_channels`` from its first input, and is a ConvTranspose3d from then on.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.nn.LazyConvTranspose3d(4, 3)(torch.zeros(2, 3, 8, 8, 8)).shape
+    torch.Size([2, 4, 10, 10, 10])
+    """
+
+    cls_to_become = ConvTranspose3d

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from ...core import dtypes
+from ...core.device import check_device
 from ...core.device import device as Device
 from ...core.mode import no_grad
 from ...tensor import Tensor
@@ -45,6 +46,10 @@ def parse_to(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
     if other is not None:
         return other.device, other.dtype
     return None if wanted_device is None else Device(wanted_device), wanted_dtype
+
+
+def _refuse(kind: str, device: Any) -> None:
+    check_device(kind if device is None else device)
 
 
 class Convertible:
@@ -164,6 +169,18 @@ class Convertible:
     def cuda(self: Self, device: Any = None) -> Self:
         """Raise RuntimeError: there is no CUDA device."""
         return self._apply(lambda tensor: tensor.cuda(device))
+
+    def xpu(self: Self, device: Any = None) -> Self:
+        """Raise an error: there is no XPU device."""
+        return self._apply(lambda tensor: _refuse("xpu", device))
+
+    def mtia(self: Self, device: Any = None) -> Self:
+        """Raise an error: there is no MTIA device."""
+        return self._apply(lambda tensor: _refuse("mtia", device))
+
+    def ipu(self: Self, device: Any = None) -> Self:
+        """Raise an error: there is no IPU device."""
+        return self._apply(lambda tensor: _refuse("ipu", device))
 
     def share_memory(self: Self) -> Self:
         """Move the tensors into memory that other processes share."""

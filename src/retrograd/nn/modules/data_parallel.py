@@ -23,8 +23,31 @@ class DataParallel(Module):
         super().__init__()
         self.module = module
         self.device_ids: list[int] = []
-        self.dim = dim
 
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         """Call the module."""
         return self.module(*inputs, **kwargs)
+
+    def replicate(self, module: Any, device_ids: Any) -> Any:
+        """Copy the module to devices, of which there are none."""
+        from ..parallel.replicate import replicate
+
+        return replicate(module, device_ids)
+
+    def scatter(self, inputs: Any, kwargs: Any, device_ids: Any) -> Any:
+        """Share arguments out over devices, of which there are none."""
+        from ..parallel.scatter_gather import scatter_kwargs
+
+        return scatter_kwargs(inputs, kwargs, device_ids, 0)
+
+    def parallel_apply(self, replicas: Any, inputs: Any, kwargs: Any) -> Any:
+        """Call the copies on devices, of which there are none."""
+        from ..parallel.parallel_apply import parallel_apply
+
+        return parallel_apply(replicas, inputs, kwargs)
+
+    def gather(self, outputs: Any, output_device: Any) -> Any:
+        """Put together what devices gave, of which there are none."""
+        from ..parallel.scatter_gather import gather
+
+        return gather(outputs, output_device, 0)

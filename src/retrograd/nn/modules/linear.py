@@ -1,15 +1,17 @@
-"""Linear and bilinear layers, and the one that does nothing."""
+"""Linear and bilinear layers, the linear one that learns its input's size, and the one that does nothing."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
+from ...core.mode import no_grad
 from .. import _functions as T
 from .. import functional as F
 from .. import init
 from ..init.fans import _calculate_fan_in_and_fan_out
-from ..parameter import Parameter
+from ..parameter import Parameter, UninitializedParameter
+from .lazy import LazyModuleMixin
 from .module import Module
 
 
@@ -133,3 +135,48 @@ class Bilinear(Module):
         """Give the sizes."""
         sizes = f"in1_features={self.in1_features}, in2_features={self.in2_features}, out_features={self.out_features}"
         return f"{sizes}, bias={self.bias is not None}"
+
+
+class LazyLinear(LazyModuleMixin, Linear):
+    """`Linear` that takes ``in_features`` from the last dimension of its first input, and is a Linear from then on.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> layer = torch.nn.LazyLinear(2)
+    >>> layer(torch.zeros(4, 3)).shape
+    torch.Size([4, 2])
+    >>> layer
+    Linear(in_features=3, out_features=2, bias=True)
+    """
+
+    cls_to_become = Linear
+
+    def __init__(self, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(0, 0, False)
+        self.weight = UninitializedParameter(device=device, dtype=dtype)
+        self.out_features = out_features
+        if bias:
+            self.bias = UninitializedParameter(device=device, dtype=dtype)
+
+    def reset_parameters(self) -> None:
+        """Draw weight and bias anew, once they have their shapes."""
+        if not self.has_uninitialized_params() and self.in_features != 0:
+            super().reset_parameters()
+
+    def initialize_parameters(self, input: Any) -> None:
+        """Take ``in_features`` from the input, and draw weight and bias unless they were loaded."""
+        if self.has_uninitialized_params():
+            with no_grad():
+                self.in_features = input.shape[-1]
+                self.weight.materialize((self.out_features, self.in_features))
+                if self.bias is not None:
+                    self.bias.materialize((self.out_features,))
+                self.reset_parameters()
+        if self.in_features == 0:
+            if input.shape[-1] != self.weight.shape[-1]:
+                raise AssertionError(
+                    f"The in_features inferred from input: {input.shape[-1]} is not equal to in_features from "
+                    f"self.weight: {self.weight.shape[-1]}"
+                )
+            self.in_features = input.shape[-1]

@@ -56,6 +56,11 @@ _global_before, _global_after = handles._global_forward_pre_hooks, handles._glob
 _global_back_before, _global_back = handles._global_backward_pre_hooks, handles._global_backward_hooks
 
 
+def _addindent(s_: str, numSpaces: int) -> str:
+    """Indent all lines of a text but the first."""
+    return s_.replace("\n", "\n" + " " * numSpaces)
+
+
 class Module(Registry, Stateful, Convertible):
     """The base of every layer and network: subclass it, assign parameters and children, define ``forward``.
 
@@ -242,7 +247,7 @@ class Module(Registry, Stateful, Convertible):
     def __repr__(self) -> str:
         extra = self.extra_repr()
         lines = extra.split("\n") if extra else []
-        children = [f"({name}): " + repr(child).replace("\n", "\n  ") for name, child in self._modules.items()]
+        children = [f"({name}): {_addindent(repr(child), 2)}" for name, child in self._modules.items()]
         if not children and len(lines) <= 1:
             return f"{self._get_name()}({extra})"
         return f"{self._get_name()}(\n  " + "\n  ".join(lines + children) + "\n)"

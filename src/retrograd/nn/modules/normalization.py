@@ -90,9 +90,9 @@ class RMSNorm(Module):
         if self.weight is not None:
             init.ones_(self.weight)
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, x: Any) -> Any:
         """Normalise."""
-        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
         """Give the shape and choices."""
@@ -165,6 +165,42 @@ class LocalResponseNorm(Module):
     def forward(self, input: Any) -> Any:
         """Normalise."""
         return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        """Give the constants."""
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class CrossMapLRN2d(Module):
+    """Divide by the activity of neighbouring channels of (N, C, H, W), under torch's older name.
+
+    y = x / (k + alpha / size * sum of x^2 over the channels at most (size - 1) // 2 away)^beta. As in torch, the first
+    channel stays in the sum of all channels beyond its reach.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.nn.CrossMapLRN2d(3)(torch.zeros(1, 2, 3, 3)).shape
+    torch.Size([1, 2, 3, 3])
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, input: Any) -> Any:
+        """Normalise; ValueError unless the input has four dimensions."""
+        if input.dim() != 4:
+            raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead.")
+        channels, reach = input.shape[1], (self.size - 1) // 2
+        squares = input * input
+        totals = T.cat([T.zeros_like(squares[:, :1]), squares.cumsum(1)], 1)
+        near = totals[:, [min(c + reach + 1, channels) for c in range(channels)]]
+        near = near - totals[:, [max(c - reach, 0) for c in range(channels)]]
+        if channels > reach + 1:
+            first = squares[:, :1].expand(-1, channels - reach - 1, -1, -1)
+            near = near + T.cat([T.zeros_like(squares[:, : reach + 1]), first], 1)
+        return input / (near * (self.alpha / self.size) + self.k) ** self.beta
 
     def extra_repr(self) -> str:
         """Give the constants."""

@@ -91,7 +91,7 @@ class ConstantPad3d(_ConstantPadNd):
     _dims = 3
 
 
-class ZeroPad1d(_ZeroPadNd):
+class ZeroPad1d(_ZeroPadNd, ConstantPad1d):
     """Surround (N, C, L) or (C, L) with zeros.
 
     Examples
@@ -104,7 +104,7 @@ class ZeroPad1d(_ZeroPadNd):
     _dims = 1
 
 
-class ZeroPad2d(_ZeroPadNd):
+class ZeroPad2d(_ZeroPadNd, ConstantPad2d):
     """Surround (N, C, H, W) or (C, H, W) with zeros.
 
     Examples
@@ -117,7 +117,7 @@ class ZeroPad2d(_ZeroPadNd):
     _dims = 2
 
 
-class ZeroPad3d(_ZeroPadNd):
+class ZeroPad3d(_ZeroPadNd, ConstantPad3d):
     """Surround (N, C, D, H, W) or (C, D, H, W) with zeros.
 
     Examples
@@ -130,7 +130,11 @@ class ZeroPad3d(_ZeroPadNd):
     _dims = 3
 
 
-class ReflectionPad1d(_PadNd):
+class _ReflectionPadNd(_PadNd):
+    """Pad with the values mirrored at the edge."""
+
+
+class ReflectionPad1d(_ReflectionPadNd):
     """Surround (N, C, L) or (C, L) with its own values, reflected at the edge.
 
     Examples
@@ -144,7 +148,7 @@ class ReflectionPad1d(_PadNd):
     _mode = "reflect"
 
 
-class ReflectionPad2d(_PadNd):
+class ReflectionPad2d(_ReflectionPadNd):
     """Surround (N, C, H, W) or (C, H, W) with its own values, reflected at the edge.
 
     Examples
@@ -158,7 +162,7 @@ class ReflectionPad2d(_PadNd):
     _mode = "reflect"
 
 
-class ReflectionPad3d(_PadNd):
+class ReflectionPad3d(_ReflectionPadNd):
     """Surround (N, C, D, H, W) or (C, D, H, W) with its own values, reflected at the edge.
 
     Examples
@@ -172,7 +176,11 @@ class ReflectionPad3d(_PadNd):
     _mode = "reflect"
 
 
-class ReplicationPad1d(_PadNd):
+class _ReplicationPadNd(_PadNd):
+    """Pad with the value at the edge."""
+
+
+class ReplicationPad1d(_ReplicationPadNd):
     """Surround (N, C, L) or (C, L) with the values at its edge.
 
     Examples
@@ -186,7 +194,7 @@ class ReplicationPad1d(_PadNd):
     _mode = "replicate"
 
 
-class ReplicationPad2d(_PadNd):
+class ReplicationPad2d(_ReplicationPadNd):
     """Surround (N, C, H, W) or (C, H, W) with the values at its edge.
 
     Examples
@@ -200,7 +208,7 @@ class ReplicationPad2d(_PadNd):
     _mode = "replicate"
 
 
-class ReplicationPad3d(_PadNd):
+class ReplicationPad3d(_ReplicationPadNd):
     """Surround (N, C, D, H, W) or (C, D, H, W) with the values at its edge.
 
     Examples
@@ -214,7 +222,11 @@ class ReplicationPad3d(_PadNd):
     _mode = "replicate"
 
 
-class CircularPad1d(_PadNd):
+class _CircularPadNd(_PadNd):
+    """Pad with the values at the opposite edge."""
+
+
+class CircularPad1d(_CircularPadNd):
     """Surround (N, C, L) or (C, L) with its own values, taken round in a circle.
 
     Examples
@@ -228,7 +240,7 @@ class CircularPad1d(_PadNd):
     _mode = "circular"
 
 
-class CircularPad2d(_PadNd):
+class CircularPad2d(_CircularPadNd):
     """Surround (N, C, H, W) or (C, H, W) with its own values, taken round in a circle.
 
     Examples
@@ -242,7 +254,7 @@ class CircularPad2d(_PadNd):
     _mode = "circular"
 
 
-class CircularPad3d(_PadNd):
+class CircularPad3d(_CircularPadNd):
     """Surround (N, C, D, H, W) or (C, D, H, W) with its own values, taken round in a circle.
 
     Examples

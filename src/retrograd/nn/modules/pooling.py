@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from .. import functional as F
+from .fractional import FractionalMaxPool2d as FractionalMaxPool2d
+from .fractional import FractionalMaxPool3d as FractionalMaxPool3d
 from .module import Module
+from .unpooling import MaxUnpool1d as MaxUnpool1d
+from .unpooling import MaxUnpool2d as MaxUnpool2d
+from .unpooling import MaxUnpool3d as MaxUnpool3d
+from .unpooling import _MaxUnpoolNd as _MaxUnpoolNd
 
 
 class _MaxPoolNd(Module):
@@ -178,7 +184,11 @@ class _AdaptivePoolNd(Module):
         return f"output_size={self.output_size}"
 
 
-class AdaptiveAvgPool1d(_AdaptivePoolNd):
+class _AdaptiveAvgPoolNd(_AdaptivePoolNd):
+    """The output's size of an average pooling."""
+
+
+class AdaptiveAvgPool1d(_AdaptiveAvgPoolNd):
     """Mean of each of ``output_size`` windows that share the input out.
 
     Examples
@@ -193,7 +203,7 @@ class AdaptiveAvgPool1d(_AdaptivePoolNd):
         return F.adaptive_avg_pool1d(input, self.output_size)
 
 
-class AdaptiveAvgPool2d(_AdaptivePoolNd):
+class AdaptiveAvgPool2d(_AdaptiveAvgPoolNd):
     """Mean of each window of an ``output_size`` grid that shares the input out.
 
     Examples
@@ -208,7 +218,7 @@ class AdaptiveAvgPool2d(_AdaptivePoolNd):
         return F.adaptive_avg_pool2d(input, self.output_size)
 
 
-class AdaptiveAvgPool3d(_AdaptivePoolNd):
+class AdaptiveAvgPool3d(_AdaptiveAvgPoolNd):
     """Mean of each window of an ``output_size`` grid that shares the input out.
 
     Examples

@@ -6,20 +6,21 @@ import numbers
 import warnings
 from typing import Any
 
+from ...core import MODE
 from .. import _functions as T
-from .. import functional as F
 from ..parameter import Parameter
 from ..utils.rnn import PackedSequence
 from .module import Module
-from .recurrence import gru_step, lstm_step, relu_step, tanh_step, walk, walk_back
+from .recurrence import run_layers
 from .rnn_cell import GRUCell, LSTMCell, RNNCell, RNNCellBase, draw_uniformly
+from .rnn_checks import Checks
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 
 
-class RNNBase(Module):
+class RNNBase(Checks, Module):
     """What RNN, LSTM and GRU share: their parameters, the checks of their inputs, and the walk over layers."""
 
     def __init__(
@@ -119,43 +120,18 @@ class RNNBase(Module):
         ]
         return shown + "".join(changed)
 
-    def _step(self, weights: dict[str, Any]) -> tuple[Any, Any, tuple[Any, ...]]:
-        """Give the step, the bias of the input's projection, and the step's weights."""
-        biases = weights.get("bias_ih"), weights.get("bias_hh")
-        both = None if biases[0] is None else biases[0] + biases[1]
-        if self.mode == "LSTM":
-            return lstm_step, both, (weights["weight_hh"], weights.get("weight_hr"))
-        if self.mode == "GRU":
-            return gru_step, biases[0], (weights["weight_hh"], biases[1])
-        return tanh_step if self.mode == "RNN_TANH" else relu_step, both, (weights["weight_hh"],)
-
     def _layers(self, rows: Any, sizes: list[int], states: Any) -> tuple[Any, Any]:
         """Run all layers over rows arranged as `recurrence.walk` wants them; gives their outputs and the last states."""
-        directions = 2 if self.bidirectional else 1
-        width = self.proj_size or self.hidden_size
-        last = []
-        for layer in range(self.num_layers):
-            outputs = []
-            for direction in range(directions):
-                k = layer * directions + direction
-                names = self._all_weights[k]
-                weights = {name.partition("_l")[0]: getattr(self, name) for name in names}
-                step, bias, held = self._step(weights)
-                go = walk_back if direction else walk
-                found, end = go(step, F.linear(rows, weights["weight_ih"], bias), sizes, states[k], held)
-                outputs.append(found if found.shape[-1] == width else found[:, :width])
-                last.append(end)
-            rows = T.cat(outputs, -1) if directions == 2 else outputs[0].contiguous()
-            if self.dropout and self.training and layer < self.num_layers - 1:
-                rows = F.dropout(rows, self.dropout)
-        return rows, T.stack(last)
+        weights = [[getattr(self, name) for name in names] for names in self._all_weights]
+        dropout = self.dropout if self.training else 0.0
+        return run_layers(self.mode, weights, self.bias, 2 if self.bidirectional else 1, dropout, rows, sizes, states)
 
     def _check_input(self, input: Any, packed: bool) -> None:
         kind = getattr(self, self._flat_weights_names[0]).dtype
         name = type(self).__name__
         if not packed and input.dim() not in (2, 3):
             raise ValueError(f"{name}: Expected input to be 2D or 3D, got {input.dim()}D tensor instead")
-        if input.dtype != kind:
+        if input.dtype != kind and MODE.autocast is None:
             raise ValueError(
                 f"{name}: RNN input dtype ({input.dtype}) does not match weight dtype ({kind}). Convert input: "
                 f"input.to({kind}), or convert model: model.to({input.dtype})"
@@ -301,6 +277,16 @@ class GRU(RNNBase):
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
         """Give the output of the last layer at all steps, and every layer's last state."""
         return self._run(input, hx)
+
+
+def apply_permutation(tensor: Any, permutation: Any, dim: int = 1) -> Any:
+    """Give the entries along a dimension in another order; FutureWarning, as ``index_select`` does it."""
+    warnings.warn(
+        "`apply_permutation` is deprecated, please use `tensor.index_select(dim, permutation)` instead",
+        FutureWarning,
+        stacklevel=2,
+    )
+    return tensor.index_select(dim, permutation)
 
 
 def _refuse_projection(kwargs: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ...core.mode import no_grad
 from ...tensor import Parameter, Tensor
+from ..parameter import is_lazy
 from .handles import RemovableHandle, Table, add_hook
 
 _EXTRA_STATE_KEY_SUFFIX = "_extra_state"
@@ -194,9 +195,12 @@ class Stateful:
                 f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object '
                 f"from checkpoint but received {type(given)}"
             )
-        if held.ndim == 0 and given.shape == (1,):
+        if is_lazy(held):
+            if not is_lazy(given):
+                held.materialize(given.shape)
+        elif held.ndim == 0 and given.shape == (1,):
             given = given.reshape(())
-        if given.shape != held.shape:
+        elif given.shape != held.shape:
             return (
                 f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, "
                 f"the shape in current model is {held.shape}."

@@ -16,6 +16,7 @@ from .container import ModuleList
 from .module import Module
 from .normalization import LayerNorm
 from .transformer_layer import Activation, TransformerDecoderLayer, TransformerEncoderLayer, dtype_of
+from .transformer_layer import _get_activation_fn as _get_activation_fn
 
 __all__ = [
     "Transformer",
@@ -26,23 +27,25 @@ __all__ = [
 ]
 
 
-def _subsequent(size: int, device: Any = None, dtype: Any = None) -> Any:
-    return T.full((size, size), -math.inf, device=device, dtype=dtype).triu(1)
+def _generate_square_subsequent_mask(sz: int, device: Any = None, dtype: Any = None) -> Any:
+    return T.full((sz, sz), -math.inf, device=device, dtype=dtype).triu(1)
 
 
 def _hides_later(mask: Any, told: bool | None, length: int) -> bool:
     """Tell whether a mask is the one that hides what comes later: as was told, or by a look at it."""
     if told is not None or mask is None:
         return told is True
-    return tuple(mask.shape) == (length, length) and bool((mask == _subsequent(length, dtype=mask.dtype)).all())
+    return tuple(mask.shape) == (length, length) and bool(
+        (mask == _generate_square_subsequent_mask(length, dtype=mask.dtype)).all()
+    )
 
 
 def _length(x: Any, batch_first: bool) -> int:
     return int(x.shape[1 if batch_first and x.dim() == 3 else 0])
 
 
-def _clones(layer: Any, count: int) -> ModuleList:
-    return ModuleList([copy.deepcopy(layer) for _ in range(count)])
+def _get_clones(module: Any, N: int) -> ModuleList:
+    return ModuleList([copy.deepcopy(module) for _ in range(N)])
 
 
 class TransformerEncoder(Module):
@@ -68,7 +71,7 @@ class TransformerEncoder(Module):
         mask_check: bool = True,
     ) -> None:
         super().__init__()
-        self.layers = _clones(encoder_layer, num_layers)
+        self.layers = _get_clones(encoder_layer, num_layers)
         self.num_layers, self.norm = num_layers, norm
         self.enable_nested_tensor, self.mask_check = enable_nested_tensor, mask_check
         obstacle = _obstacle(encoder_layer)
@@ -133,7 +136,7 @@ class TransformerDecoder(Module):
 
     def __init__(self, decoder_layer: Any, num_layers: int, norm: Any = None) -> None:
         super().__init__()
-        self.layers = _clones(decoder_layer, num_layers)
+        self.layers = _get_clones(decoder_layer, num_layers)
         self.num_layers, self.norm = num_layers, norm
 
     def forward(
@@ -271,4 +274,4 @@ class Transformer(Module):
         tensor([[0., -inf],
                 [0., 0.]])
         """
-        return _subsequent(sz, device, dtype)
+        return _generate_square_subsequent_mask(sz, device, dtype)

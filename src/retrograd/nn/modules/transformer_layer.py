@@ -19,7 +19,7 @@ __all__ = ["TransformerDecoderLayer", "TransformerEncoderLayer"]
 Activation = str | Callable[[Any], Any]
 
 
-def _activation(given: Activation) -> Callable[[Any], Any]:
+def _get_activation_fn(given: Activation) -> Callable[[Any], Any]:
     if not isinstance(given, str):
         return given
     if given not in ("relu", "gelu"):
@@ -64,7 +64,7 @@ class _Layer(Module):
             setattr(self, f"norm{i}", LayerNorm(d_model, eps=layer_norm_eps, bias=bias, **place))
         for i in parts:
             setattr(self, f"dropout{i}", Dropout(dropout))
-        self.activation = _activation(activation)
+        self.activation = _get_activation_fn(activation)
 
     def _block(self, x: Any, i: int, part: Callable[[Any], Any]) -> Any:
         """Add what a part makes of x to x, normalising before it or after the sum."""
@@ -95,11 +95,12 @@ class TransformerEncoderLayer(_Layer):
 
     _attentions = ("self_attn",)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    @property
+    def activation_relu_or_gelu(self) -> int:
+        """1 where the activation is relu, 2 where it is gelu, else 0."""
         relu = self.activation is F.relu or isinstance(self.activation, ReLU)
         gelu = self.activation is F.gelu or isinstance(self.activation, GELU)
-        self.activation_relu_or_gelu = 1 if relu else 2 if gelu else 0
+        return 1 if relu else 2 if gelu else 0
 
     def forward(self, src: Any, src_mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False) -> Any:
         """Encode; the masks are those of `MultiheadAttention`."""

@@ -6,6 +6,7 @@ float32 or wider. Floating-point warnings are silent.
 
 from __future__ import annotations
 
+from .airy import airy_ai
 from .bessel import (
     i0,
     i0e,
@@ -23,6 +24,7 @@ from .logistic import entr, expit, log_sigmoid, logit, sigmoid, sinc, softplus, 
 from .oscillating import bessel_j0, bessel_j1, bessel_y0, bessel_y1, spherical_bessel_j0
 
 __all__ = [
+    "airy_ai",
     "bessel_j0",
     "bessel_j1",
     "bessel_y0",

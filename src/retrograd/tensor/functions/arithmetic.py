@@ -9,6 +9,7 @@ import numpy as np
 
 from ...core import MODE, BaseTensor, apply, at, here, show_type, wrap
 from ...core import dtypes as _d
+from ...core.rows import SparseOperand
 from ...ops import elementwise as e
 from ..dispatch import (
     METHODS,
@@ -22,6 +23,7 @@ from ..dispatch import (
     scalar,
     tensor_operand,
     unary,
+    with_sparse,
 )
 
 
@@ -52,7 +54,10 @@ def _nothing(x: Any) -> Any:
 def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """Add, elementwise with broadcasting: ``input + alpha * other``."""
     if alpha != 1 or alpha is True:
-        other = _scaled(input, other, alpha, "add")
+        try:
+            other = _scaled(input, other, alpha, "add")
+        except SparseOperand:
+            return with_sparse("add", (input, other), {"alpha": alpha})
     if is_bool(input) and is_bool(other):
         return binary(e.logical_or, input, other, "add")
     return binary(e.add, input, other, "add")
@@ -76,7 +81,10 @@ def _no_bools(x: Any, y: Any) -> None:
 @function("sub", "subtract", inplace=True)
 def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """Subtract, elementwise with broadcasting: ``input - alpha * other``."""
-    _no_bools(input, other)
+    try:
+        _no_bools(input, other)
+    except SparseOperand:
+        return with_sparse("sub", (input, other), {"alpha": alpha})
     if alpha != 1:
         other = _scaled(input, other, alpha, "sub")
     return binary(e.sub, input, other, "sub")

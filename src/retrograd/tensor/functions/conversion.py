@@ -11,6 +11,7 @@ from ...core import dtypes as _d
 from ...ops.elementwise import cast, clone
 from ...ops.shape import expand
 from ..dispatch import METHODS, as_dtype, function, scalar, sizes
+from ..interop import asked
 from ..literals import as_array, stored
 
 
@@ -163,12 +164,55 @@ def zero_(input: Any) -> Any:
     return _fill(input, 0, "zero_")
 
 
+@function("apply_", torch=False)
+def apply_(self: Any, callable: Any) -> Any:
+    """Replace every element by ``callable`` of it, a Python number; slow, and without a gradient."""
+    return _each(self, callable, "apply_")
+
+
+@function("map_", torch=False)
+def map_(self: Any, tensor: Any, callable: Any) -> Any:
+    """Replace every element by ``callable`` of it and of the other tensor's; slow, and without a gradient."""
+    return _each(self, callable, "map_", tensor)
+
+
+def _each(self: Any, call: Any, name: str, *others: Any) -> Any:
+    for x in others:
+        if not isinstance(x, BaseTensor):
+            raise TypeError(f"{name}(): argument 'other' (position 1) must be Tensor, not {type(x).__name__}")
+    if any(x.requires_grad for x in (self, *others)):
+        raise RuntimeError(f"Can't call {name}() on Variable that requires grad. Use var.detach().{name}() instead.")
+    for x in others:
+        if x._a.dtype != self._a.dtype:
+            raise TypeError(f"{name}: expected a tensor of {self.dtype} beside {show_type(self)}, got {show_type(x)}")
+    try:
+        arrays = [np.broadcast_to(x._a, self._a.shape) for x in (self, *others)]
+    except ValueError:
+        raise RuntimeError(
+            f"{name}: {show_type(others[0])} does not expand to the shape of {show_type(self)}"
+        ) from None
+    values = [call(*numbers) for numbers in zip(*(a.ravel().tolist() for a in arrays))]
+    for v in values:
+        if not isinstance(v, (bool, int, float, complex, np.generic)):
+            raise TypeError(f"{name}: must be real number, not {type(v).__name__}")
+    return assign(self, wrap(np.array(values, self._a.dtype).reshape(self._a.shape)), name, keep_old=True)
+
+
 @function("set_", torch=False)
-def set_(self: Any, source: Any = None, *args: Any) -> Any:
-    """Make this tensor refer to another's storage and shape."""
+def set_(self: Any, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Any:
+    """Make this tensor refer to another's memory and shape, or to a storage's with an offset, sizes and strides."""
     if source is None:
         source = wrap(np.empty((0,), self._a.dtype))
-    self._a, self._s, self._base = source._a, source._s, None
+    if isinstance(source, BaseTensor):
+        asked(source, "set_()")
+        if size is None:
+            self._a, self._s, self._base = source._a, source._s, None
+            return self
+        source = source.untyped_storage()
+    from ..storage import view_of  # which needs this module's neighbours
+
+    a, storage = view_of(source, self._a.dtype, int(storage_offset), size, stride)
+    self._a, self._s, self._base = a, storage, None
     return self
 
 
@@ -189,8 +233,8 @@ def resize_(self: Any, *shape: Any, memory_format: Any = None) -> Any:
     return self
 
 
-@function("resize_as_", torch=False)
-def resize_as_(self: Any, other: Any) -> Any:
+@function("resize_as_", out=False)
+def resize_as_(self: Any, other: Any, *, memory_format: Any = None) -> Any:
     """Change the shape in place to another tensor's."""
     return resize_(self, *other._a.shape)
 
@@ -216,6 +260,9 @@ def _new(name: str, doc: str, make: Any) -> None:
 
 
 def _new_tensor(self: Any, args: Any, named: Any, d: Any) -> Any:
+    data = args[0] if args else named["data"]
+    if isinstance(data, BaseTensor):
+        asked(data, "detach().clone() by .new_tensor()")
     return as_array(args[0] if args else named["data"], _d.from_numpy(d))
 
 

@@ -12,12 +12,13 @@ from ...ops import decompose as q
 from ...ops import elementwise as e
 from ...ops import linalg as l
 from ...ops import shape as s
+from ...ops.computed import computed
 from .. import return_types
 from ..dispatch import function
 from ..tensor import Tensor
 from .complex_parts import real
 from .linear_algebra import adjoint, depends_on_values, matrices
-from .reductions import wants_grad
+from .reductions import constant, wants_grad
 
 
 def _part(packed: Any, start: int, stop: int) -> Any:
@@ -106,24 +107,35 @@ def eigvals(A: Any) -> Any:
 
 
 # -- singular values ----------------------------------------------------------------------------------------------------
+def _whole(a: Any) -> tuple[Any, Any]:
+    """Give U and V^H with all their columns and rows."""
+    if min(a.shape[-2:]):
+        u, _, vh = np.linalg.svd(a)
+        return u, vh
+    shapes = [(*a.shape[:-2], k, k) for k in a.shape[-2:]]
+    u, vh = (np.array(np.broadcast_to(np.eye(k[-1], dtype=a.dtype), k)) for k in shapes)
+    return u, vh
+
+
+def _rest_of_u(a: Any) -> Any:
+    return np.ascontiguousarray(_whole(a)[0][..., a.shape[-1] :])
+
+
+def _rest_of_v(a: Any) -> Any:
+    return np.ascontiguousarray(np.conj(_whole(a)[1][..., a.shape[-2] :, :].swapaxes(-1, -2)))
+
+
 def _svd(x: Any, full: bool) -> tuple[Any, Any, Any]:
     """Give U, S and V; the columns that only full matrices have carry no gradient."""
     m, n = x._a.shape[-2:]
     packed = apply(q.svd, x)
     u, v, values = _part(packed, 0, m), _part(packed, m, m + n), _values(packed, m + n)
     if full and m != n:
-        depends_on_values("linalg.svd with full_matrices=True")
-        if min(m, n):
-            whole, _, vh = np.linalg.svd(x._a)
-        else:
-            shapes = (*x._a.shape[:-2], m, m), (*x._a.shape[:-2], n, n)
-            whole, vh = (np.array(np.broadcast_to(np.eye(k[-1], dtype=x._a.dtype), k)) for k in shapes)
         axis = x._a.ndim - 1
         if m > n:
-            u = apply(s.cat, u, Tensor._wrap(np.ascontiguousarray(whole[..., n:])), axis=axis)
+            u = apply(s.cat, u, constant(computed, x, fn=_rest_of_u), axis=axis)
         else:
-            rest = np.conj(vh[..., m:, :].swapaxes(-1, -2))
-            v = apply(s.cat, v, Tensor._wrap(np.ascontiguousarray(rest)), axis=axis)
+            v = apply(s.cat, v, constant(computed, x, fn=_rest_of_v), axis=axis)
     return u, values, v
 
 
@@ -238,6 +250,7 @@ def qr(input: Any, some: bool = True) -> Any:
 def geqrf(input: Any) -> Any:
     """Give R above the Householder vectors whose reflections make Q, and their factors."""
     x = matrices(input, "geqrf", argument="input", kernel="geqrf")
+    depends_on_values("geqrf", x)
     h, tau = np.linalg.qr(x._a, "raw")
     return return_types.geqrf(wrap(np.ascontiguousarray(h.swapaxes(-1, -2))), wrap(tau))
 

@@ -35,7 +35,7 @@ def _extreme(name: str, op: Any, doc: str) -> Any:
 
     fn.__name__ = fn.__qualname__ = name
     fn.__doc__ = doc
-    return function(name)(fn)
+    return function(name, exact=True)(fn)
 
 
 amax = _extreme("amax", r.amax, "Give the largest element along some dimensions; equal ones share the gradient.")
@@ -55,7 +55,7 @@ def share_evenly(input: Any, chosen: Any, value: Any) -> Any:
     """Give ``value``, which the elements where ``chosen`` holds have, so that they share its gradient evenly."""
     if not wants_grad(input):
         return value
-    if value._a.ndim == 0 and comparing.isnan(value):
+    if value._a.ndim == 0 and MODE.trace is None and comparing.isnan(value):
         missing = apply(e.isnan, input)
         return arithmetic.div(_sum(apply(e.where, missing, input, number(0.0, input))), _sum(missing).item())
     return amax(apply(e.where, chosen, input, number(-math.inf, input)))
@@ -122,7 +122,7 @@ def _arg(name: str, op: Any, doc: str) -> Any:
 
     fn.__name__ = fn.__qualname__ = name
     fn.__doc__ = doc
-    return function(name)(fn)
+    return function(name, exact=True)(fn)
 
 
 argmax = _arg(

@@ -12,13 +12,14 @@ from ...ops import decompose as q
 from ...ops import linalg as l
 from ...ops import shape as s
 from ...ops import triangles as t
+from ...ops.computed import computed
 from ...ops.linalg import LinAlgError
 from .. import return_types
 from ..dispatch import function
 from ..tensor import Tensor
 from .gathering import gather
 from .linear_algebra import adjoint, check_right, depends_on_values, eye_like, first_zero, matrices, same_dtype
-from .reductions import wants_grad
+from .reductions import constant, wants_grad
 
 
 # -- Cholesky -----------------------------------------------------------------------------------------------------------
@@ -62,6 +63,7 @@ def cholesky_ex(A: Any, *, upper: bool = False, check_errors: bool = False) -> A
     except LinAlgError:
         if check_errors:
             raise
+    depends_on_values("linalg.cholesky_ex of matrices that are not positive-definite", x)
     a = np.conj(x._a.swapaxes(-1, -2)) if upper else x._a
     info = np.array([q.leading_minor(m) for m in a.reshape(-1, *a.shape[-2:])], np.int32).reshape(a.shape[:-2])
     good = (info == 0)[..., None, None]
@@ -88,29 +90,38 @@ def cholesky_inverse(L: Any, upper: bool = False) -> Any:
 
 
 # -- triangular factors -------------------------------------------------------------------------------------------------
+def _pivots(a: Any) -> Any:
+    return t.pivoted(a)[1]
+
+
+def _rows_in_order(a: Any) -> Any:
+    """Give the index that puts the rows into the order of the pivots."""
+    order = t.row_order(t.pivoted(a)[1], a.shape[-2])
+    return np.ascontiguousarray(np.broadcast_to(order[..., None], a.shape))
+
+
 def _factor(A: Any, pivot: bool, name: str) -> tuple[Any, Any]:
     x = matrices(A, name, kernel="lu", whole=True)
     if not pivot:
         raise RuntimeError(f"{name}: LU without pivoting is not implemented on the CPU{at(here())}")
-    depends_on_values(name)
-    packed, pivots = t.pivoted(x._a)
     if not wants_grad(x):
-        return wrap(packed), wrap(pivots)
+        packed, found = t.pivoted(x._a)
+        return wrap(packed), wrap(found)
     m, n = x._a.shape[-2:]
     k = min(m, n)
-    order = t.row_order(pivots, m)
-    index = wrap(np.ascontiguousarray(np.broadcast_to(order[..., None], x._a.shape)))
+    pivots = constant(computed, x, fn=_pivots)
+    index = constant(computed, x, fn=_rows_in_order)
     rows = gather(x, len(x._a.shape) - 2, index)
     square = apply(t.lu, l.block(l.block(rows, 0, k), 0, k, -1))
     axis = x._a.ndim - 2
     if m > n:  # the rest of L: rows of A times the inverse of U
         below = l.turned(l.block(rows, k, m))
         low = apply(l.solve_triangular, l.turned(square), below, upper=False, unit=False)
-        return apply(s.cat, square, l.turned(low), axis=axis), wrap(pivots)
+        return apply(s.cat, square, l.turned(low), axis=axis), pivots
     if n > m:
         right = apply(l.solve_triangular, square, l.block(rows, k, n, -1), upper=False, unit=True)
-        return apply(s.cat, square, right, axis=axis + 1), wrap(pivots)
-    return square, wrap(pivots)
+        return apply(s.cat, square, right, axis=axis + 1), pivots
+    return square, pivots
 
 
 def lu_factor(A: Any, *, pivot: bool = True) -> Any:
@@ -166,9 +177,12 @@ def lu_unpack(LU_data: Any, LU_pivots: Any, unpack_data: bool = True, unpack_piv
     a = LU_data._a
     m, n = a.shape[-2:]
     k = min(m, n)
-    order = t.row_order(LU_pivots._a, m)
     empty = wrap(np.zeros(0, a.dtype))
-    p = wrap((order[..., None, :] == np.arange(m)[:, None]).astype(a.dtype)) if unpack_pivots else empty
+
+    def permutation(pivots: Any) -> Any:
+        return (t.row_order(pivots, m)[..., None, :] == np.arange(m)[:, None]).astype(a.dtype)
+
+    p = constant(computed, LU_pivots, fn=permutation) if unpack_pivots else empty
     if not unpack_data:
         return return_types.lu_unpack(p, empty, empty)
     low = apply(s.tril, l.block(LU_data, 0, k, -1), diagonal=-1)

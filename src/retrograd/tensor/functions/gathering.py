@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core import VIEW_WRITE, BaseTensor, TensorType, apply, at, here, wrap
+from ...core import MODE, VIEW_WRITE, BaseTensor, TensorType, apply, at, here, show_type, wrap
 from ...core import dtypes as _d
 from ...ops import elementwise as e
 from ...ops import index as ix
@@ -26,7 +26,7 @@ def check_index(index: Any, name: str, kinds: str = "int32/int64") -> None:
     if not isinstance(index, BaseTensor):
         raise TypeError(f"{name}(): argument 'index' must be Tensor, not {type(index).__name__}")
     if index._a.dtype not in INDEX_TYPES and index._a.size:
-        raise RuntimeError(f"{name}(): Expected dtype {kinds} for index")
+        raise RuntimeError(f"{name}(): Expected dtype {kinds} for index, got {show_type(index)}")
 
 
 def _check_mesh(input: Any, axis: int, index: Any, name: str) -> Any:
@@ -40,13 +40,14 @@ def _check_mesh(input: Any, axis: int, index: Any, name: str) -> Any:
             f"Index tensor must have the same number of dimensions as input tensor: {name} of {list(a.shape)} "
             f"by {list(i.shape)}{at(here())}"
         )
-    if a.ndim and any(n > m for k, (n, m) in enumerate(zip(i.shape, a.shape, strict=True)) if k != axis):
+    if a.ndim and i.ndim and any(n > m for k, (n, m) in enumerate(zip(i.shape, a.shape, strict=True)) if k != axis):
         bad = next(k for k, (n, m) in enumerate(zip(i.shape, a.shape, strict=True)) if k != axis and n > m)
         raise RuntimeError(
             f"Size does not match at dimension {bad} expected index {list(i.shape)} to be no larger than self "
-            f"{list(a.shape)} apart from dimension {axis}"
+            f"{list(a.shape)} apart from dimension {axis}: {name}{at(here())}"
         )
-    _check_range(i, a.shape[axis] if a.ndim else 1, axis, RuntimeError)
+    if MODE.trace is None:
+        _check_range(i, a.shape[axis] if a.ndim else 1, axis, RuntimeError)
     return index
 
 
@@ -97,7 +98,7 @@ def _source(input: Any, axis: int, index: Any, src: Any) -> Any:
     if s.dtype != input._a.dtype:
         raise RuntimeError(
             f"scatter(): Expected self.dtype to be equal to src.dtype, got {type_name(input._a.dtype)} and "
-            f"{type_name(s.dtype)}"
+            f"{type_name(s.dtype)}: {show_type(input)} and {show_type(src)}"
         )
     if s.shape == i.shape:
         return src
@@ -195,7 +196,8 @@ def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, i
             if total._a.dtype.kind in "iu"
             else arithmetic.div(total, as_dtype(n, total.dtype))
         )
-    if not wants_grad(input, src):
+    derived = input.requires_grad or src.requires_grad or MODE.dual is not None
+    if not wants_grad(input, src) or (reduce == "prod" and not derived):
         return apply(ix.scatter_combined, input, src, index, axis=axis, reduce=reduce, include_self=include_self)
     if reduce == "prod":
         return _scatter_product(input, axis, index, src)
@@ -204,7 +206,7 @@ def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, i
 
 def _scatter_product(input: Any, axis: int, index: Any, src: Any) -> Any:
     """Multiply the sources into their places in rounds, each with at most one source for a place."""
-    untraceable("scatter_reduce with reduce='prod' and a gradient")
+    untraceable("scatter_reduce with reduce='prod' and a gradient", index)
     i = index._a
     flat = (ix.flat_mesh(i, axis, input._a.shape) if i.ndim else i).reshape(-1)
     order = np.argsort(flat, kind="stable")
@@ -278,7 +280,8 @@ def _slices(input: Any, dim: int, index: Any, source: Any, name: str) -> tuple[A
     a, s = input._a, source._a
     if a.dtype != s.dtype:
         raise RuntimeError(
-            f"{name}_(): self ({type_name(a.dtype)}) and source ({type_name(s.dtype)}) must have the same scalar type"
+            f"{name}_(): self ({type_name(a.dtype)}) and source ({type_name(s.dtype)}) must have the same scalar "
+            f"type: {show_type(input)} and {show_type(source)}"
         )
     count = s.shape[axis] if s.ndim else 1
     if index._a.size != count:

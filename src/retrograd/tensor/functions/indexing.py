@@ -12,10 +12,11 @@ import numpy as np
 from ...core import MODE, BaseTensor, apply, assign, at, check_writable, here, quiet_off, quiet_on
 from ...core import dtypes as _d
 from ...core.door import _quiet
-from ...ops.elementwise import cast
+from ...ops.elementwise import cast, where
 from ...ops.index import ARRAY, full_index, indexing
 from ...ops.shape import expand, reshape, slice_
 from ..dispatch import METHODS, scalar, type_name
+from ..interop import asked
 from ..tensor import Tensor
 
 ALL = slice(None)
@@ -34,6 +35,7 @@ def getitem(self: Any, index: Any) -> Any:
             return apply(slice_, self, index=key)
         basic, spec, arrays = parse(self, index)
         x = apply(slice_, self, index=(*basic, ...)) if basic is not None else self
+        ask_masks(arrays)
         return x if spec is None else apply(indexing(len(arrays)).read, x, *arrays, spec=spec)
     except IndexError as error:
         raise explained(error, self) from None
@@ -173,7 +175,7 @@ def _items(index: Any) -> list[Any]:
         and any(isinstance(i, (BaseTensor, np.ndarray, Sequence, slice)) or i is ... or i is None for i in index)
     ):
         if any(isinstance(i, str) for i in index):
-            raise TypeError("new(): invalid data type 'str'")
+            raise TypeError("new(): invalid data type 'str': indices are integers, slices, masks or None")
         warnings.warn(
             "Using a non-tuple sequence for multidimensional indexing is deprecated; use x[tuple(seq)] instead "
             "of x[seq].",
@@ -194,7 +196,7 @@ def _item(i: Any) -> Any:
         if isinstance(i, (int, np.integer)):
             return int(i)
         if isinstance(i, str):
-            raise TypeError("new(): invalid data type 'str'")
+            raise TypeError("new(): invalid data type 'str': indices are integers, slices, masks or None")
         if not isinstance(i, (np.ndarray, Sequence)):
             name = f"numpy.{c.__name__}" if isinstance(i, np.generic) else c.__name__
             raise IndexError(
@@ -233,7 +235,9 @@ def setitem(self: Any, index: Any, value: Any) -> None:
     if not isinstance(value, BaseTensor):
         number = filled(value, d, f"can't assign a {type(value).__name__} to a torch.{type_name(d)}Tensor")
         value = Tensor._wrap(number)
-    recorded = MODE.trace is not None or (MODE.grad and (self.requires_grad or value.requires_grad))
+    recorded = (
+        MODE.trace is not None or MODE.dual is not None or (MODE.grad and (self.requires_grad or value.requires_grad))
+    )
     try:
         key = plain_key(index)
         if key is None:
@@ -255,7 +259,7 @@ def _write_part(self: Any, key: tuple[Any, ...], value: Any, recorded: bool) -> 
         view = apply(slice_, self, index=key)
         check_writable(view, "__setitem__")
         if recorded:
-            assign(view, fitted(value, view._a.shape, view._a.dtype), "__setitem__")
+            assign(view, fitted(value, view._a.shape, view._a.dtype), "__setitem__", given=True)
             return
     _write_directly(self, key, value)
 
@@ -322,6 +326,10 @@ def _write_places(self: Any, basic: Any, spec: tuple[Any, ...], arrays: list[Any
         value = cast(value, dtype=d)
     view = self if basic is None else apply(slice_, self, index=(*basic, ...))
     check_writable(view, "__setitem__")
+    if MODE.trace is not None and len(arrays) == 1 and arrays[0]._a.dtype.kind == "b" and value._a.size == 1:
+        assign(view, _chosen(view, spec, arrays[0], value), "__setitem__")
+        return
+    ask_masks(arrays)
     if not recorded:
         _write_directly(view, full_index(spec, [i._a for i in arrays]), value)
         return
@@ -331,6 +339,22 @@ def _write_places(self: Any, basic: Any, spec: tuple[Any, ...], arrays: list[Any
         apply(indexing(len(arrays)).put, view, fitted(value, shape, d), *arrays, spec=spec, accumulate=False),
         "__setitem__",
     )
+
+
+def ask_masks(arrays: list[Any]) -> None:
+    """Tell the running trace of masks: how much they choose depends on their values."""
+    if MODE.trace is not None:
+        for i in arrays:
+            if i._a.dtype.kind == "b":
+                asked(i, "mask")
+
+
+def _chosen(x: Any, spec: tuple[Any, ...], mask: Any, value: Any) -> Any:
+    """Write one number where a mask holds, in a way whose shapes do not depend on the mask."""
+    before = spec.index(ARRAY)
+    after = x._a.ndim - before - mask._a.ndim
+    wide = apply(reshape, mask, shape=(*(1,) * before, *mask._a.shape, *(1,) * after))
+    return apply(where, wide, apply(reshape, value, shape=()), x)
 
 
 def places_shape(shape: tuple[int, ...], spec: tuple[Any, ...], arrays: list[Any]) -> tuple[int, ...]:

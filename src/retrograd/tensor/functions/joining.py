@@ -20,7 +20,7 @@ def _common(tensors: Any, name: str) -> list[Any]:
     parts = list(tensors)
     for i, p in enumerate(parts):
         if not isinstance(p, BaseTensor):
-            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(p).__name__}")
+            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(p).__name__} ({name})")
     if not parts:
         raise (ValueError if name == "cat" else RuntimeError)(
             f"{name} expects a non-empty TensorList"

@@ -64,12 +64,11 @@ def numbers(x: Any, name: str, kernel: str = "", whole: bool = False) -> Any:
     return x
 
 
-def depends_on_values(name: str) -> None:
-    """Raise NotImplementedError under trace: what is done next depends on the values, which a graph cannot say."""
+def depends_on_values(name: str, *xs: Any) -> None:
+    """Ask the running trace about what is done next, which depends on the values of ``xs`` in a way that a graph cannot say."""
     if MODE.trace is not None:
-        raise NotImplementedError(
-            f"{name}: part of the result is found outside of any operation, so that no graph can hold it"
-        )
+        for x in xs:
+            MODE.trace.asked(x, f"parts of {name}")
 
 
 def same_dtype(x: Any, y: Any, name: str) -> None:
@@ -141,6 +140,7 @@ def inv_ex(A: Any, *, check_errors: bool = False) -> Any:
     except LinAlgError:
         if check_errors:
             raise
+    depends_on_values("linalg.inv_ex and linalg.solve_ex of singular matrices", x)
     info = _zero_pivots(x._a)
     good = (info == 0)[..., None, None]
     safe = constant(e.where, wrap(good), x, eye_like(x, x._a.shape[-1]))
@@ -206,6 +206,7 @@ def solve_ex(A: Any, B: Any, *, left: bool = True, check_errors: bool = False) -
     except LinAlgError:
         if check_errors:
             raise
+    depends_on_values("linalg.inv_ex and linalg.solve_ex of singular matrices", x)
     info = _zero_pivots(x._a)
     good = (info == 0)[..., None, None]
     safe = constant(e.where, wrap(good), x, eye_like(x, x._a.shape[-1]))
@@ -322,7 +323,7 @@ def logdet(input: Any) -> Any:
     sign, size = _sign_and_log(input, "logdet")
     if size._a.dtype != input._a.dtype:
         return apply(l.log_det, input)
-    return apply(e.where, wrap(sign._a < 0), math.nan, size)
+    return apply(e.where, apply(e.lt, sign.detach(), 0), math.nan, size)
 
 
 # -- powers and exponentials --------------------------------------------------------------------------------------------

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ...core import BaseTensor, apply, at, here, wrap
+from ...core import BaseTensor, apply, at, here, shapes_error, wrap
 from ...ops import elementwise as e
 from ...ops import index as ix
 from ...ops import order as od
 from ...ops.shape import expand, reshape
 from ..dispatch import function, type_name, wrap_dim
+from ..interop import asked
 from .gathering import INDEX_TYPES, check_index, gather, number_like
 from .indexing import explained, fitted, places_shape
 from .reductions import check_input, untraceable
@@ -148,6 +149,8 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
             f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype}: compare it first, "
             "such as mask != 0"
         )
+    if not input._a.flags.c_contiguous:
+        input = input.contiguous()
     if value.__class__ is float and input._a.dtype.kind == "f" and (math.isinf(value) or abs(value) < 60000):
         return apply(e.where, mask, value, input)
     return apply(e.where, mask, number_like(value, input, "masked_fill"), input)
@@ -166,7 +169,11 @@ def masked_select(input: Any, mask: Any) -> Any:
     check_input(input, False, "masked_select")
     if mask._a.dtype.kind != "b":
         raise RuntimeError("masked_select: expected BoolTensor for mask")
-    shape = np.broadcast_shapes(input._a.shape, mask._a.shape)
+    asked(mask, "mask")
+    try:
+        shape = np.broadcast_shapes(input._a.shape, mask._a.shape)
+    except ValueError:
+        raise shapes_error("masked_select", (input, mask), here()) from None
     x = input if input._a.shape == shape else apply(expand, input, shape=shape)
     m = mask if mask._a.shape == shape else apply(expand, mask, shape=shape)
     if not shape:
@@ -185,10 +192,16 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
             f"masked_scatter: expected self and source to have same dtypes but got {type_name(input._a.dtype)} "
             f"and {type_name(source._a.dtype)}"
         )
-    shape = np.broadcast_shapes(input._a.shape, mask._a.shape)
+    try:
+        shape = np.broadcast_shapes(input._a.shape, mask._a.shape)
+    except ValueError:
+        raise shapes_error("masked_scatter", (input, mask), here()) from None
     m = np.broadcast_to(mask._a, shape)
     if np.count_nonzero(m) > source._a.size:
-        raise RuntimeError("Number of elements of source < number of ones in mask")
+        raise RuntimeError(
+            "Number of elements of source < number of ones in mask: "
+            f"masked_scatter of {source._a.size} to {np.count_nonzero(m)} places"
+        )
     if not source._a.size:
         return apply(e.clone, input)
     wide = mask if mask._a.shape == shape else apply(expand, mask, shape=shape)
@@ -210,7 +223,7 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
             [2]])
     """
     check_input(input, False, "nonzero")
-    untraceable("nonzero")
+    untraceable("nonzero", input)
     a = input._a
     found = np.nonzero(np.atleast_1d(a) if a.dtype.kind != "V" else np.atleast_1d(a) != 0)
     if as_tuple:

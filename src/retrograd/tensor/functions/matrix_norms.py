@@ -15,6 +15,7 @@ from ...ops import elementwise as e
 from ...ops import linalg as l
 from ...ops import reduce as r
 from ...ops import shape as s
+from ...ops.computed import computed
 from .. import return_types
 from ..dispatch import as_dtype, function, tensor_operand, type_name, wrap_dims
 from .complex_parts import real
@@ -31,12 +32,13 @@ from .linear_algebra import (
     vector_right,
 )
 from .norms import vector_norm as _vector_norm
-from .reductions import axes_of, narrowed, wants_grad, widened
+from .reductions import axes_of, constant, narrowed, wants_grad, widened
 
 
 # -- ranks, pseudo-inverses, least squares ------------------------------------------------------------------------------
 def _tolerances(x: Any, atol: Any, rtol: Any) -> tuple[Any, Any]:
     found = []
+    depends_on_values("tolerances that are Tensors", *[v for v in (atol, rtol) if isinstance(v, BaseTensor)])
     for tolerance in (atol, rtol):
         found.append(tolerance._a if isinstance(tolerance, BaseTensor) else tolerance)
     absolute = 0.0 if found[0] is None else found[0]
@@ -59,13 +61,17 @@ def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, atol: Any =
     x = matrices(A, "linalg.matrix_rank", hermitian).detach()
     if not x._a.size:
         return wrap(np.zeros(x._a.shape[:-2], np.int64))
-    values = np.abs(eigvalsh(x)._a) if hermitian else svdvals(x)._a
+    values = eigvalsh(x).abs() if hermitian else svdvals(x)
     if tol is not None:
         atol, rtol = tol, 0.0
-    depends_on_values("linalg.matrix_rank")
+    depends_on_values("linalg.matrix_rank", *[v for v in (atol, rtol) if isinstance(v, BaseTensor)])
     absolute, relative = _tolerances(x, atol, rtol)
-    least = np.maximum(np.asarray(absolute), np.asarray(relative) * values.max(-1))
-    return wrap(np.asarray((values > least[..., None]).sum(-1), np.int64))
+
+    def count(v: Any) -> Any:
+        least = np.maximum(np.asarray(absolute), np.asarray(relative) * v.max(-1))
+        return np.asarray((v > least[..., None]).sum(-1), np.int64)
+
+    return constant(computed, values, fn=count)
 
 
 def pinv(A: Any, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Any:
@@ -136,8 +142,13 @@ def lstsq(A: Any, B: Any, rcond: Any = None, *, driver: str | None = None) -> An
     if rcond is None:
         rcond = max(m, n) * float(np.finfo(x._a.dtype).eps)
     solution = apply(c.matmul, apply(q.pinv, x, absolute=0.0, relative=rcond), b)
-    values = svdvals(x.detach())._a
-    ranks = (values > rcond * values[..., :1]).sum(-1) if values.shape[-1] else np.zeros(values.shape[:-1], np.int64)
+    spectrum = svdvals(x.detach())
+    values = spectrum._a
+
+    def count(v: Any) -> Any:
+        return (v > rcond * v[..., :1]).sum(-1) if v.shape[-1] else np.zeros(v.shape[:-1], np.int64)
+
+    ranks = count(values)
     full = driver == "gels" or bool(np.all(ranks == n))
     empty = wrap(np.zeros(0, _d.from_numpy(x._a.dtype).to_real().numpy))
     residuals: Any = empty
@@ -150,8 +161,8 @@ def lstsq(A: Any, B: Any, rcond: Any = None, *, driver: str | None = None) -> An
             if square is not None
             else apply(r.sum_, real(rest * l.conjugate(rest)), axis=(rest._a.ndim - 2,), keepdims=False)
         )
-    rank = wrap(np.zeros(0, np.int64)) if driver == "gels" else wrap(np.asarray(ranks, np.int64))
-    singular = wrap(values) if driver in ("gelsd", "gelss") else empty
+    rank = wrap(np.zeros(0, np.int64)) if driver == "gels" else constant(computed, spectrum, fn=count)
+    singular = spectrum if driver in ("gelsd", "gelss") else empty
     return return_types.linalg_lstsq(as_vectors(solution) if vector else solution, residuals, rank, singular)
 
 
@@ -307,5 +318,5 @@ def cond(A: Any, p: Any = None) -> Any:
         other = inv(x)
     except l.LinAlgError:
         found = inv_ex(x)
-        other = wrap(np.where((found.info._a == 0)[..., None, None], found.inverse._a, math.inf))
+        other = apply(e.where, (found.info == 0)[..., None, None], found.inverse.detach(), math.inf)
     return matrix_norm(x, p) * matrix_norm(other, p)

@@ -60,12 +60,12 @@ def _softmax_input(input: Any, dim: Any, dtype: Any, name: str) -> tuple[Any, tu
     check_input(input, False, name)
     x = input if dtype is None else as_dtype(input, dtype)
     axis = wrap_dim(dim, x._a.ndim, name)
-    if x._a.dtype.kind not in "fcV":
+    if x._a.dtype.kind not in "fV":
         raise NotImplementedError(
             f"\"{name}\" not implemented for '{type_name(x._a.dtype)}': give dtype=, or convert the input to a "
             "floating dtype"
         )
-    return x, (axis,) if x._a.ndim else ()
+    return x if x._a.flags.c_contiguous else x.contiguous(), (axis,) if x._a.ndim else ()
 
 
 @function("softmax")

@@ -10,6 +10,7 @@ import numpy as np
 from ...core import BaseTensor, apply, wrap
 from ...core import dtypes as _d
 from ...ops import elementwise as e
+from ...ops.batching import same
 from ...ops.derive import linear
 from ..dispatch import (
     ANY,
@@ -88,6 +89,7 @@ from .comparing import (
 )
 
 stop_gradient = linear("detach", lambda x: x[...], type=lambda x: x, transpose=lambda g: None, view=True, samples=())
+stop_gradient.batch = same
 stop_gradient.vjp = stop_gradient.jvp = None
 
 

@@ -6,11 +6,12 @@ import math
 from typing import Any
 
 from ...core import BaseTensor, apply, at, here, show_type
+from ...core.rows import SparseOperand
 from ...ops import contract as c
 from ...ops import shape as s
 from ...ops.elementwise import add as add_op
 from ...ops.reduce import sum_
-from ..dispatch import function, tensor_operand, wrap_dim
+from ..dispatch import function, tensor_operand, with_sparse, wrap_dim
 from . import pointwise as p
 from .joining import stack
 from .shaping import reshaped
@@ -50,7 +51,10 @@ def matmul(input: Any, other: Any) -> Any:
             "matmul(): argument 'other' (position 2) must be Tensor, not "
             f"{type(other if isinstance(input, BaseTensor) else input).__name__}"
         )
-    x, y = input._a, other._a
+    try:
+        x, y = input._a, other._a
+    except SparseOperand:
+        return with_sparse("matmul", (input, other), {})
     n, m = x.ndim, y.ndim
     if x.dtype != y.dtype:
         _pair(input, other, "matmul")
@@ -90,7 +94,10 @@ def _need(x: Any, ndim: int, name: str, which: str) -> None:
 @function("mm")
 def mm(input: Any, mat2: Any) -> Any:
     """Multiply two matrices."""
-    _pair(input, mat2, "mm")
+    try:
+        _pair(input, mat2, "mm")
+    except SparseOperand:
+        return with_sparse("mm", (input, mat2), {})
     _need(input, 2, "mm", "self")
     _need(mat2, 2, "mm", "mat2")
     if input._a.shape[1] != mat2._a.shape[0]:
@@ -98,9 +105,9 @@ def mm(input: Any, mat2: Any) -> Any:
     return apply(c.matmul, input, mat2)
 
 
-@function("spmm", "dsmm", "hspmm", method=False)
+@function("spmm", "dsmm", method=False)
 def spmm(input: Any, mat2: Any) -> Any:
-    """Multiply two matrices, the first of which programs mean to be sparse: it is stored densely here."""
+    """Multiply two matrices, the first of which may be sparse."""
     return mm(input, mat2)
 
 
@@ -171,6 +178,8 @@ def inner(input: Any, other: Any) -> Any:
             "inner() the last dimension must match on both input tensors but got shapes "
             f"{list(input._a.shape)} and {list(other._a.shape)}{at(here())}"
         )
+    if input._a.dtype.kind == "b":
+        raise NotImplementedError(f"\"dot\" not implemented for 'Bool': convert by .to(torch.int64){at(here())}")
     return tensordot(input, other, dims=([-1], [-1]))
 
 
@@ -367,7 +376,10 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     weight : Tensor of shape (out_features, in_features) or (in_features,)
     bias : Tensor of shape (out_features,), optional
     """
-    x, w = input._a, weight._a
+    try:
+        x, w = input._a, weight._a
+    except SparseOperand:
+        return with_sparse("linear", (input, weight, bias), {})
     if w.ndim == 2 and x.ndim > 1 and x.dtype is w.dtype and x.shape[-1] == w.shape[1]:
         if bias is None:
             return apply(c.linear_layer, input, weight)

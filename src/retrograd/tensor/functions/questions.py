@@ -6,15 +6,25 @@ from typing import Any
 
 import numpy as np
 
-from ...core import BaseTensor, wrap
+from ...core import BaseTensor, show_type
 from ...core import dtypes as _d
+from ...ops.computed import computed
 from ..dispatch import function
+from ..interop import asked
+from .reductions import constant
 
 
 @function("is_tensor", method=False, out=False)
 def is_tensor(obj: Any) -> bool:
     """Tell whether an object is a Tensor."""
     return isinstance(obj, BaseTensor)
+
+
+@function("_assert", method=False, out=False)
+def _assert(condition: Any, message: str) -> None:
+    """Raise AssertionError with this message unless the condition holds."""
+    if not condition:
+        raise AssertionError(message)
 
 
 @function("is_floating_point", method=False, out=False)
@@ -36,6 +46,7 @@ def is_nonzero(input: Any) -> bool:
         raise RuntimeError(
             f"Boolean value of Tensor with {'more than one value' if input._a.size else 'no values'} is ambiguous"
         )
+    asked(input, "bool")
     return bool(input._a.item())
 
 
@@ -54,6 +65,8 @@ def is_same_size(input: Any, other: Any) -> bool:
 @function("equal", out=False)
 def equal(input: Any, other: Any) -> bool:
     """Tell whether two tensors have the same shape and values."""
+    asked(input, "bool")
+    asked(other, "bool")
     return bool(input._a.shape == other._a.shape and np.array_equal(input._a, other._a))
 
 
@@ -64,15 +77,30 @@ def isclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equa
         raise RuntimeError(f"{input.dtype} did not match {other.dtype}: isclose compares tensors of one dtype")
     if rtol < 0 or atol < 0:
         raise RuntimeError(f"rtol and atol must be greater than or equal to zero, but got {rtol} and {atol}")
-    x, y = (t._a.astype(np.float32) if t._a.dtype.kind == "V" else t._a for t in (input, other))
-    with np.errstate(all="ignore"):
-        return wrap(np.asarray(np.isclose(x, y, rtol, atol, equal_nan)))
+    try:
+        np.broadcast_shapes(input._a.shape, other._a.shape)
+    except ValueError:
+        raise RuntimeError(
+            f"isclose: {show_type(input)} and {show_type(other)} do not broadcast: sizes must be equal, or 1"
+        ) from None
+    x, y = (t if t._a.dtype.kind != "V" else t.float() for t in (input, other))
+
+    def close(a: Any, b: Any) -> Any:
+        return np.isclose(a, b, rtol, atol, equal_nan)
+
+    return constant(computed, *_one_rank(x, y), fn=close)
+
+
+def _one_rank(x: Any, y: Any) -> list[Any]:
+    """Give two tensors as many dimensions as the larger has."""
+    n = max(x._a.ndim, y._a.ndim)
+    return [v if v._a.ndim == n else v.reshape((1,) * (n - v._a.ndim) + v._a.shape) for v in (x, y)]
 
 
 @function("allclose", out=False)
 def allclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Tell whether every pair is close."""
-    return bool(isclose(input, other, rtol, atol, equal_nan)._a.all())
+    return bool(isclose(input, other, rtol, atol, equal_nan).all())
 
 
 @function("can_cast", method=False, out=False)
@@ -84,6 +112,11 @@ def can_cast(from_: _d.dtype, to: _d.dtype) -> bool:
 @function("promote_types", method=False, out=False)
 def promote_types(type1: _d.dtype, type2: _d.dtype) -> _d.dtype:
     """Give the dtype in which two are computed together."""
+    for place, given in enumerate((type1, type2), 1):
+        if not isinstance(given, _d.dtype):
+            raise TypeError(
+                f"promote_types(): argument 'type{place}' (position {place}) must be torch.dtype, not {type(given).__name__}"
+            )
     return _d.promote_types(type1, type2)
 
 

@@ -52,17 +52,19 @@ def axes_of(dim: Any, ndim: int, name: str) -> tuple[int, ...]:
 
 def constant(op: Any, *xs: Any, **attrs: Any) -> Any:
     """Run an op as a constant: its result carries no gradient."""
-    before = MODE.grad
-    MODE.grad = False
+    before, dual = MODE.grad, MODE.dual
+    MODE.grad, MODE.dual = False, None
     try:
         return apply(op, *xs, **attrs)
     finally:
-        MODE.grad = before
+        MODE.grad, MODE.dual = before, dual
 
 
 def wants_grad(*xs: Any) -> bool:
     """Tell whether an operation on these would be recorded."""
-    return MODE.trace is not None or (MODE.grad and any(isinstance(x, Tensor) and x.requires_grad for x in xs))
+    if MODE.trace is not None or MODE.dual is not None:
+        return True
+    return MODE.grad and any(isinstance(x, Tensor) and x.requires_grad for x in xs)
 
 
 def widened(x: Any) -> Any:
@@ -85,12 +87,11 @@ def literal(a: Any) -> Any:
     return Tensor._wrap(a)
 
 
-def untraceable(name: str) -> None:
-    """Raise NotImplementedError under trace: what an operation gives depends on values in a way that no graph says."""
+def untraceable(name: str, *xs: Any) -> None:
+    """Ask the running trace about an operation whose result has a shape that depends on the values of ``xs``."""
     if MODE.trace is not None:
-        raise NotImplementedError(
-            f"{name}: the result's shape depends on the values, so that it cannot be part of a graph"
-        )
+        for x in xs:
+            MODE.trace.asked(x, f"shape of {name}")
 
 
 def check_nonempty(a: Any, dim: Any, name: str, kind: type[Exception] = RuntimeError) -> None:
@@ -232,7 +233,7 @@ def prod(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
     elif input._a.dtype.kind in "iub":
         input = as_dtype(input, _d.int64)
     a = input._a
-    axes = EVERY[a.ndim] if dim is None else (wrap_dim(dim, a.ndim, "prod"),) if a.ndim else ()
+    axes = EVERY[a.ndim] if dim is None else (wrap_dim(dim, a.ndim, "prod"),)[: a.ndim]
     if not wants_grad(input):
         return apply(r.prod, input, axis=axes, keepdims=keepdim)
     if not axes:
@@ -240,6 +241,8 @@ def prod(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
     if not a.size:
         return apply(e.add, apply(r.sum_, input, axis=axes, keepdims=keepdim), 1)
     x = widened(input)
+    if MODE.trace is None:
+        x = apply(e.power, x, 1)  # its slopes of any order have a graph, as in torch, also where they are constant
     if dim is None:
         y = tree(reshaped(x, (a.size,)), 0, e.mul)
         y = apply(reshape, y, shape=(1,) * a.ndim if keepdim else ())
@@ -282,7 +285,7 @@ def _quantifier(name: str, op: Any, doc: str) -> Any:
 
     fn.__name__ = fn.__qualname__ = name
     fn.__doc__ = doc
-    return function(name)(fn)
+    return function(name, exact=True)(fn)
 
 
 any_ = _quantifier("any", r.any_, "Tell whether any element, or any along some dimensions, is not zero.")
@@ -321,8 +324,7 @@ def _spread(
     check_input(input, keepdim, name)
     if input._a.dtype.kind not in "fcV":
         raise RuntimeError(
-            "std and var only support floating point and complex dtypes"
-            + ("" if name in ("std", "var") else f" ({name})")
+            f"std and var only support floating point and complex dtypes: {name} of {input.dtype}{list(input._a.shape)}"
         )
     x = widened(input)
     axes = axes_of(dim, x._a.ndim, name)

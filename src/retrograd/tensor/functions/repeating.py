@@ -12,13 +12,14 @@ from ...ops.elementwise import clone as clone_op
 from ...ops.index import take_axis
 from ..dispatch import as_dtype, function, sizes, tensor_operand, to_default_float, wrap_dim, wrap_dims
 from .joining import cat, stack
+from .reductions import untraceable
 from .shaping import clone, expand, ravel, reshaped, transpose
 
 
 @function("flip", out=False)
-def flip(input: Any, *dims: Any) -> Any:
+def flip(input: Any, *axes: Any, dims: Any = None) -> Any:
     """Reverse the order along dimensions (a copy)."""
-    found = sizes(dims, "flip")
+    found = sizes(axes if dims is None else (dims,), "flip")
     if not input._a.ndim:
         wrap_dims(found, 0, "flip")
         return clone(input)
@@ -84,7 +85,10 @@ def repeat(input: Any, *repeats: Any) -> Any:
     times = sizes(repeats, "repeat")
     shape = input._a.shape
     if len(times) < len(shape):
-        raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
+        raise RuntimeError(
+            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor: "
+            f"repeat of {show_type(input)} by {list(times)}"
+        )
     if any(k < 0 for k in times):
         raise RuntimeError(
             f"Trying to create tensor with negative dimension: repeat {list(times)} of {show_type(input)}"
@@ -107,6 +111,9 @@ def tile(input: Any, *dims: Any) -> Any:
 @function("repeat_interleave", out=False)
 def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *, output_size: Any = None) -> Any:
     """Repeat each element (or slice along ``dim``) a number of times."""
+    untraceable(
+        "repeat_interleave", *[v for v in (input if repeats is None else repeats,) if isinstance(v, BaseTensor)]
+    )
     if repeats is None:
         return wrap(np.repeat(np.arange(input._a.size), input._a))
     if dim is None:
@@ -172,7 +179,7 @@ def broadcast_tensors(*tensors: Any) -> Any:
         from ...core import shapes_error
 
         raise shapes_error("broadcast_tensors", parts, here()) from None
-    return tuple(expand(p, shape) for p in parts)
+    return tuple(p if p._a.shape == shape else expand(p, shape) for p in parts)
 
 
 @function("broadcast_shapes", method=False, out=False)
@@ -247,12 +254,29 @@ def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int =
     return tuple(_slope(input, d, h, edge_order) for d, h in zip(axes, steps, strict=True))
 
 
+def _even_slope(x: Any, d: int, n: int, h: float, edge_order: int) -> Any:
+    """Give the slope where the places are ``h`` apart; differences are taken in the input's own dtype."""
+    inner = (x.narrow(d, 2, n - 2) - x.narrow(d, 0, n - 2)) / (2 * h)
+    ends = []
+    for sign, places in ((1, range(3)), (-1, range(n - 1, n - 4, -1))):
+        near = [x.narrow(d, i, 1) for i in places if 0 <= i < n][: edge_order + 1]
+        if edge_order == 1:
+            ends.append((near[1] - near[0] if sign == 1 else near[0] - near[1]) / h)
+        else:
+            ends.append((-1.5 * near[0] + 2 * near[1] - 0.5 * near[2]) * (sign / h))
+    return cat([ends[0], inner, ends[1]], d)
+
+
 def _slope(x: Any, d: int, h: Any, edge_order: int) -> Any:
     n = x._a.shape[d]
     if n < edge_order + 1:
         raise RuntimeError(
             f"torch.gradient expected each dimension size to be at least edge_order+1, but got {n}{at(here())}"
         )
+    if x._a.dtype.kind == "b" or x._a.dtype == np.uint8:
+        raise RuntimeError(f"torch.gradient does not support {x.dtype} input: convert it by .float(){at(here())}")
+    if not isinstance(h, BaseTensor):
+        return _even_slope(x, d, n, float(h), edge_order)
     x = to_default_float(x)
     shape = (-1, *(1,) * (x._a.ndim - d - 1))
     places = h if isinstance(h, BaseTensor) else wrap(np.arange(n) * float(h))

@@ -76,7 +76,8 @@ def cumprod(input: Any, dim: Any, *, dtype: Any = None, **named: Any) -> Any:
         return apply(e.clone, x)
     if not wants_grad(x):
         return apply(r.cumprod_value, x, axis=axis)
-    return narrowed(doubling(widened(x), axis, e.mul), x)
+    # of a copy: the products' rules read slices of it, and cumprod_ writes over x
+    return narrowed(doubling(widened(apply(e.clone, x)), axis, e.mul), x)
 
 
 @function("logcumsumexp")

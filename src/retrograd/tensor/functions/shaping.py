@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ...core import apply, at, here, show_type, wrap
+from ...core import MODE, apply, at, here, show_type, wrap
 from ...core import dtypes as _d
 from ...ops import shape as s
+from ...ops.computed import computed
 from ...ops.elementwise import clone as clone_op
 from ..dispatch import function, sizes, tensor_operand, wrap_dim, wrap_dims
 
@@ -107,6 +108,8 @@ def _view_dtype(x: Any, dtype: _d.dtype) -> Any:
             )
         if not a.size:
             return wrap(np.empty((*a.shape[:-1], a.shape[-1] * old // new), dtype.numpy), x._s)
+    if MODE.trace is not None:
+        return apply(computed, x, fn=lambda v: np.ascontiguousarray(v).view(dtype.numpy))
     return wrap(a.view(dtype.numpy), x._s)
 
 
@@ -185,8 +188,8 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
     dst = [destination] if isinstance(destination, int) else list(destination)
     if len(src) != len(dst):
         raise RuntimeError(
-            f"movedim: Invalid source or destination dims: source ({src} dims) should contain the same number "
-            f"of dims as destination ({dst} dims)"
+            f"movedim: Invalid source or destination dims: source ({len(src)} dims: {src}) should contain the same "
+            f"number of dims as destination ({len(dst)} dims: {dst})"
         )
     src, dst = [wrap_dim(d, n, "movedim") for d in src], [wrap_dim(d, n, "movedim") for d in dst]
     if not n:
@@ -338,7 +341,7 @@ def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
     d = wrap_dim(dimension, input._a.ndim, "unfold")
     n = input._a.shape[d] if input._a.ndim else 1
     if size > n:
-        raise RuntimeError(f"maximum size for tensor at dimension {d} is {n} but size is {size}")
+        raise RuntimeError(f"maximum size for tensor at dimension {d} is {n} but size is {size} (unfold)")
     if step <= 0:
         raise RuntimeError(f"step is {step} but must be > 0")
     return apply(s.unfold_view, input if input._a.ndim else reshaped(input, (1,)), axis=d, size=size, step=step)

@@ -28,6 +28,12 @@ def _no_complex(x: Any, name: str) -> None:
 
 
 # -- sorting -----------------------------------------------------------------------------------------------------------
+def _ordered(input: Any, name: str, kinds: str = "bc") -> None:
+    """Raise NotImplementedError for dtypes that have no order here."""
+    if input._a.dtype.kind in kinds:
+        raise NotImplementedError(f"\"{name}\" not implemented for '{type_name(input._a.dtype)}': convert it first")
+
+
 @function("sort")
 def sort(input: Any, dim: Any = -1, descending: bool = False, stable: bool = False, **named: Any) -> Any:
     """Give (values, indices) in ascending or descending order along a dimension.
@@ -105,11 +111,12 @@ def kthvalue(input: Any, k: int, dim: Any = -1, keepdim: bool = False) -> Any:
     tensor(2.)
     """
     check_input(input, keepdim, "kthvalue")
+    _ordered(input, "kthvalue_cpu")
     a = input._a
     axis = wrap_dim(dim, a.ndim, "kthvalue")
     check_nonempty(a, axis, "kthvalue")
     if not 1 <= k <= (a.shape[axis] if a.ndim else 1):
-        raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {axis}")
+        raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {axis}: {k} of {list(a.shape)}")
     if not a.ndim:
         return return_types.kthvalue(apply(e.clone, input), literal(np.zeros((), np.int64)))
     return take_one(input, apply(od.kth_index, input, k=int(k) - 1, axis=axis), axis, keepdim, return_types.kthvalue)
@@ -123,6 +130,8 @@ def _median(name: str, result: Any, op: Any, doc: str) -> Any:
         check_input(input, keepdim, name)
         _no_complex(input, name)
         a = input._a
+        if a.size:
+            _ordered(input, "median_cpu")
         if dim is None:
             if not a.size:
                 if a.dtype.kind in "fV":
@@ -165,6 +174,7 @@ def mode(input: Any, dim: Any = -1, keepdim: bool = False) -> Any:
     tensor(2)
     """
     check_input(input, keepdim, "mode")
+    _ordered(input, "mode_cpu", "c")
     a = input._a
     axis = wrap_dim(dim, a.ndim, "mode")
     check_nonempty(a, axis, "mode")
@@ -293,7 +303,8 @@ def unique(
     tensor([1, 2])
     """
     check_input(input, False, "unique")
-    untraceable("unique")
+    _ordered(input, "unique", "c")
+    untraceable("unique", input)
     a = od.comparable(input._a)
     axis = None if dim is None else wrap_dim(dim, a.ndim, "unique")
     values, inverse, counts = np.unique(
@@ -311,7 +322,8 @@ def unique(
 def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: bool = False, dim: Any = None) -> Any:
     """Give the elements, or slices along a dimension, without those equal to the one before."""
     check_input(input, False, "unique_consecutive")
-    untraceable("unique_consecutive")
+    _ordered(input, "unique", "c")
+    untraceable("unique_consecutive", input)
     a = od.comparable(input._a)
     axis = 0 if dim is None else wrap_dim(dim, a.ndim, "unique_consecutive")
     lines = a.reshape(-1) if dim is None else np.atleast_1d(np.moveaxis(a, axis, 0))
@@ -338,14 +350,15 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     tensor([1, 0, 2])
     """
     check_input(input, False, "bincount")
-    untraceable("bincount")
+    untraceable("bincount", input)
     a = input._a
     if a.dtype.kind not in "iu":
         raise NotImplementedError(
             f"\"bincount_cpu\" not implemented for '{type_name(a.dtype)}': convert the input to an integer dtype"
         )
     if a.ndim != 1 or (a.size and a.min() < 0):
-        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+        found = f"{a.ndim} dimensions" if a.ndim != 1 else f"{a.min()}"
+        raise RuntimeError(f"bincount only supports 1-d non-negative integral inputs: got {found}")
     if minlength < 0:
         raise RuntimeError("minlength should be >= 0")
     if weights is None or not a.size:
@@ -371,7 +384,7 @@ def histc(input: Any, bins: int = 100, min: Any = 0, max: Any = 0) -> Any:
     if not (math.isfinite(low) and math.isfinite(high)):
         raise RuntimeError(f"range of [{low}, {high}] is not finite")
     if low > high:
-        raise RuntimeError("max must be larger than min")
+        raise RuntimeError(f"max must be larger than min: histc from {low} to {high}")
     own = low == high
     return apply(od.histogram, input, bins=int(bins), low=None if own else low, high=None if own else high)
 
@@ -405,6 +418,13 @@ def searchsorted(
         sorted_sequence = apply(ix.gather, sorted_sequence, sorter, axis=sorted_sequence._a.ndim - 1)
     values = input if isinstance(input, BaseTensor) else literal(np.asarray(scalar(input)))
     s, v = sorted_sequence._a, values._a
+    for a in (s, v):
+        if a.dtype.kind in "bc":
+            raise NotImplementedError(f"\"searchsorted_out_cpu\" not implemented for '{type_name(a.dtype)}'")
+    if not s.ndim:
+        raise RuntimeError(
+            f"torch.searchsorted(): boundaries tensor should have positive dimension, but got {list(s.shape)}"
+        )
     if s.ndim != 1 and s.shape[:-1] != v.shape[:-1]:
         raise RuntimeError(
             "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of "

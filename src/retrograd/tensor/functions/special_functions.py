@@ -5,13 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...core import BaseTensor
+import numpy as np
+
+from ...core import BaseTensor, dtypes, wrap
 from ...ops import special_rows as s
-from ..dispatch import FLOATS, binary, function, tensor_operand, unary
+from ..dispatch import FLOATS, as_dtype, binary, function, refused, result_type, tensor_operand, unary
+from .comparing import where
+from .linear_algebra import depends_on_values
+
+_WITH_HALVES = ("entr", "i0", "i0e", "i1", "i1e", "ndtr")
+
+
+def _no_halves(name: str, *operands: Any) -> None:
+    """Raise NotImplementedError for numbers of two bytes, where torch has no kernel for them."""
+    for x in operands:
+        if isinstance(x, BaseTensor) and x._a.dtype.itemsize == 2 and x._a.dtype.kind in "fV":
+            raise refused(name, x.dtype)
 
 
 def _unary(name: str, op: Any, doc: str, torch: bool = False) -> Any:
     def fn(input: Any) -> Any:
+        if name not in _WITH_HALVES:
+            _no_halves(name, input)
         return unary(op, input, name, True, FLOATS)
 
     fn.__name__ = fn.__qualname__ = name
@@ -23,6 +38,8 @@ def _binary(name: str, op: Any, doc: str) -> Any:
     def fn(input: Any, other: Any) -> Any:
         if not isinstance(input, BaseTensor) and not isinstance(other, BaseTensor):
             tensor_operand(input, name)
+        if name == "zeta":
+            _no_halves(name, input, other)
         return binary(op, input, other, name, floating=True, kinds=FLOATS)
 
     fn.__name__ = fn.__qualname__ = name
@@ -54,13 +71,21 @@ bessel_y1 = _unary("bessel_y1", s.y1, "Give the Bessel function of the second ki
 spherical_bessel_j0 = _unary(
     "spherical_bessel_j0", s.spherical_j0, "Give sin(x) / x, the spherical Bessel function of order 0."
 )
+
+
+def airy_ai(input: Any) -> Any:
+    """Give Airy's function of the first kind; it has no derivative, as in torch."""
+    _no_halves("airy_ai", input)
+    return unary(s.airy_ai, input, "airy_ai", True, "f")
+
+
 xlog1py = _binary("xlog1py", s.xlog1py, "Give x log(1 + y), 0 where x is 0 (unless y is NaN).")
 zeta = _binary("zeta", s.zeta, "Give Hurwitz's zeta function, the sum of (k + q)^-x over k from 0 on.")
 
 
 def _incomplete(name: str, op: Any, doc: str) -> Any:
     def fn(input: Any, other: Any) -> Any:
-        return binary(op, input, other, name, floating=True, kinds=FLOATS, tensors=True)
+        return binary(op, input, other, name, kinds=FLOATS, tensors=True)
 
     fn.__name__ = fn.__qualname__ = name
     fn.__doc__ = doc
@@ -71,18 +96,51 @@ igamma = _incomplete("igamma", s.gammainc, "Give the regularised lower incomplet
 igammac = _incomplete("igammac", s.gammaincc, "Give the regularised upper incomplete gamma function Q(input, other).")
 
 
-def polynomials(first: Callable[[Any], Any], step: Callable[[int, Any, Any, Any], Any]) -> Callable[[Any, int], Any]:
-    """Make a family of polynomials by its recurrence: p0 = 1, p1 = first(x), p(k + 1) = step(k, x, p(k), p(k - 1))."""
+LARGEST_DEGREE = 1 << 16  # beyond, only what has converged, grown beyond all bounds or become NaN is known
+
+
+def polynomials(
+    name: str,
+    first: Callable[[Any], Any],
+    step: Callable[[int, Any, Any, Any], Any],
+    place: Callable[[Any], Any] = lambda x: x,
+) -> Callable[[Any, Any], Any]:
+    """Make a family of polynomials by its recurrence: p0 = 1, p1 = first(x), p(k + 1) = step(k, x, p(k), p(k - 1)).
+
+    ``place`` is where the recurrence is taken, of the argument.
+    """
 
     def family(input: Any, n: Any) -> Any:
-        degree = int(n.item()) if isinstance(n, BaseTensor) else int(n)
-        x = input if input.dtype.is_floating_point else input.float()
+        if not isinstance(input, BaseTensor) and not isinstance(n, BaseTensor):
+            tensor_operand(input, name)
+        _no_halves(name, input, n)
+        d = result_type(input, n)
+        if d.category < dtypes.FLOATING:
+            d = dtypes.get_default_dtype()
+        if d.is_complex or d.itemsize == 2:
+            raise refused(name, d)
+        x = place(as_dtype(input, d) if isinstance(input, BaseTensor) else wrap(np.asarray(input, d.numpy)))
+        if not isinstance(n, BaseTensor) or not n._a.ndim:
+            return _of_degree(x, int(n))
+        depends_on_values(name, n)
+        with np.errstate(all="ignore"):
+            degrees = np.trunc(np.nan_to_num(n._a.astype(np.float64), nan=-1.0))
+        degrees = np.clip(degrees, -1, LARGEST_DEGREE).astype(np.int64)
+        x, shown = x.broadcast_to(np.broadcast_shapes(x._a.shape, degrees.shape)), int(degrees.max(initial=-1))
+        found = x * 0.0
+        before, now = found + 1, first(x)
+        for k in range(shown + 1):
+            found = where(wrap(degrees == k), before, found)
+            before, now = now, step(k + 1, x, now, before)
+        return found
+
+    def _of_degree(x: Any, degree: int) -> Any:
         if degree < 0:
             return x * 0
         before, now = x * 0 + 1, first(x)
         if degree == 0:
             return before
-        for k in range(1, degree):
+        for k in range(1, min(degree, LARGEST_DEGREE)):
             before, now = now, step(k, x, now, before)
         return now
 
@@ -93,19 +151,25 @@ def _next_chebyshev(k: int, x: Any, p: Any, q: Any) -> Any:
     return 2 * x * p - q
 
 
-def _shifted(family: Callable[[Any, int], Any]) -> Callable[[Any, int], Any]:
-    return lambda input, n: family(2 * input - 1, n)
+def _shift(x: Any) -> Any:
+    return 2 * x - 1
 
 
-chebyshev_polynomial_t = polynomials(lambda x: x, _next_chebyshev)
-chebyshev_polynomial_u = polynomials(lambda x: 2 * x, _next_chebyshev)
-chebyshev_polynomial_v = polynomials(lambda x: 2 * x - 1, _next_chebyshev)
-chebyshev_polynomial_w = polynomials(lambda x: 2 * x + 1, _next_chebyshev)
-shifted_chebyshev_polynomial_t = _shifted(chebyshev_polynomial_t)
-shifted_chebyshev_polynomial_u = _shifted(chebyshev_polynomial_u)
-shifted_chebyshev_polynomial_v = _shifted(chebyshev_polynomial_v)
-shifted_chebyshev_polynomial_w = _shifted(chebyshev_polynomial_w)
-hermite_polynomial_h = polynomials(lambda x: 2 * x, lambda k, x, p, q: 2 * x * p - 2 * k * q)
-hermite_polynomial_he = polynomials(lambda x: x, lambda k, x, p, q: x * p - k * q)
-laguerre_polynomial_l = polynomials(lambda x: 1 - x, lambda k, x, p, q: ((2 * k + 1 - x) * p - k * q) / (k + 1))
-legendre_polynomial_p = polynomials(lambda x: x, lambda k, x, p, q: ((2 * k + 1) * x * p - k * q) / (k + 1))
+_CHEBYSHEV = {
+    "t": lambda x: x,
+    "u": lambda x: 2 * x,
+    "v": lambda x: 2 * x - 1,
+    "w": lambda x: 2 * x + 1,
+}
+for _kind, _first in _CHEBYSHEV.items():
+    _name = f"chebyshev_polynomial_{_kind}"
+    globals()[_name] = polynomials(_name, _first, _next_chebyshev)
+    globals()[f"shifted_{_name}"] = polynomials(f"shifted_{_name}", _first, _next_chebyshev, _shift)
+hermite_polynomial_h = polynomials("hermite_polynomial_h", lambda x: 2 * x, lambda k, x, p, q: 2 * x * p - 2 * k * q)
+hermite_polynomial_he = polynomials("hermite_polynomial_he", lambda x: x, lambda k, x, p, q: x * p - k * q)
+laguerre_polynomial_l = polynomials(
+    "laguerre_polynomial_l", lambda x: 1 - x, lambda k, x, p, q: ((2 * k + 1 - x) * p - k * q) / (k + 1)
+)
+legendre_polynomial_p = polynomials(
+    "legendre_polynomial_p", lambda x: x, lambda k, x, p, q: ((2 * k + 1) * x * p - k * q) / (k + 1)
+)

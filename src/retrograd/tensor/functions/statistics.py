@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core import BaseTensor, apply
+from ...core import MODE, BaseTensor, apply
 from ...ops import elementwise as e
 from ...ops import order as od
 from ...ops.index import take_axis
@@ -58,13 +58,13 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
         few = n - correction <= 0
     else:
         total = _sum(weights)
-        if not total.item():
+        if MODE.trace is None and not total.item():
             raise RuntimeError("cov(): weights sum to zero, can't be normalized")
         centred = arithmetic.sub(rows, arithmetic.div(_sum(arithmetic.mul(rows, weights), 1, True), total))
         squared = _sum(arithmetic.mul(weights, aweights)) if aweights is not None else total
         freedom = arithmetic.sub(total, arithmetic.div(arithmetic.mul(squared, correction), total))
         weighted = arithmetic.mul(centred, weights)
-        few = bool((freedom <= 0).item())
+        few = MODE.trace is None and bool((freedom <= 0).item())
         freedom = comparing.clamp(freedom, min=0)
     if few:
         warnings.warn(
@@ -98,7 +98,8 @@ def histogram(input: Any, bins: Any, *, range: Any = None, weight: Any = None, d
     ``bins`` is a number of equal bins over ``range``, or the edges themselves; ``density`` makes the area 1.
     """
     check_input(input, False, "histogram")
-    untraceable("histogram")
+    untraceable("histogram", *[v for v in (bins, weight) if isinstance(v, BaseTensor)])
+    untraceable("histogram", input)
     a = od.comparable(input._a)
     if a.dtype.kind != "f":
         raise NotImplementedError(
@@ -143,7 +144,7 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str | None = "use_mm_f
     _points(x2, "X2", "cdist")
     rows, columns, width = x1._a.shape[-2], x2._a.shape[-2], x1._a.shape[-1]
     if width != x2._a.shape[-1]:
-        raise RuntimeError(f"X1 and X2 must have the same number of columns. X1: {width} X2: {x2._a.shape[-1]}")
+        raise RuntimeError(f"X1 and X2 must have the same number of columns. X1: {width} X2: {x2._a.shape[-1]} (cdist)")
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")
     many = compute_mode == "use_mm_for_euclid_dist_if_necessary" and (rows > 25 or columns > 25)

@@ -41,6 +41,11 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = 
             whole = apply(s.permute, whole, axes=axes)
     if whole._a.flags.c_contiguous and whole._a.size == root.size and whole._a.dtype == input._a.dtype:
         return apply(s.as_strided, whole, size=size, stride=stride, offset=offset)
+    own = input.storage_offset()
+    if (
+        input._a.flags.c_contiguous and own <= offset and need <= own + input._a.size
+    ):  # it stays within the tensor itself
+        return apply(s.as_strided, input, size=size, stride=stride, offset=offset - own)
     if input.requires_grad:
         raise RuntimeError(
             f"as_strided of {show_type(input)}, whose storage has gaps or another order, has no gradient here: "

@@ -1,128 +1,13 @@
-"""torch.amp: autocast is accepted and computes in full precision; GradScaler scales losses.
-
-On a CPU without bfloat16 units a product of bfloat16 matrices is slower and less exact than one of float32, so here
-``autocast`` keeps the state that programs ask for, and results keep their float32 (or wider) dtype.
-
->>> import retrograd as torch
->>> with torch.autocast("cpu", dtype=torch.bfloat16):
-...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
-torch.float32
-"""
+"""GradScaler: losses multiplied so that narrow gradients do not underflow."""
 
 from __future__ import annotations
 
-import functools
-import threading
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .core import BaseTensor, no_grad
-from .core import dtypes as _d
-
-_DEVICES = ("cpu", "cuda", "mps", "xpu", "hpu", "mtia", "maia", "xla", "meta")
-_DTYPES = {"cpu": (_d.bfloat16, _d.float16, _d.float32)}
-
-
-class _State(threading.local):
-    def __init__(self) -> None:
-        self.enabled: dict[str, bool] = {}
-        self.dtype: dict[str, Any] = {}
-        self.cache = True
-
-
-_STATE = _State()
-
-
-def is_autocast_available(device_type: str) -> bool:
-    """Tell whether autocast may be asked for on a device."""
-    return device_type in _DEVICES
-
-
-def is_autocast_enabled(device_type: str = "cuda") -> bool:
-    """Tell whether an autocast block is on."""
-    return _STATE.enabled.get(device_type, False)
-
-
-def get_autocast_dtype(device_type: str) -> Any:
-    """Give the dtype that autocast was given for a device, or its default."""
-    return _STATE.dtype.get(device_type, _d.bfloat16 if device_type == "cpu" else _d.float16)
-
-
-class autocast:
-    """A block, or a decorator, in which PyTorch would compute products in a narrower dtype.
-
-    Here it is accepted and recorded; the computation stays in the tensors' own dtype.
-
-    Parameters
-    ----------
-    device_type : str
-        "cpu", or the name of a device that is not there, which switches the block off with a warning.
-    dtype : dtype or None
-        The narrower dtype; bfloat16 on the CPU if none is given.
-    enabled : bool
-        Whether the block does anything.
-    cache_enabled : bool or None
-        Accepted.
-    """
-
-    def __init__(
-        self, device_type: str, dtype: Any = None, enabled: bool = True, cache_enabled: bool | None = None
-    ) -> None:
-        if not isinstance(device_type, str):
-            raise ValueError(f"Expected `device_type` of type `str`, got: `{type(device_type)}`")
-        if not is_autocast_available(device_type):
-            raise RuntimeError(
-                f"User specified an unsupported autocast device_type '{device_type}': it is one of {_DEVICES}"
-            )
-        self.device = device_type
-        self.fast_dtype = get_autocast_dtype(device_type) if dtype is None else dtype
-        self._cache_enabled = True if cache_enabled is None else cache_enabled
-        if enabled and device_type != "cpu":
-            warnings.warn(
-                f"User provided device_type of '{device_type}', but {device_type.upper()} is not available. Disabling",
-                stacklevel=2,
-            )
-            enabled = False
-        if enabled and self.fast_dtype not in _DTYPES["cpu"]:
-            warnings.warn(
-                f"In CPU autocast, but the target dtype {self.fast_dtype} is not supported. Disabling autocast.",
-                stacklevel=2,
-            )
-            enabled = False
-        self._enabled = enabled
-        self._before: list[Any] = []
-
-    def __enter__(self) -> autocast:
-        self._before.append((_STATE.enabled.get(self.device), _STATE.dtype.get(self.device)))
-        _STATE.enabled[self.device], _STATE.dtype[self.device] = self._enabled, self.fast_dtype
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        for table, old in zip((_STATE.enabled, _STATE.dtype), self._before.pop(), strict=True):
-            table.pop(self.device, None)
-            if old is not None:
-                table[self.device] = old
-
-    def __call__(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(fn)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with self:
-                return fn(*args, **kwargs)
-
-        return wrapped
-
-
-def custom_fwd(fwd: Any = None, *, device_type: str, cast_inputs: Any = None) -> Any:
-    """Give an autograd.Function's forward unchanged."""
-    return (lambda fn: fn) if fwd is None else fwd
-
-
-def custom_bwd(bwd: Any = None, *, device_type: str) -> Any:
-    """Give an autograd.Function's backward unchanged."""
-    return (lambda fn: fn) if bwd is None else bwd
+from ..core import BaseTensor, no_grad
 
 
 class GradScaler:
@@ -188,7 +73,8 @@ class GradScaler:
                 for p in group["params"]:
                     if p.grad is not None:
                         p.grad.mul_(1.0 / self._scale)
-                        finite = finite and bool(np.isfinite(p.grad._a).all())
+                        held = p.grad._v if p.grad._composite else p.grad
+                        finite = finite and bool(np.isfinite(held._a).all())
         self._seen[id(optimizer)] = finite
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -265,12 +151,4 @@ class GradScaler:
         self._tracker = state_dict["_growth_tracker"]
 
 
-__all__ = [
-    "GradScaler",
-    "autocast",
-    "custom_bwd",
-    "custom_fwd",
-    "get_autocast_dtype",
-    "is_autocast_available",
-    "is_autocast_enabled",
-]
+__all__ = ["GradScaler"]

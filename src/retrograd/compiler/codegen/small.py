@@ -1,0 +1,237 @@
+"""Products of small matrices as loop nests of their own: blocks of the result in registers, operands read where they lie."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from .emit import Count, Function, Module, Value
+from .lanes import Lanes
+from .products import Product, share
+
+REGISTERS = 28  # accumulators that fit beside the operands, of 32
+MOST = 3 << 19  # bytes of all three matrices: they stay in the second cache, where packing them gains nothing
+PAGE = 4096  # rows that lie whole pages apart compete for the same places of the first cache
+
+
+def is_small(p: Product, lanes: int) -> bool:
+    """Tell whether a product is computed by a nest of its own."""
+    size = 4 if p.kind == "f32" else 8
+    fits = size * (p.m * p.k + p.k * p.n + p.m * p.n) <= MOST or p.m <= 8
+    if p.b[-1] == 1 or p.n == 1:
+        return fits and (p.k <= 96 or size * p.b[-2] % PAGE != 0)
+    if p.a[-1] == 1 and p.b[-2] == 1:  # both run along the sum
+        return fits and p.k >= lanes // 2
+    return False
+
+
+def write_small(p: Product, module: Module, name: str, lanes: int) -> None:
+    """Write ``void(ptr arguments, i64 chunk)``; the arguments are the addresses of A, B and C."""
+    f = module.function(name, [("ptr noalias", "arguments"), ("i64", "chunk")])
+    bases = [f.load("ptr", f.element("ptr", f.arguments, i), 8) for i in range(3)]
+    _batch(f, p, 0, bases, lanes)
+    f.ret()
+
+
+def _batch(f: Function, p: Product, level: int, bases: list[Value], lanes: int) -> None:
+    if level == len(p.batch):
+        if p.b[-1] == 1 or not (p.a[-1] == 1 and p.b[-2] == 1):
+            _Outer(f, p, bases, lanes)
+        else:
+            _Inner(f, p, bases, lanes)
+        return
+    if p.batch[level] == 1:
+        _batch(f, p, level + 1, bases, lanes)
+        return
+    item = "float" if p.kind == "f32" else "double"
+    start: Count = 0
+    stop: Count = p.batch[level]
+    if p.chunks > 1 and math.prod(p.batch[:level]) == 1:
+        start, stop = share(f, p.batch[level], p.chunks)
+    with f.loop(start, stop) as i:
+        steps = (p.a[level], p.b[level], p.c[level])
+        moved = [f.element(item, base, f.mul(i, s)) for base, s in zip(bases, steps, strict=True)]
+        _batch(f, p, level + 1, moved, lanes)
+
+
+def pieces(total: int, most: int) -> list[tuple[int, int]]:
+    """Cut a length into equal blocks of at most ``most``, and a rest: (block, how many)."""
+    count = -(-total // most)
+    block = -(-total // count)
+    whole = total // block
+    return [(block, whole)] + ([(total - block * whole, 1)] if total % block else [])
+
+
+def each_block(f: Function, p: Product, most: int, tile: Callable[[Count, int], None]) -> None:
+    """Call ``tile(first row, rows)`` for blocks of the result's rows, or of this chunk's share of them."""
+    parts = pieces(p.m, most)
+    block, count = parts[0]
+    whole = block * count
+    if p.chunks > 1 and math.prod(p.batch) == 1:
+        start, stop = share(f, p.m, p.chunks, block)
+        with f.loop(start, f.min(stop, whole), block) as i:
+            tile(i, block)
+        if len(parts) > 1:
+            with f.if_(f.op(f"icmp sgt i64 {stop}, {whole}")):
+                tile(whole, parts[1][0])
+        return
+    if count == 1:
+        tile(0, block)
+    else:
+        with f.loop(0, whole, block) as i:
+            tile(i, block)
+    if len(parts) > 1:
+        tile(whole, parts[1][0])
+
+
+class _Outer:
+    """B's rows are contiguous: each is multiplied by single elements of A and added to rows of the result."""
+
+    def __init__(self, f: Function, p: Product, bases: list[Value], lanes: int) -> None:
+        self.f, self.p, (self.a, self.b, self.c) = f, p, bases
+        width = lanes
+        while width > 1 and width // 2 >= p.n:
+            width //= 2
+        self.width = width
+        self.item = "float" if p.kind == "f32" else "double"
+        vectors = -(-p.n // width)
+        across = min(vectors, 4 if p.m < 8 else 2 if vectors % 2 == 0 or vectors > 4 else 3)
+        self.rows = max(1, min(p.m, REGISTERS // across))
+        start = 0
+        whole = vectors // across
+        masked = p.n % width != 0
+        rest = vectors - whole * across
+        if masked and not rest:
+            whole, rest = whole - 1, across
+        if whole:
+            if whole == 1:
+                self._columns(0, across, False)
+            else:
+                with f.loop(0, whole * across * width, across * width) as j:
+                    self._columns(j, across, False)
+            start = whole * across * width
+        if rest:
+            self._columns(start, rest, masked)
+
+    def _columns(self, j: Count, vectors: int, masked: bool) -> None:
+        each_block(self.f, self.p, self.rows, lambda i, rows: self._tile(i, rows, j, vectors, masked))
+
+    def _tile(self, i: Count, rows: int, j: Count, vectors: int, masked: bool) -> None:
+        f, p = self.f, self.p
+        lanes = Lanes(f, p.kind, self.width, contract=True)
+        one = Lanes(f, p.kind, 1)
+        mask = lanes.tail(str(p.n - (-(-p.n // self.width) - 1) * self.width)) if masked else None
+        a = f.element(self.item, self.a, f.mul(i, p.a[-2]))
+        b = f.element(self.item, self.b, j)
+        c = f.element(self.item, f.element(self.item, self.c, f.mul(i, p.c[-2])), j)
+        zero = [(lanes.type, lanes.const(0))] * (rows * vectors)
+        with f.loop_carry(0, p.k, 1, zero) as loop:
+            row = f.element(self.item, b, f.mul(loop.i, p.b[-2]))
+            parts = [
+                lanes.load(row, v * self.width, 1, mask if masked and v == vectors - 1 else None) for v in range(vectors)
+            ]
+            column = f.element(self.item, a, f.mul(loop.i, p.a[-1]))
+            out = []
+            for r in range(rows):
+                factor = lanes.splat(one.load(column, r * p.a[-2]))
+                out += [lanes.fma(factor, parts[v], loop.values[r * vectors + v]) for v in range(vectors)]
+            loop.set(*out)
+        for r in range(rows):
+            for v in range(vectors):
+                lanes.store(
+                    loop.results[r * vectors + v], c, r * p.c[-2] + v * self.width, 1, mask if masked and v == vectors - 1 else None
+                )
+
+
+class _Inner:
+    """Rows of A and columns of B are contiguous: each element is a sum over lanes."""
+
+    def __init__(self, f: Function, p: Product, bases: list[Value], lanes: int) -> None:
+        self.f, self.p, (self.a, self.b, self.c) = f, p, bases
+        width = lanes
+        while width > 1 and width // 2 >= p.k:
+            width //= 2
+        self.width = width
+        self.item = "float" if p.kind == "f32" else "double"
+        each_block(f, p, min(p.m, 4), self._columns)
+
+    def _columns(self, i: Count, rows: int) -> None:
+        start = 0
+        most = max(1, min(16 // rows, self.p.n))
+        for block, count in self._even(self.p.n, most):
+            with self.f.loop(start, start + block * count, block) as j:
+                self._tile(i, rows, j, block)
+            start += block * count
+
+    @staticmethod
+    def _even(total: int, most: int) -> list[tuple[int, int]]:
+        whole = total // most
+        return ([(most, whole)] if whole else []) + ([(total - whole * most, 1)] if total % most else [])
+
+    def _tile(self, i: Count, rows: int, j: Count, columns: int) -> None:
+        f, p, width = self.f, self.p, self.width
+        lanes = Lanes(f, p.kind, width, contract=True)
+        a = f.element(self.item, self.a, f.mul(i, p.a[-2]))
+        b = f.element(self.item, self.b, f.mul(j, p.b[-1]))
+        c = f.element(self.item, f.element(self.item, self.c, f.mul(i, p.c[-2])), j)
+        sums = [lanes.const(0)] * (rows * columns)
+        whole = p.k // width * width
+
+        def step(k: Count, mask: Value | None, old: list[Value]) -> list[Value]:
+            left = [lanes.load(a, f.add(k, r * p.a[-2]), 1, mask) for r in range(rows)]
+            out = list(old)
+            for n in range(columns):
+                right = lanes.load(b, f.add(k, n * p.b[-1]), 1, mask)
+                for r in range(rows):
+                    out[r * columns + n] = lanes.fma(left[r], right, old[r * columns + n])
+            return out
+
+        if whole:
+            with f.loop_carry(0, whole, width, [(lanes.type, s) for s in sums]) as loop:
+                loop.set(*step(loop.i, None, loop.values))
+            sums = loop.results
+        if p.k > whole:
+            sums = step(whole, lanes.tail(str(p.k - whole)), sums)
+        for r in range(rows):
+            self._store_sums(lanes, sums[r * columns : (r + 1) * columns], f.element(self.item, c, r * p.c[-2]))
+
+    def _store_sums(self, lanes: Lanes, sums: list[Value], c: Value) -> None:
+        """Add up each vector's lanes, all together in a tree, and store the sums side by side."""
+        f, count = self.f, len(sums)
+        size = 1 << max(0, math.ceil(math.log2(count)))
+        if lanes.width == 1 or size == 1 or size > lanes.width:
+            one = Lanes(f, self.p.kind, 1)
+            for n, s in enumerate(sums):
+                one.store(lanes.sum(s), c, n)
+            return
+        vectors = [*sums, *[lanes.const(0)] * (size - count)]
+        width, apart = lanes.width, 1
+        while len(vectors) > 1:
+            vectors = [
+                lanes.add(self._mixed(lanes, x, y, apart, 0), self._mixed(lanes, x, y, apart, apart))
+                for x, y in zip(vectors[::2], vectors[1::2], strict=True)
+            ]
+            apart *= 2
+        # one vector now: lane l holds a part of the sum number l % size
+        (value,) = vectors
+        while width > size:
+            half = width // 2
+            narrow = Lanes(f, self.p.kind, half, contract=True)
+            value = narrow.add(self._half(width, value, 0), self._half(width, value, half))
+            width = half
+        final = Lanes(f, self.p.kind, width)
+        final.store(value, c, 0, 1, final.tail(str(count)) if count < width else None)
+
+    def _mixed(self, lanes: Lanes, x: Value, y: Value, apart: int, shift: int) -> Value:
+        """Give x's lanes where the index has no bit ``apart``, y's where it has; each from its place without that bit, shifted."""
+        n = lanes.width
+        order = [(lane & ~apart) + shift + (n if lane & apart else 0) for lane in range(n)]
+        mask = ", ".join(f"i32 {i}" for i in order)
+        return self.f.op(f"shufflevector {lanes.type} {x}, {lanes.type} {y}, <{n} x i32> <{mask}>")
+
+    def _half(self, width: int, value: Value, start: int) -> Value:
+        lanes = Lanes(self.f, self.p.kind, width)
+        mask = ", ".join(f"i32 {start + i}" for i in range(width // 2))
+        return self.f.op(
+            f"shufflevector {lanes.type} {value}, {lanes.type} poison, <{width // 2} x i32> <{mask}>"
+        )

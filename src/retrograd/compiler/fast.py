@@ -1,0 +1,217 @@
+"""The short way into a program: arguments and guards are compared, and the program run, in one call of generated code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core import MODE, BaseTensor, wrap
+from ..tensor.tree import unflatten
+from .runtime import gate as g
+
+if TYPE_CHECKING:
+    from .compiled import Entry
+
+LONG = 50_000  # multiply-adds and elements from which other threads of Python may run meanwhile
+MISSED: Any = object()
+
+
+class Fast:
+    """A program behind the gate.
+
+    Parameters
+    ----------
+    entry : Entry
+    spent : callable
+        Makes the history of a result whose backward pass has run.
+    """
+
+    watched: list[tuple[str, Any, Any]]
+
+    def __init__(self, entry: Entry, spent: Any) -> None:
+        self.entry = entry
+        self.gate = g.gate()
+        self.grad = MODE.grad
+        places = g.layout()
+        assert places is not None
+        self.places = places
+        captured, program = entry.captured, entry.program
+        self.descriptor = g.Descriptor()
+        self.words = self.descriptor.words
+        self.groups = {id(group) for o in entry.guards.optimizers for group in o.param_groups}
+        table = program.table.ctypes.data
+        count = len(captured.outputs)
+        self.makes = [(captured.outputs[k]._a.shape, captured.outputs[k]._a.dtype) for k in range(count)]
+        self.nodes: list[Any] = [
+            spent(t._a) if requires else None for t, requires in zip(captured.outputs, captured.requires, strict=True)
+        ]
+        # tensors that are handed over at each call
+        rows: list[int] = []
+        order = {place: k for k, (kind, place) in enumerate(entry.sources) if kind == "given"}
+        self.given = len(entry.given)
+        for i in range(self.given):
+            t = entry.given[i]
+            a = t._a
+            slots = program.input_slots[order[i]] if i in order else []
+            numbers = [n for at, extra in slots for n in (table + 8 * at, extra)]
+            dims = self.descriptor.array(list(a.shape))
+            node = t._node
+            rows += [id(a.dtype), a.ndim, dims, id(node), self.descriptor.array(numbers), len(slots)]
+            self.descriptor.kept += [a.dtype, node]
+        outs: list[int] = []
+        for k in range(count):
+            slots = program.output_slots[k]
+            outs += [self.descriptor.array([n for at, extra in slots for n in (table + 8 * at, extra)]), len(slots)]
+        self.grads = []
+        for (t, _), k in zip(captured.new_grads, range(count, count + len(captured.new_grads)), strict=True):
+            node = program.graph.outputs[k]
+            self.grads.append((t, wrap(np.empty(node.shape, node.dtype))))
+        self.cleared_inside = [was for _, was in entry.grads_were]
+        self.given_back = [k for k, was in enumerate(self.cleared_inside) if not was]
+        self.storages = [captured.inputs[k]._s for k in {k for k in entry.targets if isinstance(k, int)}]
+        self.held = [(t, k) for k, (kind, t) in enumerate(entry.sources) if kind == "held"]
+        # one native segment is run by the gate itself; several, with NumPy's calls between them, by the program
+        self.several = bool(program.late) or len(program.segments) > 1 or not isinstance(next(iter(program.segments), []), list)
+        segment = [0, 0] if self.several or not program.segments else program.segments[0]
+        self.words[g.COUNT] = 1 + self.given + count
+        self.words[g.TENSORS], self.words[g.OUTPUTS] = self.given, count
+        self.words[g.RECORDS], self.words[g.RECORD_COUNT] = segment
+        self.words[g.DRIVE] = program.loaded.address("rg_drive")
+        self.words[g.RELEASE] = int(program.work > LONG)
+        self.words[g.TENSOR_TABLE], self.words[g.OUTPUT_TABLE] = self.descriptor.array(rows), self.descriptor.array(outs)
+        forbidden = [id(s) for s in self.storages]
+        self.words[g.FORBIDDEN], self.words[g.FORBIDDEN_COUNT] = self.descriptor.array(forbidden), len(forbidden)
+        self.pairs = np.zeros(0, np.uint64)
+        self.plain = captured.structure is None and count == 1
+
+    def arm(self) -> None:
+        """Note what memory holds now, when everything is known to be as it was."""
+        entry, places = self.entry, self.places
+        program = entry.program
+        numbers: list[int] = []
+        self.owners: list[Any] = []
+        self.alive: list[Any] = []
+
+        def pair(address: int, expected: int, owner: Any = None) -> None:
+            numbers.extend((address, expected))
+            self.owners.append(owner)
+
+        for sort, holder, entries in self.watched:
+            if sort == "dict":
+                pair(id(holder) + g.DICT_VERSION, g.word(id(holder) + g.DICT_VERSION), (holder, entries))
+            elif sort == "cell":
+                value = holder.cell_contents
+                self.alive.append(value)
+                pair(id(holder) + g.CELL, id(value))
+            else:
+                pair(id(holder) + g.LIST_SIZE, len(holder))
+                items = g.word(id(holder) + g.LIST_ITEMS)
+                pair(id(holder) + g.LIST_ITEMS, items)
+                for _, _, key, _, _ in (e for e in entries if e[0] == "item"):
+                    self.alive.append(holder[key])
+                    pair(items + 8 * key, id(holder[key]))
+        for t, k in self.held:
+            self.alive += [t._a, t._node]
+            pair(id(t) + places["_a"], id(t._a))
+            pair(id(t) + places["_node"], id(t._node))
+            data = t._a.ctypes.data
+            for at, extra in program.input_slots[k]:
+                program.table[at] = data + extra
+        for k, (t, made) in enumerate(self.grads):
+            if t._grad is not made:
+                if g.word(id(made)) > 3 or g.word(id(made._a)) > 2:  # somebody keeps it: the next step needs memory of its own
+                    made = wrap(np.empty(made._a.shape, made._a.dtype))
+                    self.grads[k] = (t, made)
+                np.copyto(made._a, t._grad._a)
+                t._grad = made
+            data = made._a.ctypes.data
+            for at, extra in program.output_slots[k + len(self.makes)]:
+                program.table[at] = data + extra
+        for (t, made), was in zip(self.grads, self.cleared_inside, strict=True):
+            # what the step clears itself may be there before; else it must not, and is put there after the run
+            pair(id(t) + places["_grad"], id(made) if was else id(None))
+            pair(id(made), g.word(id(made)) - (1 if was else 2))  # their counts of references, without this loop's
+            pair(id(made._a), g.word(id(made._a)))
+        self.pairs = np.array(numbers or [0], np.uint64)
+        self.words[g.PAIRS], self.words[g.PAIR_COUNT] = self.pairs.ctypes.data, len(self.owners)
+
+    def call(self, given: Any) -> Any:
+        """Run, and give the result, or MISSED where something is not as it was."""
+        outs = [np.empty(shape, dtype) for shape, dtype in self.makes]
+        found = self.gate(self.words, *given, *outs)
+        while found != g.RAN:
+            if found == g.OTHER_ARGUMENTS or not self._settle(found):
+                return MISSED
+            found = self.gate(self.words, *given, *outs)
+        if self.several:
+            self._execute(given, outs)
+        for s in self.storages:
+            s.version += 1
+        for k in self.given_back:
+            t, made = self.grads[k]
+            t._grad = made
+        if self.plain:
+            t = wrap(outs[0])
+            t._node = self.nodes[0]
+            return t
+        return self._results(outs, given)
+
+    def _execute(self, given: Any, outs: list[Any]) -> None:
+        entry = self.entry
+        values = [(given[source] if kind == "given" else source)._a for kind, source in entry.sources]
+        results: list[Any] = [None] * len(entry.targets)
+        results[: len(outs)] = outs
+        results[len(outs) : len(outs) + len(self.grads)] = [made._a for _, made in self.grads]
+        entry.program.execute(values, results)
+
+    def _settle(self, k: int) -> bool:
+        """A dict was written since: look whether what counts in it is as it was."""
+        owner = self.owners[k]
+        if owner is None or not self.entry.guards.holds(owner[1]):
+            return False
+        if id(owner[0]) in self.groups:
+            for o in self.entry.guards.optimizers:
+                o.refresh_inputs()
+        self.pairs[2 * k + 1] = g.word(id(owner[0]) + g.DICT_VERSION)
+        return True
+
+    def _results(self, outs: list[Any], given: Any) -> Any:
+        captured = self.entry.captured
+        for t in captured.cleared:
+            t._grad = None
+        made = iter(zip(outs, self.nodes, strict=True))
+        stand = {id(t): given[i] for t, (kind, i) in zip(captured.inputs, self.entry.sources, strict=True) if kind == "given"}
+        leaves = []
+        for value in captured.results:
+            if not isinstance(value, BaseTensor):
+                leaves.append(value)
+            elif id(value) in captured.same:
+                leaves.append(stand.get(id(value), value))
+            else:
+                a, node = next(made)
+                t = wrap(a)
+                t._node = node
+                leaves.append(t)
+        return unflatten(leaves, captured.structure)
+
+
+def fast(entry: Entry, spent: Any) -> Fast | None:
+    """Give a program's short way, or None where it has to take the long one."""
+    if g.gate() is None or entry.halves is not None:
+        return None
+    if any(kind == "grad" for kind, _ in entry.sources) or any(isinstance(k, int) and entry.sources[k][0] == "given" for k in entry.targets):
+        return None
+    if any(not t._a.flags.c_contiguous or t._base is not None for kind, t in entry.sources if kind == "held"):
+        return None
+    if entry.guards.arrays or entry.guards.generators:
+        return None
+    watched, rest = entry.guards.watched()
+    if rest:
+        return None
+    made = Fast(entry, spent)
+    made.watched = watched
+    return made
+
+
+__all__ = ["MISSED", "Fast", "fast"]

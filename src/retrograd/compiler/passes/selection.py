@@ -1,0 +1,52 @@
+"""Selection: picking one element of each row, and its transpose, become comparisons with the row's own index, which fuse."""
+
+from __future__ import annotations
+
+from ...core import Graph, Node
+from .rebuild import Builder, rebuild
+
+MOST = 4096  # entries of a row that may be swept to pick one
+
+
+def select_by_comparison(graph: Graph) -> Graph:
+    """Rewrite ``gather`` of one place in each row, and ``scatter_add_zeros`` of one, with ``iota``, ``eq`` and ``where``."""
+    return rebuild(graph, _rule)
+
+
+def _hits(builder: Builder, index: Node, shape: tuple[int, ...], axis: int, like: Node) -> Node:
+    counter = builder.call("iota", shape=shape, axis=axis)
+    checked = builder.call("check_index", index, size=shape[axis], like=like)
+    return builder.call("eq", counter, builder.call("expand", checked, shape=shape), like=like)
+
+
+def _fits(shape: tuple[int, ...], index: Node, axis: int) -> bool:
+    wanted = list(shape)
+    wanted[axis] = 1
+    return index.shape == tuple(wanted) and 0 < shape[axis] <= MOST and index.dtype.kind == "i"
+
+
+def _rule(builder: Builder, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+    name = node.op.name  # type: ignore[union-attr]
+    if name in ("index_select", "index_add_zeros"):
+        x, index = inputs
+        size = (x if name == "index_select" else node).shape[node.attrs["axis"]]
+        if index.op is not None and index.op.name == "check_index":
+            return None
+        checked = builder.call("check_index", index, size=size, like=node)
+        return builder.make(node.op, (x, checked), node.attrs, node.shape, node.dtype, node)  # type: ignore[arg-type]
+    if name == "gather":
+        x, index = inputs
+        axis = node.attrs["axis"] % max(len(x.shape), 1)
+        if x.shape and _fits(x.shape, index, axis) and x.dtype.kind in "fi":
+            zero = builder.scalar(0.0 if x.dtype.kind == "f" else 0)
+            chosen = builder.call("where", _hits(builder, index, x.shape, axis, node), x, zero, like=node)
+            total = builder.call("sum", chosen, axis=(axis,), keepdims=False, like=node)
+            return builder.call("view", total, shape=node.shape, like=node)
+    if name == "scatter_add_zeros":
+        g, index = inputs
+        axis = node.attrs["axis"] % max(len(node.shape), 1)
+        if node.shape and _fits(node.shape, index, axis) and g.dtype.kind == "f" and g.shape == index.shape:
+            zero = builder.scalar(0.0)
+            spread = builder.call("expand", g, shape=node.shape)
+            return builder.call("where", _hits(builder, index, node.shape, axis, node), spread, zero, like=node)
+    return None

@@ -1,0 +1,38 @@
+"""Writes and copies: in a graph every value is new, so a write of a whole value is the value, and a copy is what it copies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...core import Graph, Node
+from .rebuild import Builder, rebuild
+
+SAME = {"clone", "alias", "detach", "positive", "once_differentiable"}
+
+
+def remove_copies(graph: Graph) -> Graph:
+    """Drop clones, detaches and whole writes."""
+    return rebuild(graph, _rule)
+
+
+def _rule(builder: Builder, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+    name = node.op.name  # type: ignore[union-attr]
+    if name in SAME:
+        return inputs[0]
+    if name in ("straight", "view_write") and not node.attrs.get("steps"):
+        return _of_type(builder, inputs[1], node)
+    if name == "cast" and inputs[0].dtype == node.dtype and not builder.is_scalar(inputs[0]):
+        return inputs[0]
+    if name in ("view", "expand", "sum_to") and inputs[0].shape == node.shape:
+        return inputs[0]
+    return None
+
+
+def _of_type(builder: Builder, value: Node, like: Node) -> Any:
+    if builder.is_scalar(value):
+        return None
+    if value.dtype != like.dtype:
+        value = builder.call("cast", value, dtype=like.dtype)
+    if value.shape != like.shape:
+        value = builder.call("expand", value, shape=like.shape)
+    return value

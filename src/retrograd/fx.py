@@ -1,0 +1,31 @@
+"""torch.fx: the mark that keeps a function whole in a traced graph; graphs themselves are `retrograd.autodiff`'s."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def wrap(fn_or_name: Any) -> Any:
+    """Mark a function as one that a tracer takes whole, and give it back; nothing here traces into functions.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> @torch.fx.wrap
+    ... def area(box):
+    ...     return (box[2] - box[0]) * (box[3] - box[1])
+    >>> area([0, 0, 2, 3])
+    6
+    """
+    if not isinstance(fn_or_name, str) and not callable(fn_or_name):
+        raise RuntimeError("Unsupported type for global function! Must be either a callable or string name")
+    return fn_or_name
+
+
+def __getattr__(name: str) -> Any:
+    from .utils._names import missing
+
+    raise missing(__name__, name, __all__)
+
+
+__all__ = ["wrap"]

@@ -1,0 +1,76 @@
+"""What only the compiler writes into graphs: a value put together from parts, and a dimension's own index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core import TensorType
+from . import batching
+from .derive import many_linear, plain
+from .shape import slice_
+
+Region = tuple[Any, ...]  # one entry per dimension: an int, or (start, step) of as many places as the part is long
+
+
+def target(region: Region, lengths: tuple[int, ...]) -> tuple[Any, ...]:
+    """Give a region as a basic index; ``lengths`` is the part's shape, whose entries go to the region's ranges in turn."""
+    out: list[Any] = []
+    d = 0
+    for entry in region:
+        if isinstance(entry, tuple):
+            start, step = entry
+            stop = start + step * lengths[d]
+            out.append(slice(start, stop if stop >= 0 else None, step))
+            d += 1
+        else:
+            out.append(entry)
+    return tuple(out)
+
+
+def _assembled(*xs: Any, regions: tuple[Region, ...], shape: tuple[int, ...], fill: Any = 0) -> Any:
+    out = np.full(shape, fill, xs[0].dtype)
+    for x, region in zip(xs, regions, strict=True):
+        out[target(region, x.shape)] = x
+    return out
+
+
+def _part_back(g: Any, *, i: int, types: Any, regions: tuple[Region, ...]) -> Any:
+    return slice_(g, index=target(regions[i], types[i].shape))
+
+
+assemble = many_linear(
+    "assemble",
+    _assembled,
+    type=lambda *types, regions, shape, fill=0: TensorType(tuple(shape), types[0].dtype),
+    transpose=_part_back,
+    batch=batching.assembled,
+    samples=(
+        {
+            "shapes": ((2, 3), (3,)),
+            "attrs": {"regions": (((1, 1), (0, 2)), (0, (1, 1))), "shape": (3, 5)},
+        },
+    ),
+)
+
+
+def _counted(*, shape: tuple[int, ...], axis: int) -> Any:
+    lengths = [1] * len(shape)
+    lengths[axis] = shape[axis]
+    return np.broadcast_to(np.arange(shape[axis]).reshape(lengths), shape)
+
+
+iota = plain(
+    "iota", _counted, type=lambda *, shape, axis: TensorType(tuple(shape), np.dtype(np.int64)), names=(), samples=()
+)
+
+
+def _checked(x: Any, *, size: int) -> Any:
+    if x.size and (x.min() < -size or x.max() >= size):
+        wrong = x[(x < -size) | (x >= size)].flat[0]
+        raise IndexError(f"index {wrong} is out of bounds for dimension with size {size}")
+    return np.where(x < 0, x + size, x)
+
+
+check_index = plain("check_index", _checked, type=lambda x, *, size: x, samples=(), batch=batching.spread)

@@ -1,0 +1,362 @@
+"""torch.profiler: how often each operation ran and how long it took, and how long the blocks took that the user names.
+
+>>> import retrograd as torch
+>>> x = torch.ones(3, 3)
+>>> with torch.profiler.profile() as prof:
+...     with torch.profiler.record_function("square"):
+...         _ = x @ x
+>>> sorted(event.key for event in prof.key_averages())
+['aten::matmul', 'square']
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ..core import MODE, REGISTRY
+
+_LOCK = threading.Lock()
+_running: list[profile] = []
+
+
+class ProfilerActivity(enum.Enum):
+    """What can be watched: here, the CPU."""
+
+    CPU = 0
+    CUDA = 2
+    XPU = 1
+    MTIA = 3
+    HPU = 4
+    PrivateUse1 = 5
+
+
+class ProfilerAction(enum.Enum):
+    """What a profiler does at a step."""
+
+    NONE = 0
+    WARMUP = 1
+    RECORD = 2
+    RECORD_AND_SAVE = 3
+
+
+def supported_activities() -> set[ProfilerActivity]:
+    """Give what can be watched: the CPU."""
+    return {ProfilerActivity.CPU}
+
+
+def kineto_available() -> bool:
+    """Tell whether PyTorch's tracing library is there: no."""
+    return False
+
+
+def schedule(
+    *, wait: int, warmup: int, active: int, repeat: int = 0, skip_first: int = 0, skip_first_wait: int = 0
+) -> Callable[[int], ProfilerAction]:
+    """Give a function of the step's number that says what to do: wait, warm up, record, over and over."""
+
+    def action(step: int) -> ProfilerAction:
+        if step < skip_first:
+            return ProfilerAction.NONE
+        step -= skip_first
+        if skip_first_wait:
+            step += wait
+        length = wait + warmup + active
+        if repeat and step // length >= repeat:
+            return ProfilerAction.NONE
+        place = step % length
+        if place < wait:
+            return ProfilerAction.NONE
+        if place < wait + warmup:
+            return ProfilerAction.WARMUP
+        return ProfilerAction.RECORD_AND_SAVE if place == length - 1 else ProfilerAction.RECORD
+
+    return action
+
+
+class FunctionEventAvg:
+    """The runs of one operation, or of the blocks of one name, together; times in microseconds."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.count = 0
+        self.self_cpu_time_total = self.cpu_time_total = 0.0
+
+    @property
+    def cpu_time(self) -> float:
+        """Microseconds of one run, on average."""
+        return self.cpu_time_total / self.count if self.count else 0.0
+
+    cuda_time = cuda_time_total = self_cuda_time_total = device_time = device_time_total = self_device_time_total = 0.0
+
+    def __repr__(self) -> str:
+        return f"<FunctionEventAvg key={self.key} self_cpu_time={_shown(self.self_cpu_time_total)} count={self.count}>"
+
+
+def _shown(us: float) -> str:
+    if us >= 1e6:
+        return f"{us / 1e6:.3f}s"
+    return f"{us / 1e3:.3f}ms" if us >= 1e3 else f"{us:.3f}us"
+
+
+class EventList(list[FunctionEventAvg]):
+    """Events, with a table of them."""
+
+    @property
+    def self_cpu_time_total(self) -> float:
+        """Microseconds of all operations."""
+        return float(sum(e.self_cpu_time_total for e in self))
+
+    def table(
+        self,
+        sort_by: str | None = None,
+        row_limit: int = 100,
+        max_src_column_width: int = 75,
+        max_name_column_width: int = 55,
+        header: str | None = None,
+        top_level_events_only: bool = False,
+        **ignored: Any,
+    ) -> str:
+        """Give the events as text, the dearest first where ``sort_by`` names what counts."""
+        rows = list(self)
+        if sort_by is not None:
+            field = sort_by.replace("cuda", "cpu").replace("device", "cpu")
+            rows.sort(key=lambda e: getattr(e, field), reverse=True)
+        rows = rows[:row_limit] if row_limit >= 0 else rows
+        total = self.self_cpu_time_total or 1.0
+        names = ("Name", "Self CPU %", "Self CPU", "CPU total %", "CPU total", "CPU time avg", "# of Calls")
+        cells = [
+            (
+                e.key[:max_name_column_width],
+                f"{100 * e.self_cpu_time_total / total:.2f}%",
+                _shown(e.self_cpu_time_total),
+                f"{100 * e.cpu_time_total / total:.2f}%",
+                _shown(e.cpu_time_total),
+                _shown(e.cpu_time),
+                str(e.count),
+            )
+            for e in rows
+        ]
+        widths = [max(12, *(len(row[k]) for row in [names, *cells])) for k in range(len(names))]
+        rule = "  ".join("-" * n for n in widths)
+        lines = [] if header is None else ["=" * len(rule), header]
+        lines += [rule, "  ".join(c.rjust(n) for c, n in zip(names, widths, strict=True)), rule]
+        lines += ["  ".join(c.rjust(n) for c, n in zip(row, widths, strict=True)) for row in cells]
+        return "\n".join([*lines, rule, f"Self CPU time total: {_shown(self.self_cpu_time_total)}", ""])
+
+    def key_averages(self, *args: Any, **options: Any) -> EventList:
+        """Give the events: they are averages already."""
+        return self
+
+    def __str__(self) -> str:
+        return self.table()
+
+
+class profile:
+    """Count and time the operations inside a ``with`` block, the blocks named by `record_function` too.
+
+    While it runs, operations are recorded one by one and are not fused, so the whole is slower than without.
+
+    Parameters
+    ----------
+    activities : iterable of ProfilerActivity, optional
+        Accepted; the CPU is what is watched.
+    schedule : callable, optional
+        What to do at which step; see `schedule`. Without one, everything is recorded.
+    on_trace_ready : callable, optional
+        Called with the profiler whenever a recording is complete.
+    record_shapes, profile_memory, with_stack, with_flops, with_modules
+        Accepted.
+    """
+
+    def __init__(
+        self,
+        *,
+        activities: Iterable[Any] | None = None,
+        schedule: Callable[[int], ProfilerAction] | None = None,
+        on_trace_ready: Callable[[profile], Any] | None = None,
+        record_shapes: bool = False,
+        profile_memory: bool = False,
+        with_stack: bool = False,
+        with_flops: bool = False,
+        with_modules: bool = False,
+        acc_events: bool = False,
+        **ignored: Any,
+    ) -> None:
+        self.schedule, self.on_trace_ready, self.step_num = schedule, on_trace_ready, 0
+        self._spans: list[tuple[str, float, float, bool, int]] = []
+        self._recording = False
+
+    def start(self) -> None:
+        """Start the profiler."""
+        self._follow()
+
+    def stop(self) -> None:
+        """Stop it; the recording is complete."""
+        if self._recording:
+            self._off()
+            if self.on_trace_ready is not None:
+                self.on_trace_ready(self)
+
+    def step(self) -> None:
+        """Say that a step of the program is done."""
+        if self._action() is ProfilerAction.RECORD_AND_SAVE and self._recording:
+            self._off()
+            if self.on_trace_ready is not None:
+                self.on_trace_ready(self)
+        self.step_num += 1
+        self._follow()
+
+    def _action(self) -> ProfilerAction:
+        return ProfilerAction.RECORD if self.schedule is None else self.schedule(self.step_num)
+
+    def _follow(self) -> None:
+        wanted = self._action() in (ProfilerAction.RECORD, ProfilerAction.RECORD_AND_SAVE)
+        if wanted and not self._recording:
+            self._spans = []
+            self._on()
+        elif self._recording and not wanted:
+            self._off()
+
+    def _on(self) -> None:
+        self._recording = True
+        with _LOCK:
+            _running.append(self)
+            if len(_running) == 1:
+                _time_operations(True)
+        MODE.observers = (*MODE.observers, _watch)
+        MODE.settle()
+
+    def _off(self) -> None:
+        self._recording = False
+        with _LOCK:
+            _running.remove(self)
+            if not _running:
+                _time_operations(False)
+        observers = list(MODE.observers)
+        observers.remove(_watch)
+        MODE.observers = tuple(observers)
+        MODE.settle()
+
+    def __enter__(self) -> profile:
+        self.start()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.stop()
+
+    def events(self) -> EventList:
+        """Give the events."""
+        return self.key_averages()
+
+    def key_averages(self, group_by_input_shape: bool = False, group_by_stack_n: int = 0) -> EventList:
+        """Give what was recorded, by operation and by named block."""
+        found: dict[str, FunctionEventAvg] = {}
+        for name, start, end, operation, _ in self._spans:
+            event = found.setdefault(name, FunctionEventAvg(name))
+            event.count += 1
+            event.cpu_time_total += (end - start) * 1e6
+            event.self_cpu_time_total += (end - start) * 1e6 if operation else 0.0
+        return EventList(found.values())
+
+    def export_chrome_trace(self, path: str) -> None:
+        """Write the recording as a file that chrome://tracing reads."""
+        events = [
+            {"name": n, "ph": "X", "ts": s * 1e6, "dur": (e - s) * 1e6, "pid": os.getpid(), "tid": t}
+            for n, s, e, _, t in self._spans
+        ]
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({"traceEvents": events}, file)
+
+    def add_metadata(self, key: str, value: str) -> None:
+        """Accept a note."""
+
+    add_metadata_json = add_metadata
+
+
+def _watch(op: Any, xs: Any, attrs: Any, result: Any) -> None:
+    """Stand among the observers, so that operations pass the door one by one."""
+
+
+def _time_operations(on: bool) -> None:
+    """Put a clock before every operation's function, or take it away."""
+    for op in list(REGISTRY.values()):
+        if on:
+            op.numpy = _clocked(op.numpy, f"aten::{op.name}")
+        else:
+            op.numpy = getattr(op.numpy, "__wrapped__", op.numpy)
+
+
+def _clocked(fn: Any, name: str) -> Any:
+    def clocked(*xs: Any, **attrs: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return fn(*xs, **attrs)
+        finally:
+            end, thread = time.perf_counter(), threading.get_ident()
+            for each in _running:
+                each._spans.append((name, start, end, True, thread))
+
+    clocked.__wrapped__ = fn  # type: ignore[attr-defined]
+    return clocked
+
+
+class record_function:
+    """A block, or a decorator, whose time is recorded under a name.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> with torch.profiler.record_function("nothing is recorded without a profiler"):
+    ...     pass
+    """
+
+    def __init__(self, name: str, args: str | None = None) -> None:
+        self.name = name
+        self._starts: list[float] = []
+
+    def __enter__(self) -> record_function:
+        self._starts.append(time.perf_counter())
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        start = self._starts.pop()
+        for each in _running:
+            each._spans.append((self.name, start, time.perf_counter(), False, threading.get_ident()))
+
+    def __call__(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(fn)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with record_function(self.name):
+                return fn(*args, **kwargs)
+
+        return wrapped
+
+
+def tensorboard_trace_handler(dir_name: str, worker_name: str | None = None, use_gzip: bool = False) -> Any:
+    """Give a function that writes each recording into a folder."""
+
+    def handler(prof: profile) -> None:
+        os.makedirs(dir_name, exist_ok=True)
+        worker = worker_name or f"{os.uname().nodename}_{os.getpid()}"
+        prof.export_chrome_trace(os.path.join(dir_name, f"{worker}.{time.time_ns() // 1_000_000}.pt.trace.json"))
+
+    return handler
+
+
+__all__ = [
+    "ProfilerAction",
+    "ProfilerActivity",
+    "kineto_available",
+    "profile",
+    "record_function",
+    "schedule",
+    "supported_activities",
+    "tensorboard_trace_handler",
+]
