@@ -71,6 +71,12 @@ def test_a_file_opens_with_a_sentence_and_stays_short(path):
     assert text.count("\n") <= LINES, f"{text.count(chr(10))} lines: it is two files"
 
 
+def test_llvmlite_is_imported_by_the_compilers_last_stages_alone():
+    users = {name for name, path in zip(NAMES, FILES) if any(n.partition(".")[0] == "llvmlite" for n in imported(path))}
+    assert users
+    assert not [name for name in users if not name.startswith(("compiler/codegen/", "compiler/runtime/"))]
+
+
 def test_every_room_has_its_floor_in_the_architecture_page():
     page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     rooms = {path.name for path in SOURCE.iterdir() if (path / "__init__.py").exists()}

@@ -32,7 +32,7 @@ def trained(calls=3):
 
 
 def everything(net, optimizer):
-    found = [p for p in net.parameters()] + [p.grad for p in net.parameters()]
+    found = [*net.parameters()] + [p.grad for p in net.parameters()]
     found += [s["momentum_buffer"] for s in optimizer.state.values()]
     return [t.detach().numpy().copy() for t in found]
 
@@ -180,3 +180,20 @@ def test_guards_are_counted_and_listed():
     assert guards["count"] >= len(guards["list"]) > 0
     assert any("scale" in g["name"] and g["value"] == "3" for g in guards["list"])
     assert "the variable scale" in explanation.text
+
+
+def test_a_compiled_function_whose_name_is_used_inside_it_is_compiled_once():
+    scope = {"torch": torch}
+    text = """
+net = torch.nn.Linear(2, 1)
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+@torch.compile
+def step(x):
+    optimizer.zero_grad()
+    net(x).sum().backward()
+    optimizer.step()
+for _ in range(5):
+    step(torch.ones(3, 2))
+"""
+    exec(compile(text, "<a program>", "exec"), scope)
+    assert len(scope["step"].explain(rounds=0).data["programs"]) == 1

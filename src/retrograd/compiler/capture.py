@@ -11,6 +11,7 @@ from ..autodiff.trace import Trace
 from ..core import FREED, MODE, BaseTensor, Graph, Node, Storage, reachable, wrap
 from ..core.place import describe, here
 from ..tensor.backward import grad
+from ..tensor.composed import ALIAS
 from ..tensor.tree import flatten
 
 
@@ -24,8 +25,10 @@ class Recorder(Trace):
         self.optimizers = list(optimizers)
         self.reasons: list[str] = []
         self.draws: list[Node] = []
+        self.numbers: dict[int, Any] = {}  # plain numbers by identity, with those that remember how they came to be
         self.grads = {id(t): t._grad for t in leaves}
         self.leaves = list(leaves)
+        self.outside: dict[int, Node | None] = {}  # the nodes that tensors from outside had
 
     def asked(self, tensor: Any, what: str) -> None:
         """Note that a value was asked for: the course of the run may depend on it."""
@@ -33,6 +36,20 @@ class Recorder(Trace):
             return  # whether a group's number is zero is a guard
         where = describe(here())
         self.reasons.append(f"{what.removeprefix('shape of ')} asked for a value at {where}")
+
+    def constant(self, value: Any) -> Node:
+        """Give a node for a Python scalar: for one that changes from call to call, one that remembers."""
+        found = self.numbers.get(id(value))
+        node = super().constant(value)
+        if found is not None:
+            self.constants[node] = found[1]
+        return node
+
+    def node_of(self, tensor: Any) -> Node:
+        """Give the node that stands for a tensor's value, and remember which it had before."""
+        if tensor._node is None or tensor._node not in self.known:
+            self.outside.setdefault(id(tensor), tensor._node)
+        return super().node_of(tensor)
 
     def drawing(self, generator: Any) -> None:
         """Let draws be drawn again."""
@@ -83,7 +100,7 @@ class Captured:
         tensors = [t for t in leaves if isinstance(t, BaseTensor)]
         known = {id(t) for t, _ in recorder.inputs}
         self.same = {id(t) for t in tensors if id(t) in known}  # results that are inputs themselves
-        outputs = [t for t in tensors if id(t) not in self.same]
+        outputs = list({id(t): t for t in tensors if id(t) not in self.same}.values())
         self.outputs = outputs
         self.requires = [t.requires_grad for t in outputs]
         self.new_grads: list[tuple[Any, Any]] = []  # leaves and the gradients that they ended with
@@ -124,6 +141,8 @@ class Captured:
         draws = [d for d in recorder.draws if d not in set(reachable(graph.outputs))]
         self.graph = Graph(graph.inputs, (*graph.outputs, *draws), graph.constants)
         self.draws = len(draws)
+        if any(self.open):
+            self._separate(recorder)
         self.silent = recorder.silent
         if recorder.reasons:
             self.reason = recorder.reasons[0]
@@ -138,12 +157,55 @@ class Captured:
             if roots[id(t._s.root)] > 1:
                 self.reason = self.reason or "two tensors from outside share memory that was written"
 
+        for i, t in enumerate(outputs):
+            if t._a.size and any(np.may_share_memory(t._a, u._a) for u in outputs[:i] if u._a.size):
+                self.reason = self.reason or "two results share memory"
+
+    def _separate(self, recorder: Recorder) -> None:
+        """Give the results of this first run, which the user has now, histories of their own, and the graph other nodes."""
+        new: dict[Node, Node] = {}
+        stands: list[tuple[Node, Node]] = []
+        for tensor, node in recorder.inputs:
+            before = recorder.outside.get(id(tensor))
+            if node.attrs.get("stands") and node.requires_grad and before is not None:
+                new[node] = Node(None, (), node.attrs, node.shape, node.dtype, True, None, (), None, None)
+                stands.append((node, before))
+        if not stands:
+            return
+        outputs = (*self.graph.outputs, *self.gradients)
+        for n in reachable((*self.graph.inputs, *outputs)):
+            if n.op is None:
+                new.setdefault(n, n)
+            else:
+                inputs = tuple([new[i] for i in n.inputs])
+                new[n] = Node(n.op, inputs, n.attrs, n.shape, n.dtype, False, n.place, (), None, None)
+        found = tuple([new[n] for n in outputs])
+        count = len(self.graph.outputs)
+        self.gradients = found[count:]
+        self.graph = Graph(tuple([new[n] for n in self.graph.inputs]), found[:count], self.graph.constants)
+        for node, before in stands:
+            node.op, node.inputs, node.attrs = ALIAS, (before,), {}
+
+    def promote(self, as_inputs: Any) -> list[tuple[Any, Any]]:
+        """Make inputs of numbers that changed; give their arrays with the functions that compute them."""
+        count = len(self.graph.outputs)
+        joint = Graph(self.graph.inputs, (*self.graph.outputs, *self.gradients), self.graph.constants)
+        made, computes = as_inputs(joint)
+        self.graph = Graph(made.inputs, made.outputs[:count], made.constants)
+        self.gradients = made.outputs[count:]
+        arrays = [np.zeros((), n.dtype) for n, _ in computes]
+        self.inputs += [wrap(a) for a in arrays]
+        return [(a, compute) for a, (_, compute) in zip(arrays, computes, strict=True)]
+
     def _differentiate(self, recorder: Recorder, results: list[Any]) -> list[Any]:
         """Walk back from the open results to every tensor from outside that wants a gradient, under the same trace."""
         arrays = [np.ones(t._a.shape, t._a.dtype) for t in results]
         self._ups = [wrap(a, Storage(a)) for a in arrays]  # with storages of their own: inputs of the graph, not constants
         self.upstream = [recorder.node_of(u) for u in self._ups]
         candidates = [t for t, n in recorder.inputs if n.requires_grad]
+        if any(n.hooks is not None and n.hooks.registered for _, n in recorder.inputs):
+            recorder.reasons.append("a tensor has hooks that the backward pass outside has to call")
+            return []
         found = grad(results, candidates, self._ups, retain_graph=True, allow_unused=True) if candidates else ()
         pairs = [(t, g) for t, g in zip(candidates, found, strict=True) if g is not None]
         self.wanted = [t for t, _ in pairs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 import threading
@@ -29,12 +30,14 @@ from ..core import (
     typeof,
     wrap,
 )
+from ..core.node import Hooks
 from ..tensor.backward import grad
 from ..tensor.composed import ALIAS
 from ..tensor.tree import flatten, unflatten
 from .capture import Captured
 from .fast import MISSED, fast
 from .guards import PLAIN, Guards, Unguardable
+from .numbers import Promotion, as_inputs, settle
 from .passes import optimise
 from .program import HIDDEN, Program
 from .split import Halves
@@ -49,6 +52,9 @@ class Entry:
     """One program of a function: what it was captured from, its guards, and how it is run."""
 
     lock: Any
+    raw: Graph  # as it was captured
+    ledger: Any = None  # where numbers that are inputs are kept
+    numbers: Any = ()
 
     def __init__(self, captured: Captured, guards: Guards, given: list[Any]) -> None:
         self.captured = captured
@@ -71,6 +77,8 @@ class Entry:
                 self.sources.append(("grad", captured.old_grads[id(t)]))
             else:
                 self.sources.append(("held", t))
+        self.hooks = Hooks.changes
+        self.hooked = [_hooks(t) for t in captured.inputs]
         self.held_types = [(t._a.shape, t._a.dtype, _wants(t)) for t in captured.inputs]
         old = {id(p) for p in captured.old_grads.values()}
         self.grads_were = [(t, id(t) in old) for t, _ in captured.new_grads]
@@ -98,6 +106,11 @@ class Entry:
         """Tell whether everything that the run depended on is as it was."""
         if not self.check():
             return False
+        if Hooks.changes != self.hooks:
+            holders = [given[source] if kind == "given" else source for kind, source in self.sources]
+            if [_hooks(t) for t in holders] != self.hooked:
+                return False
+            self.hooks = Hooks.changes
         for t, was in self.grads_were:
             if (t._grad is not None) is not was:
                 return False
@@ -110,11 +123,19 @@ class Entry:
                 return False
         return not any(id(t._s) in self.written_roots for t in given)
 
+    def refresh(self) -> None:
+        """Write the present numbers into the inputs that stand for them."""
+        for optimizer in self.guards.optimizers:
+            optimizer.refresh_inputs()
+        if self.numbers:
+            values = self.ledger.read()
+            for a, compute in self.numbers:
+                a[...] = compute(*values)
+
     def run(self, given: list[Any]) -> Any:
         """Run the program and hand its results to their places."""
         captured = self.captured
-        for optimizer in self.guards.optimizers:
-            optimizer.refresh_inputs()
+        self.refresh()
         holders: list[Any] = []
         for kind, source in self.sources:
             t = given[source] if kind == "given" else source._grad if kind == "grad" else source
@@ -139,14 +160,14 @@ class Entry:
                 t._node = _spent(t._a)
         if self.halves is not None:
             self._attach(outputs, found[len(found) - len(self.halves.saved) :], holders, values)
-        made = iter(outputs)
-        stand = {id(t): h for t, h in zip(captured.inputs, holders, strict=True)}
+        stand = {id(t): h for t, h in zip(captured.inputs, holders)}  # numbers that became inputs come last
+        stand.update({id(t): made for t, made in zip(captured.outputs, outputs, strict=True)})
         leaves = []
         for value in captured.results:
             if not isinstance(value, BaseTensor):
                 leaves.append(value)
             else:
-                leaves.append(stand[id(value)] if id(value) in captured.same else next(made))
+                leaves.append(stand[id(value)])
         return unflatten(leaves, captured.structure)
 
     def _attach(self, outputs: list[Any], saved: list[Any], holders: list[Any], values: list[Any]) -> None:
@@ -157,6 +178,13 @@ class Entry:
         types = [typeof(t) for t in opened]
         node = Node(COMPILED, inputs, {"entry": self}, (), np.dtype(np.float32), True, here(), (saved, kept), types, None)
         attach_outputs(node, opened)
+
+
+def _hooks(t: Any) -> tuple[int, ...]:
+    """Give the numbers of the hooks on a leaf; those of other tensors are in their histories."""
+    node = t._node
+    found: tuple[int, ...] = () if node is None or node.op is not None or node.hooks is None else node.hooks.registered
+    return found
 
 
 def _wants(t: Any) -> bool:
@@ -252,6 +280,8 @@ class Compiled:
         What messages call it.
     """
 
+    is_compiled = True
+
     def __init__(self, fn: Callable[..., Any], fullgraph: bool = False, name: str = "") -> None:
         self.fn, self.fullgraph = fn, fullgraph
         self.name = name or getattr(fn, "__qualname__", type(fn).__name__)
@@ -272,7 +302,10 @@ class Compiled:
         quick = self.quick
         if quick is not None and not kwargs and not mode.special and mode.grad is quick.grad and len(args) == quick.given:
             with self.lock:
-                result = quick.call(args)
+                try:
+                    result = quick.call(args)
+                except Exception:
+                    return self._failed(quick.entry, args, kwargs)
             if result is not MISSED:
                 return result
         if mode.special:  # inside another trace, an observer, forward or anomaly mode
@@ -285,7 +318,10 @@ class Compiled:
         with self.lock:
             for entry in self.entries.get(key, ()):
                 if entry.fits(given):
-                    result = entry.run(given)
+                    try:
+                        result = entry.run(given)
+                    except Exception:
+                        return self._failed(entry, args, kwargs)
                     if entry.fast is not None:
                         entry.fast.arm()
                         flat = structure[2][0][2] == [None] * len(args) and len(given) == len(leaves) and not kwargs
@@ -293,13 +329,23 @@ class Compiled:
                     return result
             return self._new(key, args, kwargs, given)
 
+    def _failed(self, entry: Entry, args: Any, kwargs: Any) -> Any:
+        """Raise what the eager function raises, by running it, if the program has changed nothing yet."""
+        if entry.program.repeatable:
+            return self.fn(*args, **kwargs)
+        raise  # noqa: PLE0704
+
     def _key(self, leaves: list[Any], structure: Any) -> Any:
         """Give what tells calls of different programs apart, or None for a call that has to run as it is."""
         key: list[Any] = [MODE.grad, repr(structure)]
+        seen: dict[int, int] = {}  # the same tensor, or tensors of one memory, in two places are a case of their own
         for x in leaves:
             if isinstance(x, BaseTensor):
                 a = x._a
                 node = x._node
+                for part in (x, x._s.root):
+                    if seen.setdefault(id(part), len(key)) != len(key):
+                        key.append(("again", seen[id(part)]))
                 key.append((a.shape, a.dtype.str, type(x), node is not None and node.requires_grad, node is None or node.op is None))
             elif isinstance(x, PLAIN):
                 key.append((type(x), x))
@@ -340,24 +386,32 @@ class Compiled:
             for group in optimizer.param_groups:
                 parameters.update({id(p): p for p in group["params"]})
         second = Watch()
-        with second:
+        former = next(iter(self.entries.get(key, ())), None)
+        promotion = None if former is None else Promotion(former)
+        with promotion or contextlib.nullcontext(), second:
             captured = Captured(self.fn, args, kwargs, given, list(parameters.values()), guards.optimizers)
         reason = captured.reason or next(iter(watch.impure + second.impure), None)
         changed = guards.changed()
-        if reason is None and changed is not None:
-            reason = f"{changed} was changed during the call"
         fresh = set(second.codes) - set(watch.codes)
-        if reason is None and fresh:
-            watch.codes.update(second.codes)  # it took another way: look once more
+        if reason is None and (fresh or changed is not None):
+            watch.codes.update(second.codes)  # it took another way, or made something that it keeps: look once more
             watch.objects.update(second.objects)
             if len(watches) > 3:
-                reason = "its course differs from call to call"
+                reason = f"{changed} was changed during the call" if changed else "its course differs from call to call"
             else:
                 watches.append(watch)
                 return captured.result
         if reason is not None:
             self._give_up(key, reason)
             return captured.result
+        numbers: Any = []
+        raw = captured.graph
+        if promotion and promotion.succeeds(raw):
+            promotion.release(guards)
+            numbers = captured.promote(as_inputs)
+        else:
+            promotion = None
+            settle(raw)
         try:
             entry = Entry(captured, guards, given)
         except Exception as error:
@@ -365,7 +419,10 @@ class Compiled:
                 raise
             self._give_up(key, f"the compiler failed ({type(error).__name__}: {error}); please report it")
             return captured.result
-        entry.lock = self.lock
+        entry.lock, entry.raw = self.lock, raw
+        if promotion and former:
+            entry.ledger, entry.numbers = promotion.ledger, numbers
+            self.entries[key].remove(former)  # whose numbers this program takes too
         self.entries.setdefault(key, []).insert(0, entry)
         self.made += 1
         return captured.result

@@ -29,6 +29,7 @@ WHAT = {
     "attribute": "attributes of classes and slots",
     "length": "lengths of containers",
     "set": "sets",
+    "number": "types of numbers that are inputs",
     "zero": "whether an optimizer's number is zero",
     "zeros": "whether an optimizer's number is zero",
 }
@@ -60,7 +61,13 @@ class Explanation:
 
 
 def explain(
-    compiled: Compiled, *, graph: bool = False, guards: bool = False, ir: bool = False, assembly: bool = False, rounds: int = 20
+    compiled: Compiled,
+    *,
+    graph: bool = False,
+    guards: bool = False,
+    ir: bool = False,
+    assembly: bool = False,
+    rounds: int = 20,
 ) -> Explanation:
     """Tell what a compiled function has become.
 
@@ -80,10 +87,22 @@ def explain(
         Give each kernel's machine code in assembly language.
     rounds : int
         How often each step is run to find its least time; 0 measures nothing.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> softmax = torch.compile(lambda x: torch.softmax(x, -1))
+    >>> for _ in range(2):
+    ...     result = softmax(torch.ones(6, 10))
+    >>> part = softmax.explain().data["programs"][0]["parts"][0]
+    >>> [(k["kind"], k["rows"], k["columns"], k["sweeps"]) for k in part["kernels"]]
+    [('loops', [6], [10], 3)]
     """
     with compiled.lock:
         eager = [{"reason": reason, "arguments": _arguments(key)} for key, reason in compiled.eager.items()]
-        warm = [_arguments(key) for key in compiled.watches if key not in compiled.entries and key not in compiled.eager]
+        warm = [
+            _arguments(key) for key in compiled.watches if key not in compiled.entries and key not in compiled.eager
+        ]
         programs = []
         for key, entries in compiled.entries.items():
             for entry in entries:
@@ -134,7 +153,11 @@ def _entry(entry: Entry, rounds: int, ir: bool, assembly: bool) -> dict[str, Any
         for t, n in zip(captured.inputs, entry.program.graph.inputs, strict=True)
     ]
     ways = Counter(kind for kind, _ in entry.sources)
-    parts, saved = [], []
+    size: Counter[str] = Counter()
+    for (kind, _), v in zip(entry.sources, values, strict=True):
+        size[kind] += v.nbytes
+    parts: list[dict[str, Any]] = []
+    saved: list[Any] = []
     for name, program in _parts(entry):
         if name == "backward":
             ups = [np.ones(n.shape, n.dtype) for n in program.graph.inputs[: len(captured.upstream)]]
@@ -148,8 +171,11 @@ def _entry(entry: Entry, rounds: int, ir: bool, assembly: bool) -> dict[str, Any
             "given": ways["given"],
             "held": ways["held"],
             "gradients": ways["grad"],
-            "written": sum(k is not None for k in entry.targets),
+            "written": sum(isinstance(k, int) for k in entry.targets),
             "new_gradients": len(captured.new_grads),
+            "given_bytes": size["given"],
+            "held_bytes": size["held"],
+            "gradient_bytes": size["grad"],
         },
         "short_way": entry.fast is not None,
         "guards": _guards(entry),
@@ -167,12 +193,15 @@ def _parts(entry: Entry) -> list[tuple[str, Program]]:
 
 def _guards(entry: Entry) -> dict[str, Any]:
     guards = entry.guards
-    by_kind = Counter(WHAT[kind] for kind, *_ in guards.entries)
+    by_kind = Counter(WHAT.get(kind, kind) for kind, *_ in guards.entries)
     by_kind["contents of small NumPy arrays"] = len(guards.arrays)
     by_kind["states of random generators outside"] = len(guards.generators)
     by_kind["types of the tensors it holds"] = sum(kind == "held" for kind, _ in entry.sources)
     by_kind["whether a gradient is there"] = len(entry.grads_were)
-    listed = [{"what": WHAT[kind], "name": name, "value": _short(value)} for kind, _, _, value, name in guards.entries]
+    listed = [
+        {"what": WHAT.get(kind, kind), "name": name, "value": _short(value)}
+        for kind, _, _, value, name in guards.entries
+    ]
     listed += [{"what": "contents of small NumPy arrays", "name": name, "value": ""} for _, _, name in guards.arrays]
     return {"count": sum(by_kind.values()), "by_kind": {k: n for k, n in by_kind.items() if n}, "list": listed}
 
@@ -232,7 +261,9 @@ def _part(name: str, program: Program, found: Any, ir: bool, assembly: bool) -> 
         texts["ir"] = _functions(program.module.text(), r"^define [^@\n]*@{}\(.*?^\}}", [k["symbol"] for k in kernels])
     if assembly:
         text = jit.assembly(program.module.text())
-        texts["assembly"] = _functions(text, r"^_?{}:.*?(?=^\.?L?func_end|^\.Lfunc_end|^\s*\.size)", [k["symbol"] for k in kernels])
+        texts["assembly"] = _functions(
+            text, r"^_?{}:.*?(?=^\.?L?func_end|^\.Lfunc_end|^\s*\.size)", [k["symbol"] for k in kernels]
+        )
     for kernel in kernels:
         for kind, of in texts.items():
             if kernel["symbol"]:
@@ -274,7 +305,7 @@ def _memory(program: Program) -> dict[str, Any]:
             first.setdefault(n, i)
         for n in (*s.writes, *s.reads):
             last[n] = i
-    blocks = [
+    blocks: list[dict[str, Any]] = [
         {
             "value": f"{n.op.name if n.op is not None else 'input'} {n.type}",
             "bytes": n.type.nbytes,
@@ -285,7 +316,7 @@ def _memory(program: Program) -> dict[str, Any]:
         for n, offset in program.offset.items()
     ]
     live = [sum(b["bytes"] for b in blocks if b["first"] <= i <= b["last"]) for i in range(len(program.steps))]
-    written = {k for k in program.targets if k is not None}
+    written = {k for k in program.targets if isinstance(k, int)}
     return {
         "arena_bytes": program.arena_bytes,
         "peak_bytes": max(live, default=0),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import MODE, BaseTensor, wrap
+from ..core.node import Hooks
 from ..tensor.tree import unflatten
 from .runtime import gate as g
 
@@ -28,6 +29,7 @@ class Fast:
     """
 
     watched: list[tuple[str, Any, Any]]
+    rest: Any  # compares what memory alone does not show, or None
 
     def __init__(self, entry: Entry, spent: Any) -> None:
         self.entry = entry
@@ -39,7 +41,6 @@ class Fast:
         captured, program = entry.captured, entry.program
         self.descriptor = g.Descriptor()
         self.words = self.descriptor.words
-        self.groups = {id(group) for o in entry.guards.optimizers for group in o.param_groups}
         table = program.table.ctypes.data
         count = len(captured.outputs)
         self.makes = [(captured.outputs[k]._a.shape, captured.outputs[k]._a.dtype) for k in range(count)]
@@ -83,6 +84,7 @@ class Fast:
         forbidden = [id(s) for s in self.storages]
         self.words[g.FORBIDDEN], self.words[g.FORBIDDEN_COUNT] = self.descriptor.array(forbidden), len(forbidden)
         self.pairs = np.zeros(0, np.uint64)
+        self.error = program.error
         self.plain = captured.structure is None and count == 1
 
     def arm(self) -> None:
@@ -99,18 +101,20 @@ class Fast:
 
         for sort, holder, entries in self.watched:
             if sort == "dict":
-                pair(id(holder) + g.DICT_VERSION, g.word(id(holder) + g.DICT_VERSION), (holder, entries))
+                pair(id(holder) + g.DICT_VERSION, g.word(id(holder) + g.DICT_VERSION), entries)
             elif sort == "cell":
                 value = holder.cell_contents
                 self.alive.append(value)
-                pair(id(holder) + g.CELL, id(value))
+                pair(id(holder) + g.CELL, id(value), entries)
             else:
                 pair(id(holder) + g.LIST_SIZE, len(holder))
                 items = g.word(id(holder) + g.LIST_ITEMS)
                 pair(id(holder) + g.LIST_ITEMS, items)
-                for _, _, key, _, _ in (e for e in entries if e[0] == "item"):
-                    self.alive.append(holder[key])
-                    pair(items + 8 * key, id(holder[key]))
+                for e in entries:
+                    if e[0] != "length":
+                        key = e[2] if e[0] == "item" else e[2][1]
+                        self.alive.append(holder[key])
+                        pair(items + 8 * key, id(holder[key]), [e])
         for t, k in self.held:
             self.alive += [t._a, t._node]
             pair(id(t) + places["_a"], id(t._a))
@@ -138,12 +142,16 @@ class Fast:
 
     def call(self, given: Any) -> Any:
         """Run, and give the result, or MISSED where something is not as it was."""
+        if Hooks.changes != self.entry.hooks or (self.rest is not None and not self.rest()):
+            return MISSED
         outs = [np.empty(shape, dtype) for shape, dtype in self.makes]
         found = self.gate(self.words, *given, *outs)
         while found != g.RAN:
             if found == g.OTHER_ARGUMENTS or not self._settle(found):
                 return MISSED
             found = self.gate(self.words, *given, *outs)
+        if self.error is not None and self.error.value:
+            self.entry.program.complain()
         if self.several:
             self._execute(given, outs)
         for s in self.storages:
@@ -166,38 +174,49 @@ class Fast:
         entry.program.execute(values, results)
 
     def _settle(self, k: int) -> bool:
-        """A dict was written since: look whether what counts in it is as it was."""
-        owner = self.owners[k]
-        if owner is None or not self.entry.guards.holds(owner[1]):
+        """Something was written since: look whether what counts in it is as it was, and take its numbers anew."""
+        entries = self.owners[k]
+        if entries is None or not self.entry.guards.holds(entries):
             return False
-        if id(owner[0]) in self.groups:
-            for o in self.entry.guards.optimizers:
-                o.refresh_inputs()
-        self.pairs[2 * k + 1] = g.word(id(owner[0]) + g.DICT_VERSION)
+        self.entry.refresh()
+        address = int(self.pairs[2 * k])
+        self.alive.append([_held(e) for e in entries])
+        if len(self.alive) > 4096:
+            return False  # the long way arms the gate anew
+        self.pairs[2 * k + 1] = g.word(address)
         return True
 
     def _results(self, outs: list[Any], given: Any) -> Any:
         captured = self.entry.captured
         for t in captured.cleared:
             t._grad = None
-        made = iter(zip(outs, self.nodes, strict=True))
         stand = {id(t): given[i] for t, (kind, i) in zip(captured.inputs, self.entry.sources, strict=True) if kind == "given"}
+        for value, a, node in zip(captured.outputs, outs, self.nodes, strict=True):
+            stand[id(value)] = t = wrap(a)
+            t._node = node
         leaves = []
         for value in captured.results:
             if not isinstance(value, BaseTensor):
                 leaves.append(value)
-            elif id(value) in captured.same:
-                leaves.append(stand.get(id(value), value))
             else:
-                a, node = next(made)
-                t = wrap(a)
-                t._node = node
-                leaves.append(t)
+                leaves.append(stand.get(id(value), value))
         return unflatten(leaves, captured.structure)
+
+
+def _held(e: Any) -> Any:
+    """Give what an entry's place holds, to be kept alive while its address is compared."""
+    kind, holder, key = e[:3]
+    if kind == "number":
+        kind, key = key
+    if kind == "cell":
+        return holder.cell_contents
+    return holder[key] if kind == "item" else None
 
 
 def fast(entry: Entry, spent: Any) -> Fast | None:
     """Give a program's short way, or None where it has to take the long one."""
+    if len({id(t) for t in entry.given}) != len(entry.given):  # one tensor in two places
+        return None
     if g.gate() is None or entry.halves is not None:
         return None
     if any(kind == "grad" for kind, _ in entry.sources) or any(isinstance(k, int) and entry.sources[k][0] == "given" for k in entry.targets):
@@ -207,9 +226,8 @@ def fast(entry: Entry, spent: Any) -> Fast | None:
     if entry.guards.arrays or entry.guards.generators:
         return None
     watched, rest = entry.guards.watched()
-    if rest:
-        return None
     made = Fast(entry, spent)
+    made.rest = entry.guards.check(rest) if rest else None
     made.watched = watched
     return made
 

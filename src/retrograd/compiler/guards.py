@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import enum
+import functools
 import gc
 import random
 import sys
@@ -52,12 +54,15 @@ class Guards:
         self.arrays: list[tuple[Any, bytes, str]] = []
         for code in watch.codes:
             self.names.update(code.co_names)
+            self.names.update(c for c in code.co_consts if isinstance(c, str) and c.isidentifier())  # getattr's names
         for code, scope in watch.codes.items():
             for name in code.co_names:
                 if name in scope:
                     self._entry("dict", scope, name, scope[name], f"the global {name}")
             for function in _functions_of(code):
                 self._function(function)
+        for name in [n for n in self.names if n in sys.modules]:  # imported where they are used
+            self.visit(sys.modules[name], name)
         for root in roots:
             self.visit(root, getattr(root, "__qualname__", type(root).__name__))
         for value in watch.objects.values():
@@ -70,8 +75,10 @@ class Guards:
             except ValueError:
                 continue
             self._entry("cell", cell, None, value, f"the variable {name}")
-        for value in function.__defaults__ or ():
-            self.visit(value, "a default")
+        for key in ("__defaults__", "__kwdefaults__"):
+            value = getattr(function, key)
+            if value:
+                self._entry("attribute", function, key, value, "a default")
 
     def _entry(self, kind: str, holder: Any, key: Any, value: Any, name: str) -> None:
         place = (kind, id(holder), key)
@@ -101,9 +108,20 @@ class Guards:
             return
         elif isinstance(value, types.MethodType):
             self.visit(value.__self__, name)
+        elif getattr(type(value), "is_compiled", False):
+            self.visit(value.fn, name)  # what else it holds is the compiler's own, and changes as it compiles
         elif isinstance(value, type):
             if whose(getattr(sys.modules.get(value.__module__), "__file__", None) or "<frozen") == "user":
-                self._attributes(value, value.__dict__, name)
+                self._class(value, name)
+        elif isinstance(value, functools.partial):
+            for part in (value.func, value.args, value.keywords):
+                self.visit(part, name)
+        elif isinstance(value, collections.deque):
+            self.entries.append(("order", value, None, tuple(value), name))
+            for item in value if len(value) <= MOST_ITEMS else ():
+                self.visit(item, name)
+        elif hasattr(type(value), "__next__") and type(value).__module__ in ("builtins", "itertools"):
+            raise Unguardable(f"{name} is an iterator, which would not move")
         elif isinstance(value, (list, tuple)):
             self._sequence(value, name)
         elif isinstance(value, dict):
@@ -121,24 +139,29 @@ class Guards:
         elif type(value).__module__.partition(".")[0] == __name__.partition(".")[0]:
             self._own(value, name)
         else:
+            for kind in type(value).__mro__:
+                self.visit(kind, kind.__qualname__)
             if hasattr(value, "__dict__"):
                 self._attributes(value, value.__dict__, name)
             self._slots(value, name)
+
+    def _class(self, value: Any, name: str) -> None:
+        """Note what a class of the user's gives under the names that were used, and look into its bases."""
+        for base in value.__mro__[1:]:
+            self.visit(base, base.__qualname__)
+        for key in self.names:
+            if key in value.__dict__ and not isinstance(value.__dict__[key], (classmethod, types.FunctionType)):
+                self._entry("attribute", value, key, getattr(value, key), f"{name}.{key}")
+            elif key in value.__dict__:
+                self._entry("member", value, key, value.__dict__[key], f"{name}.{key}")
 
     def _module_object(self, module: Any, name: str) -> None:
         if whose(getattr(module, "__file__", None) or "<frozen") == "user":
             self._attributes(module, module.__dict__, name)
 
     def _attributes(self, owner: Any, table: Any, name: str) -> None:
-        if isinstance(table, types.MappingProxyType):  # a class
-            for key in self.names:
-                if key in table:
-                    self._entry("attribute", owner, key, table[key], f"{name}.{key}")
-            return
         for key in self.names:
-            value = table.get(key, MISSING)
-            if value is not MISSING or not hasattr(type(owner), key):
-                self._entry("dict", table, key, value, f"{name}.{key}")
+            self._entry("dict", table, key, table.get(key, MISSING), f"{name}.{key}")
 
     def _slots(self, owner: Any, name: str) -> None:
         for kind in type(owner).__mro__:
@@ -173,6 +196,8 @@ class Guards:
 
     def _network(self, network: Any, name: str) -> None:
         self.modules.append(network)
+        if network.__dict__.get("sparse") is True:
+            raise Unguardable(f"{name} has sparse gradients")
         table = network.__dict__
         self.entries.append(("length", table, None, len(table), f"{name}'s attributes"))
         for key, value in table.items():
@@ -183,6 +208,10 @@ class Guards:
 
     def _optimizer(self, optimizer: Any, name: str) -> None:
         self.optimizers.append(optimizer)
+        if len(optimizer.state) <= MOST_ITEMS:
+            self.entries.append(("length", optimizer.state, None, len(optimizer.state), f"{name}.state"))
+            for key, value in optimizer.state.items():
+                self._entry("dict", optimizer.state, key, value, f"{name}.state")
         self.entries.append(("length", optimizer.param_groups, None, len(optimizer.param_groups), f"{name}.param_groups"))
         for group in optimizer.param_groups:
             self.entries.append(("length", group, None, len(group), f"{name}.param_groups"))
@@ -228,14 +257,11 @@ class Guards:
         rest: list[Any] = []
         for e in self.entries:
             kind, holder = e[0], e[1]
-            if kind in ("dict", "zero", "zeros") or (kind == "length" and isinstance(holder, dict)):
-                if type(holder) is not dict and not isinstance(holder, dict):
-                    rest.append(e)
-                else:
-                    dicts.setdefault(id(holder), ("dict", holder, []))[2].append(e)
-            elif kind in ("length", "item") and type(holder) is list:
+            if (kind in ("dict", "zero", "zeros", "number") and isinstance(holder, dict)) or (kind == "length" and isinstance(holder, dict)):
+                dicts.setdefault(id(holder), ("dict", holder, []))[2].append(e)
+            elif kind in ("length", "item", "number") and type(holder) is list:
                 lists.setdefault(id(holder), ("list", holder, []))[2].append(e)
-            elif kind == "cell":
+            elif kind == "cell" or kind == "number":
                 others.append(("cell", holder, [e]))
             else:
                 rest.append(e)
@@ -245,8 +271,8 @@ class Guards:
         """Tell whether some of the entries are as they were."""
         return all(_same(kind, holder, key, value) for kind, holder, key, value, _ in entries)
 
-    def check(self) -> Callable[[], bool]:
-        """Give a function that tells whether everything is as it was, written out for speed."""
+    def check(self, entries: Any = None) -> Callable[[], bool]:
+        """Give a function that tells whether everything (or these entries) is as it was, written out for speed."""
         scope: dict[str, Any] = {"MISSING": MISSING}
         tests: list[str] = []
         holders: dict[int, str] = {}
@@ -258,22 +284,30 @@ class Guards:
                 scope[found] = thing
             return found
 
-        for kind, holder, key, value, _ in self.entries:
+        for kind, holder, key, value, _ in self.entries if entries is None else entries:
             h = name(holder, "h")
             if kind == "dict":
                 k = repr(key) if isinstance(key, (str, int)) else name(key, "k")
                 place = f"{h}.get({k}, MISSING)" if value is MISSING or not isinstance(key, str) else f"{h}[{k}]"
             elif kind == "item":
                 place = f"{h}[{key}]"
+            elif kind == "attribute" and value is MISSING:
+                tests.append(f"not hasattr({h}, {key!r})")
+                continue
             elif kind == "attribute":
                 place = f"{h}.{key}"
+            elif kind == "member":
+                place = f"{h}.__dict__[{key!r}]"
+            elif kind in ("order", "set"):
+                tests.append(f"{name(_SAME[kind], 'f')}({h}, {name(value, 'v')})")
+                continue
             elif kind == "cell":
                 place = f"{h}.cell_contents"
             else:
                 tests.append(_special(kind, h, key, value))
                 continue
             tests.append(_test(place, value, name))
-        for array, contents, _ in self.arrays:
+        for array, contents, _ in self.arrays if entries is None else ():
             tests.append(f"{name(array, 'h')}.tobytes() == {name(contents, 'v')}")
         lines = ["def check():", "    try:", "        pass"]
         for at in range(0, len(tests), 100):
@@ -300,22 +334,39 @@ def _test(place: str, value: Any, name: Callable[[Any, str], str]) -> str:
 def _special(kind: str, h: str, key: Any, value: Any) -> str:
     if kind == "length":
         return f"len({h}) == {value}"
-    if kind == "set":
-        return f"{h} == {value!r}" if value is not None and all(isinstance(v, (str, int)) for v in value) else f"len({h}) == {len(value or ())}"
+    if kind == "number":
+        place = f"{h}.cell_contents" if key[0] == "cell" else f"{h}[{key[1]!r}]"
+        return f"{place}.__class__ is {value.__name__}"
     if kind == "zero":
         return f"({h}[{key!r}] == 0) is {value}"
     return " and ".join(f"({h}[{key!r}][{i}] == 0) is {v}" for i, v in enumerate(value))
 
 
+def _same_order(holder: Any, items: tuple[Any, ...]) -> bool:
+    return len(holder) == len(items) and all(
+        a is b or (isinstance(b, PLAIN) and type(a) is type(b) and bool(a == b)) for a, b in zip(holder, items, strict=True)
+    )
+
+
+def _same_members(holder: Any, members: Any) -> bool:
+    return members is not None and bool(holder == members)
+
+
+_SAME: dict[str, Callable[[Any, Any], bool]] = {"order": _same_order, "set": _same_members}
+
+
 def _same(kind: str, holder: Any, key: Any, value: Any) -> bool:
     if kind == "length":
-        return len(holder) == value
-    if kind == "set":
-        return value is None or holder == value
+        return bool(len(holder) == value)
+    if kind in _SAME:
+        return bool(_SAME[kind](holder, value))
+    if kind == "number":
+        sort, key = key
+        return type(holder.cell_contents if sort == "cell" else holder[key]) is value
     if kind == "zero":
-        return (holder[key] == 0) is value
+        return bool((holder[key] == 0) is value)
     if kind == "zeros":
-        return tuple(v == 0 for v in holder[key]) == value
+        return bool(tuple(v == 0 for v in holder[key]) == value)
     try:
         if kind == "dict":
             now = holder.get(key, MISSING)
@@ -323,6 +374,8 @@ def _same(kind: str, holder: Any, key: Any, value: Any) -> bool:
             now = holder[key]
         elif kind == "attribute":
             now = getattr(holder, key, MISSING)
+        elif kind == "member":
+            now = holder.__dict__[key]
         else:
             now = holder.cell_contents
     except (KeyError, IndexError, ValueError):

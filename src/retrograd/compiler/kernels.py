@@ -58,7 +58,12 @@ def _kernel(program: Program, step: Step, source: Any) -> dict[str, Any]:
         return _loops(program, step, source)
     if isinstance(source, Fill):
         size = source.node.type.nbytes
-        return {**_plain("fill", step), "domain": list(source.node.shape), "value": repr(source.value), "bytes_written": size}
+        return {
+            **_plain("fill", step),
+            "domain": list(source.node.shape),
+            "value": repr(source.value),
+            "bytes_written": size,
+        }
     if isinstance(source, Call) and step.call is None:
         return _product(program, step, source)
     if isinstance(source, Call):

@@ -6,15 +6,15 @@ import ctypes
 import math
 import time
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from ..core import Graph, Node, quiet_off, quiet_on
 from ..core.door import _quiet
 from ..core.threads import threads
-from .codegen.emit import Function, Module, Value
-from .codegen.loops import Analysis, Writer
+from .codegen.emit import Function, Module, Value, symbol
+from .codegen.loops import ERROR, Analysis, Writer
 from .codegen.products import Product, turned, write_product
 from .codegen.rows import computes, kind_of
 from .codegen.small import is_small, write_small
@@ -26,7 +26,6 @@ from .passes import optimise
 from .runtime import blas, jit, pool
 from .runtime.cache import native
 from .runtime.pool import emit_parallel
-
 
 HIDDEN: Any = object()
 
@@ -110,7 +109,7 @@ class Program:
 
         plan = Analysis(nest, self.graph.constants, jit.host().lanes(4))
         reads, writes = [], []
-        lines: list[Any] = [nest.domain, None if nest.split is None else tuple(sorted(nest.split)), plan.chunks, plan.per]
+        lines: list[Any] = [plan.shape()]
         for node in nest.prelude:
             number[node] = len(number)
             if node not in self.schedule.lazy:
@@ -138,15 +137,16 @@ class Program:
             number[s.node] = len(number)
             attrs = {k: v for k, v in s.node.attrs.items() if k not in ("shape", "order")}
             kinds = tuple(i.dtype.str for i in s.node.inputs)
-            lines.append((s.node.op.name, s.level, s.reads, tuple(refs), store, repr(attrs), s.node.dtype.str, kinds, s.home if s.node.op.name == "iota" else None))  # type: ignore[union-attr]
+            op: Any = s.node.op
+            lines.append((op.name, s.level, s.reads, tuple(refs), store, repr(attrs), s.node.dtype.str, kinds, s.home if op.name == "iota" else None))
         label = "+".join(dict.fromkeys(s.node.op.name for s in nest.statements))  # type: ignore[union-attr]
         name = self._function(
             ("loops", repr(lines)), lambda name: Writer(plan, self.module, name, buffers), label
         )
         return Step(
             name,
-            tuple([node for node, _ in buffers]),
-            tuple([at * node.dtype.itemsize for node, at in buffers]),
+            (*[node for node, _ in buffers], *((nest.size, plan.per) if plan.flat else ())),
+            (*[at * node.dtype.itemsize for node, at in buffers], *((0, 0) if plan.flat else ())),
             plan.chunks,
             None,
             tuple(dict.fromkeys(reads)),
@@ -167,19 +167,15 @@ class Program:
             assert kind is not None
             pointer = f.load("ptr", f.element("ptr", f.arguments, 0), 8)
             width = jit.host().lanes(node.dtype.itemsize)
-            whole = count // width * width
-            if whole:
-                lanes = Lanes(f, kind, width)
-                with f.loop(0, whole, width) as i:
-                    lanes.store(lanes.const(fill.value), pointer, i)
-            if count > whole:
-                lanes = Lanes(f, kind, 1)
-                with f.loop(whole, count) as i:
+            total = f.load("i64", f.element("i64", f.arguments, 1), 8)
+            whole = f.round_down(total, width)
+            for lanes, start, stop in ((Lanes(f, kind, width), 0, whole), (Lanes(f, kind, 1), whole, total)):
+                with f.loop(start, stop, lanes.width) as i:
                     lanes.store(lanes.const(fill.value), pointer, i)
             f.ret()
 
-        name = self._function(("fill", count, node.dtype.str, repr(fill.value)), write, "fill")
-        return Step(name, (node,), (0,), 1, None, (), (node,), f"fill {list(node.shape)}")
+        name = self._function(("fill", node.dtype.str, repr(fill.value)), write, "fill")
+        return Step(name, (node, count), (0, 0), 1, None, (), (node,), f"fill {list(node.shape)}")
 
     def _call(self, call: Call) -> Step:
         node = call.node
@@ -197,11 +193,11 @@ class Program:
                     write_product(product, self.module, name)
 
             name = self._function(("product", product), write, "matmul")
-            x, y = call.operands
+            x, y = cast(Any, call.operands)
             size = node.dtype.itemsize
-            arguments = (x[0], y[0], node, 0 if small else blas.gemm(product.kind))  # type: ignore[index]
+            arguments = (x[0], y[0], node, 0 if small else blas.gemm(product.kind))
             label = f"matmul {list(product.batch)} {product.m}x{product.k}x{product.n}"
-            return Step(name, arguments, (x[1] * size, y[1] * size, 0, 0), product.chunks, None, reads, (node,), label, product.work > LONG)  # type: ignore[index]
+            return Step(name, arguments, (x[1] * size, y[1] * size, 0, 0), product.chunks, None, reads, (node,), label, product.work > LONG)
         return Step(call=call, reads=reads, writes=(node,), label=f"numpy {node.op.name} {list(node.shape)}")  # type: ignore[union-attr]
 
     def _as_product(self, call: Call) -> Product | None:
@@ -382,6 +378,9 @@ class Program:
                 self.segments.append([self.records.ctypes.data + 24 * at, 1])
             at += 1
         self.drive = self.loaded.function("rg_drive", None, ctypes.c_void_p, ctypes.c_int64)
+        checks = self.module.has(ERROR)
+        self.error = ctypes.c_int64.from_address(self.loaded.address(symbol(ERROR))) if checks else None
+        self.repeatable = self._is_repeatable()
 
     # -- running -----------------------------------------------------------------------------------------------------------
     def __call__(self, values: Any) -> list[Any]:
@@ -399,6 +398,23 @@ class Program:
         self.execute(values, results)
         return [r for r, t in zip(results, self.targets, strict=True) if t is None]
 
+    def complain(self) -> None:
+        """Raise IndexError if generated code met an index that does not exist."""
+        if self.error is not None and self.error.value:
+            size, self.error.value = self.error.value, 0
+            raise IndexError(f"an index is out of bounds for a dimension with size {size} (in a compiled function)")
+
+    def _is_repeatable(self) -> bool:
+        """Tell whether what can fail comes before the first write of what lives outside, and nothing is drawn."""
+        first, last = len(self.steps), -1
+        for i, s in enumerate(self.steps):
+            if s.call is not None or "check_index" in s.label:
+                last = i
+            outside = [a for a in s.arguments if isinstance(a, Goal) and self.targets[a.output] is not None]
+            if outside or any(self.home.get(n, ("",))[0] == "input" for n in s.writes):
+                first = min(first, i)
+        return last < first and not any(n.op is not None and n.op.impure for n in self.graph.nodes)
+
     def execute(self, values: Any, results: Any) -> None:
         """Run the steps; the table holds the addresses of the arrays already."""
         token = quiet_on(_quiet)
@@ -406,6 +422,7 @@ class Program:
             for segment in self.segments:
                 if isinstance(segment, list):
                     self.drive(*segment)
+                    self.complain()
                 else:
                     self._run_call(segment, values, results)
             for k, base, offset, strides in self.late:
@@ -465,7 +482,11 @@ def _write_driver(module: Module) -> None:
     """Write the loop that calls kernels one after another: records of (function, its arguments, chunks)."""
     f = module.function("drive", [("ptr", "records"), ("i64", "count")])
     with f.loop(0, f.count) as i:
-        write_record(f, i)
+        if module.has(ERROR):  # an index was out of range: nothing more is done
+            with f.if_(f.op(f"icmp eq i64 {f.load('i64', module.variable(ERROR, 'i64'))}, 0")):
+                write_record(f, i)
+        else:
+            write_record(f, i)
     f.ret()
 
 
@@ -483,11 +504,11 @@ def write_record(f: Function, i: Value) -> None:
     f.block(shared)
     wakes = f.op(f"icmp uge i64 {chunks}, {WAKING}")
     count = f.op(f"and i64 {chunks}, {WAKING - 1}")
-    f.choose(
-        wakes,
-        (),
-        lambda: emit_parallel(f, function, arguments, count, True) or (),
-        lambda: emit_parallel(f, function, arguments, count, False) or (),
-    )
+
+    def shared_out(wake: bool) -> tuple[Value, ...]:
+        emit_parallel(f, function, arguments, count, wake)
+        return ()
+
+    f.choose(wakes, (), lambda: shared_out(True), lambda: shared_out(False))
     f.jump(after)
     f.block(after)

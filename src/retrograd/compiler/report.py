@@ -7,6 +7,7 @@ from typing import Any
 WIDTH = 48  # columns of the chart of lifetimes
 MOST_BLOCKS = 12
 MOST_KERNELS = 60
+MOST_TOLD = 24  # kernels whose statements are listed
 MOST_NODES = 24  # a graph of more is shown on request
 
 
@@ -16,11 +17,15 @@ def report(data: dict[str, Any]) -> str:
     lines = [f"{data['name']}: {_count(len(programs), 'program')}" + (", fullgraph" if data["fullgraph"] else "")]
     machine = data["machine"]
     library = f", matrix kernels for {machine['blas']}" if machine["blas"] else ""
-    lines.append(f"on {machine['cpu']}, vectors of {machine['vector_bits']} bits, {_count(machine['threads'], 'thread')}{library}")
+    lines.append(
+        f"on {machine['cpu']}, vectors of {machine['vector_bits']} bits, {_count(machine['threads'], 'thread')}{library}"
+    )
     for one in data["eager"]:
         lines.append(f"eager: calls with {_arguments(one['arguments'])} run eagerly, because {one['reason']}")
     for one in data["warming"]:
-        lines.append(f"warming: calls with {_arguments(one)} have run eagerly so far; one of the next is traced and compiled")
+        lines.append(
+            f"warming: calls with {_arguments(one)} have run eagerly so far; one of the next is traced and compiled"
+        )
     if not (programs or data["eager"] or data["warming"]):
         lines.append("it has not been called yet: the first call runs eagerly, the second is traced and compiled")
     for number, program in enumerate(programs, 1):
@@ -32,7 +37,8 @@ def _program(number: int, program: dict[str, Any], show: dict[str, bool]) -> lis
     inputs, guards, graph = program["inputs"], program["guards"], program["graph"]
     lines = [f"program {number}: calls with {_arguments(program['arguments'])}"]
     lines.append(
-        f"  reads {inputs['given']} tensors given, {inputs['held']} held, {inputs['gradients']} gradients; "
+        f"  reads {_count(inputs['given'], 'tensor')} given ({_bytes(inputs['given_bytes'])}), {inputs['held']} held "
+        f"({_bytes(inputs['held_bytes'])}), {_count(inputs['gradients'], 'gradient')}; "
         f"writes {inputs['written']} of them and {_count(inputs['new_gradients'], 'gradient')}"
     )
     way = "compared in generated code" if program["short_way"] else "compared in Python"
@@ -56,31 +62,37 @@ def _part(part: dict[str, Any], show: dict[str, bool]) -> list[str]:
     code = part["compile"]
     kernels = part["kernels"]
     native = [k for k in kernels if k["kind"] != "numpy"]
-    took = "" if part["seconds"] is None else f", {_time(part['seconds'])} together, least of {_count(part['rounds'], 'round')}"
-    lines = [
-        f"  {part['name']}: {_count(part['steps'], 'step')}, {_count(len(native), 'kernel')}, "
-        f"{_count(part['numpy_calls'], 'NumPy call')}, {part['flops'] / 1e6:.3g} Mflop{took}",
-        f"    compiled in {_time(code['python_seconds'])} of Python and {_time(code['llvm_seconds'])} for machine code, "
-        f"from {code['code_from']}",
-        f"    {'per run':>9s} {'share':>6s} {'runs':>4s} {'flop':>8s} {'read':>8s} {'written':>8s}  kernel",
-    ]
-    for kernel in kernels[:MOST_KERNELS]:
-        lines += _kernel(kernel, show)
+    took = (
+        ""
+        if part["seconds"] is None
+        else f", {_time(part['seconds'])} together, least of {_count(part['rounds'], 'round')}"
+    )
+    memory, steps = part["memory"], _count(part["steps"], "step")
+    calls = f"{_count(len(native), 'kernel')}, {_count(part['numpy_calls'], 'NumPy call')}"
+    lines = [f"  {part['name']}: {steps}, {calls}, {part['flops'] / 1e6:.3g} Mflop{took}"]
+    made = f"{_time(code['python_seconds'])} of Python and {_time(code['llvm_seconds'])} for machine code"
+    lines.append(f"    compiled in {made}, from {code['code_from']}")
+    columns = f"{'per run':>9s} {'share':>6s} {'runs':>4s} {'flop':>8s} {'read':>9s} {'written':>9s}"
+    lines.append(f"    {columns}  kernel")
+    for number, kernel in enumerate(kernels[:MOST_KERNELS]):
+        lines += _kernel(kernel, show, number < MOST_TOLD)
     if len(kernels) > MOST_KERNELS:
         lines.append(f"    and {len(kernels) - MOST_KERNELS} more, in .data")
-    return [*lines, *_memory(part)]
+    return [*lines, *_memory(memory, part["steps"])]
 
 
-def _kernel(kernel: dict[str, Any], show: dict[str, bool]) -> list[str]:
+def _kernel(kernel: dict[str, Any], show: dict[str, bool], told: bool) -> list[str]:
     took = "" if kernel["seconds"] is None else _time(kernel["seconds"])
     share = "" if kernel["share"] is None else f"{kernel['share']:.1%}"
-    numbers = f"{_number(kernel['flops']):>8s} {_bytes(kernel['bytes_read']):>8s} {_bytes(kernel['bytes_written']):>8s}"
-    lines = [f"    {took:>9s} {share:>6s} {kernel['runs']:4d} {numbers}  {kernel['symbol'].removeprefix('rg_')} {_what(kernel)}"]
+    numbers = f"{_number(kernel['flops']):>8s} {_bytes(kernel['bytes_read']):>9s} {_bytes(kernel['bytes_written']):>9s}"
+    lines = [
+        f"    {took:>9s} {share:>6s} {kernel['runs']:4d} {numbers}  {kernel['symbol'].removeprefix('rg_')} {_what(kernel)}"
+    ]
     gap = " " * 14
     if kernel["lines"]:
         more = ", ..." if len(kernel["lines"]) > 3 else ""
         lines.append(f"{gap}from {', '.join(kernel['lines'][:3])}{more}")
-    lines += [gap + s for s in kernel.get("statements", ())]
+    lines += [gap + s for s in kernel.get("statements", ()) if told]
     for kind in ("ir", "assembly"):
         if show[kind] and kernel.get(kind):
             lines += ["", *[gap + line for line in kernel[kind].splitlines()], ""]
@@ -103,14 +115,14 @@ def _what(kernel: dict[str, Any]) -> str:
     return str(kernel["label"])
 
 
-def _memory(part: dict[str, Any]) -> list[str]:
-    memory, steps = part["memory"], part["steps"]
-    lines = [
-        f"    memory: inputs {_bytes(memory['input_bytes'])} ({_bytes(memory['written_bytes'])} of them written), results "
-        f"{_bytes(memory['output_bytes'])}, constants {_bytes(memory['constant_bytes'])}",
-        f"    arena: {_bytes(memory['arena_bytes'])} for {_count(len(memory['blocks']), 'value')} of "
-        f"{_bytes(memory['sum_bytes'])}; {_bytes(memory['peak_bytes'])} alive at most",
-    ]
+def _memory(memory: dict[str, Any], steps: int) -> list[str]:
+    inputs = f"inputs {_bytes(memory['input_bytes'])} ({_bytes(memory['written_bytes'])} of them written)"
+    results = f"results {_bytes(memory['output_bytes'])}, constants {_bytes(memory['constant_bytes'])}"
+    lines = [f"    memory: {inputs}, {results}"]
+    values = f"{_count(len(memory['blocks']), 'value')} of {_bytes(memory['sum_bytes'])}"
+    lines.append(
+        f"    arena: {_bytes(memory['arena_bytes'])} for {values}; {_bytes(memory['peak_bytes'])} alive at most"
+    )
     columns = min(WIDTH, max(steps, 1))
     for block in memory["blocks"][:MOST_BLOCKS]:
         first, last = (block[k] * columns // max(steps, 1) for k in ("first", "last"))

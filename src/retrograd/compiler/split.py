@@ -43,7 +43,7 @@ class Halves:
         saved: dict[Node, None] = {}
         kept: dict[Node, None] = {}
         again: set[Node] = set()  # recomputed in the backward part
-        todo = [g for g in graph.outputs[count:]]
+        todo = list(graph.outputs[count:])
         seen: set[Node] = set()
         while todo:
             n = todo.pop()

@@ -11,6 +11,8 @@ import sysconfig
 import types
 from typing import Any
 
+from ..random.generator import Generator
+
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _paths = sysconfig.get_paths()
 OUTSIDE = tuple({os.path.abspath(_paths[k]) + os.sep for k in ("stdlib", "platstdlib", "purelib", "platlib") if k in _paths})
@@ -29,6 +31,15 @@ def whose(filename: str, module: str = "") -> str:
     if filename.startswith(OUTSIDE) or filename.startswith(("<frozen", "<__array_function__")):
         return "other"
     return "user"
+
+
+IMPURE_CODES = {
+    f.__code__: what
+    for f, what in (
+        (type(os.environ).__getitem__, "the environment was read"),
+        *[(getattr(Generator, n), f"Generator.{n}() was called") for n in ("manual_seed", "seed", "set_state", "get_state")],
+    )
+}
 
 
 class Watch:
@@ -68,6 +79,8 @@ class Watch:
     def _event(self, frame: Any, event: str, arg: Any) -> None:
         if event == "call":
             code = frame.f_code
+            if code in IMPURE_CODES:
+                self.impure.append(IMPURE_CODES[code])
             owner = self._owner(code.co_filename, frame.f_globals)
             if owner == "user":
                 if code not in self.codes:

@@ -165,6 +165,7 @@ class Hooks:
     """The hooks of one node, in the order they run: tensor hooks, retained gradients, pre and post hooks."""
 
     __slots__ = ("accumulated", "metadata", "owner", "post", "pre", "retain", "tensor")
+    changes = 0  # how often hooks were added or removed anywhere
 
     def __init__(self) -> None:
         self.tensor: dict[int, Any] = {}
@@ -180,11 +181,17 @@ class Hooks:
         """Whether nobody has to be told before the whole gradient has arrived."""
         return not (self.tensor or self.pre or self.post or self.accumulated or self.retain)
 
+    @property
+    def registered(self) -> tuple[int, ...]:
+        """The numbers of everything registered here."""
+        return (*self.tensor, *self.pre, *self.post, *self.accumulated)
+
     def add(self, kind: str, hook: Any) -> Handle:
         """Register a hook and give the handle that removes it."""
         table = getattr(self, kind)
         handle = Handle(table)
         table[handle.id] = hook
+        Hooks.changes += 1
         return handle
 
 
@@ -199,6 +206,7 @@ class Handle:
 
     def remove(self) -> None:
         """Take the hook away; a second call does nothing."""
+        Hooks.changes += 1
         self.table.pop(self.id, None)
 
     def __enter__(self) -> Handle:

@@ -40,3 +40,13 @@ def typeof(x: Any) -> TensorType:
     a = getattr(x, "_a", x)
     a = np.asarray(a)
     return TensorType(a.shape, a.dtype)
+
+
+class RememberingNumber:
+    """A Python number that remembers how it was computed, until it is given to an operation as a plain one."""
+
+    __slots__ = ()
+
+    def plain(self) -> Any:
+        """Give the plain number; whoever captures the run is told."""
+        raise NotImplementedError

@@ -62,15 +62,26 @@ def _counted(*, shape: tuple[int, ...], axis: int) -> Any:
 
 
 iota = plain(
-    "iota", _counted, type=lambda *, shape, axis: TensorType(tuple(shape), np.dtype(np.int64)), names=(), samples=()
+    "iota",
+    _counted,
+    type=lambda *, shape, axis: TensorType(tuple(shape), np.dtype(np.int64)),
+    names=(),
+    samples=({"shapes": (), "attrs": {"shape": (2, 3), "axis": 1}},),
 )
 
 
-def _checked(x: Any, *, size: int) -> Any:
-    if x.size and (x.min() < -size or x.max() >= size):
-        wrong = x[(x < -size) | (x >= size)].flat[0]
+def _checked(x: Any, *, size: int, low: int | None = None) -> Any:
+    least = -size if low is None else low
+    if x.size and (x.min() < least or x.max() >= size):
+        wrong = x[(x < least) | (x >= size)].flat[0]
         raise IndexError(f"index {wrong} is out of bounds for dimension with size {size}")
     return np.where(x < 0, x + size, x)
 
 
-check_index = plain("check_index", _checked, type=lambda x, *, size: x, samples=(), batch=batching.spread)
+check_index = plain(
+    "check_index",
+    _checked,
+    type=lambda x, *, size, low=None: x,
+    batch=batching.spread,
+    samples=({"shapes": ((3, 4),), "dtypes": ("index",), "high": 5, "attrs": {"size": 5}},),
+)

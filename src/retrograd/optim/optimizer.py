@@ -189,7 +189,7 @@ class Optimizer:
                     elif traced and name in given:
                         state[name].copy_(value)
                     else:
-                        state[name] = value
+                        state[name] = value.clone() if value._s is p.grad._s else value
 
     def _as_input(self, group: dict[str, Any], name: str, value: Any) -> Any:
         """Give a number that may change as a Tensor that the traced graph reads; zeros and flags stay as they are."""

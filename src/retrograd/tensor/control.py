@@ -74,7 +74,8 @@ def while_loop(cond_fn: Callable[..., Any], body_fn: Callable[..., Any], carried
 @function("sym_int", method=False, out=False)
 def sym_int(a: Any) -> int:
     """Give a number's whole part as an int."""
-    return math.trunc(a)
+    whole: int = math.trunc(a)
+    return whole
 
 
 @function("sym_float", method=False, out=False)

@@ -24,6 +24,7 @@ from ..core import (
     wrap,
 )
 from ..core import dtypes as _d
+from ..core.types import RememberingNumber
 from ..core.errors import name_the_call, not_a_tensor
 from ..core.node import next_seq
 from ..core.rows import SparseOperand
@@ -258,6 +259,8 @@ def scalar(x: Any) -> Any:
     c = x.__class__
     if c is float or c is int or c is bool or c is complex:
         return x
+    if isinstance(x, RememberingNumber):
+        return x.plain()
     if isinstance(x, (bool, np.bool_)):
         return bool(x)
     if isinstance(x, (int, np.integer)):

@@ -282,7 +282,9 @@ class Tensor(Facts, Interop, metaclass=Named):
     @property
     def data(self) -> Tensor:
         """The same values, sharing memory, without history and unseen by the check for overwritten values."""
-        if MODE.trace is not None or MODE.dual is not None:
+        if getattr(MODE.trace, "compiling", False) and self.is_leaf and self.requires_grad:
+            MODE.trace.asked(self, "data")  # a write through it is one that history does not see
+        elif MODE.trace is not None or MODE.dual is not None:
             return self.detach()
         t = _new(Tensor)
         t._a, t._s, t._node, t._base, t._grad = self._a, Storage(self._s.root), None, None, None

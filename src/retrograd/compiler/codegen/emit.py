@@ -66,6 +66,10 @@ class Module:
         self._globals[symbol(name)] = f"@{symbol(name)} = global {type} {initial}, align {align}"
         return f"@{symbol(name)}"
 
+    def has(self, name: str) -> bool:
+        """Tell whether a variable of that name was defined."""
+        return symbol(name) in self._globals
+
     def external(self, name: str) -> Value:
         """Name an object from outside, whose address the symbol is."""
         self._globals[name] = f"@{name} = external global i8"
@@ -172,7 +176,7 @@ class Function:
         """Return."""
         self.do(f"ret {type} {value}".rstrip())
 
-    def call(self, callee: Value, returns: str = "void", arguments: Sequence[tuple[str, Value]] = ()) -> Value:
+    def call(self, callee: Value, returns: str = "void", arguments: Sequence[tuple[str, Count]] = ()) -> Value:
         """Call a function (declared, our own, or a pointer); gives its value, or "" when it returns none."""
         text = f"call {returns} {callee}({', '.join(f'{t} {v}' for t, v in arguments)})"
         if returns != "void":

@@ -8,13 +8,14 @@ from typing import Any
 from ...core import Node
 from ..lowering.kernel import FULL, ROW, TAIL, Loops, Operand, Statement
 from ..lowering.maps import Affine
-from .emit import Count, Function, Module, Value
+from .emit import Count, Module, Value
 from .lanes import Lanes
 from .rows import HEAVY, ROWS, kind_of, operand_dtype
 
 STASH = 32768  # bytes of a row's values that may be kept between sweeps on the stack
 CHUNK = 32768  # elements that are worth a thread
 MOST_CHUNKS = 8
+ERROR = "error"  # the word of a module that is not 0 once an index was out of range
 IDENTITY = {"sum": 0.0, "amax": -math.inf, "amin": math.inf, "index_add_zeros": 0.0}
 
 
@@ -40,7 +41,8 @@ class Analysis:
         inner = self.cols[-1][0] if self.cols else 1
         bytes_ = [self._size(s) for s in nest.statements]
         width = lanes if min(bytes_, default=4) <= 4 else max(1, lanes // 2)
-        while width > 1 and width // 2 >= inner:
+        self.flat = self._is_flat()
+        while width > 1 and width // 2 >= inner and not self.flat:
             width //= 2
         self.width = width
         self.chunks, self.per = self._split_work()
@@ -120,6 +122,22 @@ class Analysis:
                     self.stashed.add(n)
                 else:
                     todo.extend(o.node for o in other.operands if o.kind == "value")
+
+    def _is_flat(self) -> bool:
+        """Tell whether the nest is one plain loop, whose length is then an argument: one kernel serves every length."""
+        if self.nest.split is not None or self.tails or self.rows or len(self.cols) != 1:
+            return False
+        if any(s.node.op.name in ("iota", "index_select", "check_index") for s in self.nest.statements):  # type: ignore[union-attr]
+            return False
+        d = self.cols[0][1]
+        return all(coefs[d] in (0, 1) for _, coefs in self.addresses)
+
+    def shape(self) -> Any:
+        """Give what the text depends on besides the statements."""
+        if self.flat:
+            return ("flat", self.width, self.chunks > 1)
+        split = None if self.nest.split is None else tuple(sorted(self.nest.split))
+        return (self.nest.domain, split, self.chunks, self.per)
 
     def _split_work(self) -> tuple[int, int]:
         """Say how many chunks the outermost loop is cut into, and how many of its turns each has."""
@@ -254,7 +272,7 @@ class Writer:
         if width == 1:
             return
         for s in self.nest.statements:
-            if s.level == ROW and s not in self.reductions or self.plan.stage[s.node] > self.sweep + (s.level == ROW):
+            if (s.level == ROW and s not in self.reductions) or self.plan.stage[s.node] > self.sweep + (s.level == ROW):
                 continue
             for o in s.operands:
                 value = None
@@ -367,11 +385,15 @@ class Writer:
         if not plan.cols:
             return self._body({}, 0, None, [v for _, v in carry], 0)
         length, d = plan.cols[level]
+        per: Count = plan.per
         start: Count = 0
         stop: Count = length
+        if plan.flat:
+            stop = f.load("i64", f.element("i64", f.arguments, len(self.buffers)), 8)
+            per = f.load("i64", f.element("i64", f.arguments, len(self.buffers) + 1), 8)
         if level == 0 and not plan.rows and plan.chunks > 1:
-            start = f.mul(f.chunk, plan.per)
-            stop = f.min(f.add(start, plan.per), length)
+            start = f.mul(f.chunk, per)
+            stop = f.min(f.add(start, per), stop)
         if level < len(plan.cols) - 1:
             with f.loop_carry(start, stop, 1, carry) as loop:
                 inside = self._columns(level + 1, {**index, d: loop.i}, self._paired(carry, loop.values))
@@ -407,7 +429,7 @@ class Writer:
                     now = self._body(index, f.add(loop.i, way * width) if way else loop.i, None, now, way)
                 loop.set(*now)
             values, at = loop.results, end
-        if width > 1 and length % width:
+        if width > 1 and (self.plan.flat or length % width):
             rest: Any = int(stop) - int(at) if known else f.sub(stop, at)
             mask = Lanes(f, "f32", width).tail(str(rest))
             if known:
@@ -538,7 +560,7 @@ class Writer:
         if found is not None:
             return self._spread(found, o.node.dtype, width)
         key = ("load", o.node, o.address)
-        value = self.values.get(key)  # type: ignore[call-overload]
+        value: Value | None = self.values.get(key)  # type: ignore[call-overload]
         if value is None:
             pointer, stride = self._place(o.node, o.address)
             value = self.lanes(o.node.dtype, width).load(pointer, self.at, stride, self.mask_)
@@ -548,7 +570,7 @@ class Writer:
     def _spread(self, value: Value, dtype: Any, width: int) -> Value:
         if width == 1:
             return value
-        found = self.spreads.get(value)
+        found: Value | None = self.spreads.get(value)
         return self.lanes(dtype, width).splat(value) if found is None else found
 
     # -- one operation -------------------------------------------------------------------------------------------------------
@@ -572,10 +594,20 @@ class Writer:
         return ROWS[op.name](lanes, args, node)
 
     def _checked(self, node: Node, value: Value, width: int) -> Value:
-        lanes = self.lanes(node.dtype, width)
-        size = int(node.attrs["size"])
+        """Give indices counted from the front; one that does not exist is told in the error word, and 0 stands in for it."""
+        lanes, f = self.lanes(node.dtype, width), self.f
+        size, low = int(node.attrs["size"]), node.attrs.get("low")
+        masks = lanes.of("bool")
+        below = lanes.compare("lt", value, lanes.const(-size if low is None else low))
+        wrong = masks.or_(below, lanes.compare("ge", value, lanes.const(size)))
+        if width > 1 and self.mask_ is not None:
+            wrong = masks.and_(wrong, self.mask_)
+        error = f.module.variable(ERROR, "i64")
+        with f.if_(lanes.any(wrong), unlikely=True):
+            f.store("i64", str(size), error)
         negative = lanes.compare("lt", value, lanes.const(0))
-        return lanes.select(negative, lanes.add(value, lanes.const(size)), value)
+        found = lanes.select(negative, lanes.add(value, lanes.const(size)), value)
+        return lanes.select(wrong, lanes.const(0), found)
 
 
 __all__ = ["Analysis", "Writer"]

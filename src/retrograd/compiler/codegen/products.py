@@ -48,7 +48,8 @@ def turned(strides: tuple[int, ...], rows: int, cols: int) -> tuple[bool, int] |
 
 def share(f: Any, total: int, chunks: int, unit: int = 1) -> tuple[Count, Count]:
     """Give the part of a range that is this chunk's: equal parts, in whole units."""
-    per = -(-(-(-total // unit)) // chunks) * unit
+    units = -(-total // unit)
+    per = -(-units // chunks) * unit
     start = f.min(f.mul(f.chunk, per), total)
     return start, f.min(f.add(start, per), total)
 

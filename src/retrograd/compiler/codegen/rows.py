@@ -115,9 +115,7 @@ def _round(l: Lanes, a: list[Value], node: Node) -> Value:
     return l.rint(a[0])
 
 
-for _name in (
-    "exp exp2 expm1 log log2 log10 log1p tanh sigmoid erf erfc sin cos tan sinh cosh asinh acosh atanh asin acos atan atan2 hypot"
-).split():
+for _name in ["exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "tanh", "sigmoid", "erf", "erfc", "sin", "cos", "tan", "sinh", "cosh", "asinh", "acosh", "atanh", "asin", "acos", "atan", "atan2", "hypot"]:
     if hasattr(vmath, _name):
         _simple(_name, getattr(vmath, _name), "f", heavy=True)
 
@@ -154,7 +152,7 @@ def computes(node: Node, constants: dict[Node, Any]) -> bool:
     if name in ("clone", "iota", "cast"):
         return True
     if name == "check_index":
-        return node.dtype.kind == "i"
+        return node.dtype.kind == "i" and node.dtype.itemsize >= 4
     if name == "where":
         same = all(i.dtype == node.dtype for i in node.inputs[1:] if not _is_number(i, constants))
         return same and node.inputs[0].dtype.kind == "b"
@@ -169,7 +167,7 @@ def computes(node: Node, constants: dict[Node, Any]) -> bool:
             and node.inputs[0].dtype == node.dtype
         )
     if name == "index_select":
-        return node.inputs[1].dtype.kind == "i"
+        return bool(node.inputs[1].dtype.kind == "i")
     if name == "index_add_zeros":
         inner = node.shape[node.attrs["axis"] + 1 :]
         return node.dtype.kind == "f" and node.dtype.itemsize >= 4 and node.inputs[1].dtype.kind == "i" and math.prod(inner) > 1

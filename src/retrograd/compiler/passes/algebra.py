@@ -140,13 +140,14 @@ def _permute(builder: Builder, node: Node, inputs: tuple[Node, ...]) -> Node | N
 
 
 def _transpose(builder: Builder, node: Node, inputs: tuple[Node, ...]) -> Node | None:
-    x = inputs[0]
+    x: Any = inputs[0]
     n = len(node.shape)
     pair = {node.attrs["a"] % n, node.attrs["b"] % n}
     if len(pair) == 1:
-        return x
+        return inputs[0]
     if x.op is node.op and {x.attrs["a"] % n, x.attrs["b"] % n} == pair:
-        return x.inputs[0]
+        inner: Node = x.inputs[0]
+        return inner
     return None
 
 

@@ -53,10 +53,30 @@ def _rule(builder: Builder, node: Node, inputs: tuple[Node, ...]) -> Node | None
             shape = tuple([n for e, n in zip(kept, piece.shape, strict=True) if e is not None])
             piece = builder.call("view", piece, shape=shape, like=node)
         return _make(builder, [(piece, tuple([e for e in found if e is not None]))], node)
+    if name == "roll" and isinstance(node.attrs["axes"], tuple) and 0 not in node.shape:
+        return _rolled(builder, node, inputs[0])
     if name == "constant_pad" and all(a >= 0 and b >= 0 for a, b in node.attrs["widths"]) and 0 not in inputs[0].shape:
-        region = tuple([(a, 1) for a, _ in node.attrs["widths"]])
-        return _make(builder, [(inputs[0], region)], node, node.attrs.get("value", 0))
+        padded = tuple([(a, 1) for a, _ in node.attrs["widths"]])
+        return _make(builder, [(inputs[0], padded)], node, node.attrs.get("value", 0))
     return None
+
+
+def _rolled(builder: Builder, node: Node, x: Node) -> Node:
+    """Give a rolled value as its two ends, changed about, along one axis after another."""
+    for shift, axis in zip(node.attrs["shifts"], node.attrs["axes"], strict=True):
+        n = x.shape[axis]
+        shift %= n
+        if not shift:
+            continue
+        pieces = []
+        for start, stop, at in ((n - shift, n, 0), (0, n - shift, shift)):
+            lead = (slice(None),) * (axis % len(x.shape))
+            part = builder.call("slice", x, index=(*lead, slice(start, stop)), like=node)
+            region = _whole(node.shape)
+            region[axis] = (at, 1)
+            pieces.append((part, tuple(region)))
+        x = _make(builder, pieces, node)
+    return x
 
 
 def box(region: tuple[Any, ...], lengths: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -94,11 +114,11 @@ class _Merge:
         found = None
         if node.op.name == "add":  # type: ignore[union-attr]
             x, y = inputs
-            if self._open(x) and self._open(y) and node.shape == x.shape == y.shape:
-                if all(_apart(a, b) for a in self._boxes(x) for b in self._boxes(y)):
-                    attrs = {**x.attrs, "regions": x.attrs["regions"] + y.attrs["regions"]}
-                    found = builder.make(x.op, x.inputs + y.inputs, attrs, x.shape, x.dtype, node)  # type: ignore[arg-type]
-                    self.boxes[found] = self._boxes(x) + self._boxes(y)
+            both = self._open(x) and self._open(y) and node.shape == x.shape == y.shape
+            if both and all(_apart(a, b) for a in self._boxes(x) for b in self._boxes(y)):
+                attrs = {**x.attrs, "regions": x.attrs["regions"] + y.attrs["regions"]}
+                found = builder.make(x.op, x.inputs + y.inputs, attrs, x.shape, x.dtype, node)  # type: ignore[arg-type]
+                self.boxes[found] = self._boxes(x) + self._boxes(y)
         if self.users.get(node, 0) == 1:
             made = found or builder.make(node.op, inputs, node.attrs, node.shape, node.dtype, node)  # type: ignore[arg-type]
             self.single.add(made)

@@ -34,6 +34,12 @@ def _rule(builder: Builder, node: Node, inputs: tuple[Node, ...]) -> Node | None
             return None
         checked = builder.call("check_index", index, size=size, like=node)
         return builder.make(node.op, (x, checked), node.attrs, node.shape, node.dtype, node)  # type: ignore[arg-type]
+    if name in ("tril", "triu") and inputs[0].dtype.kind in "fib" and 0 not in node.shape:
+        shape = node.shape
+        row, column = (builder.call("iota", shape=shape, axis=len(shape) - k) for k in (2, 1))
+        limit = builder.scalar(int(node.attrs["diagonal"]))
+        kept = builder.call("le" if name == "tril" else "ge", builder.call("sub", column, row), limit, like=node)
+        return builder.call("where", kept, inputs[0], builder.scalar(node.dtype.type(0).item()), like=node)
     if name == "gather":
         x, index = inputs
         axis = node.attrs["axis"] % max(len(x.shape), 1)

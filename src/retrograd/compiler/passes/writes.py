@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...core import Graph, Node
 from .rebuild import Builder, rebuild
 
@@ -28,7 +26,7 @@ def _rule(builder: Builder, node: Node, inputs: tuple[Node, ...]) -> Node | None
     return None
 
 
-def _of_type(builder: Builder, value: Node, like: Node) -> Any:
+def _of_type(builder: Builder, value: Node, like: Node) -> Node | None:
     if builder.is_scalar(value):
         return None
     if value.dtype != like.dtype:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ...core import dtypes, show_type
+from ...core import apply, dtypes, show_type
 from ...core.mode import mode
+from ...ops.assemble import check_index
 from ...ops.elementwise import softplus
 from ...tensor.composed import composed
 from .. import _functions as T
@@ -178,7 +179,9 @@ def _counted(target: Any, ignore_index: int, classes: int) -> tuple[Any, Any]:
             return target, None
     counted = target != ignore_index
     chosen = target.masked_fill(~counted, 0)
-    if mode().trace is None:
+    if getattr(mode().trace, "compiling", False):
+        chosen = apply(check_index, chosen, size=classes, low=0)
+    elif mode().trace is None:
         wrong = (chosen < 0) | (chosen >= classes)
         if bool(wrong.any()):
             raise IndexError(

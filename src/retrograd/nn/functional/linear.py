@@ -9,6 +9,7 @@ import numpy as np
 from ...core import apply, dtypes, show_type, wrap
 from ...core.mode import mode, no_grad
 from ...core.rows import SparseOperand
+from ...ops.assemble import check_index
 from ...ops.contract import linear_layer
 from ...ops.index import take_axis
 from ...ops.rows import take_rows
@@ -151,7 +152,9 @@ def embedding(
         if not -rows <= padding_idx < rows:
             raise AssertionError("Padding_idx must be within num_embeddings")
         padding_idx %= rows
-    if mode().trace is None:
+    if getattr(mode().trace, "compiling", False):
+        input = apply(check_index, input, size=rows, low=0)
+    elif mode().trace is None:
         numbers = input._a
         if numbers.size and numbers.view(f"u{numbers.itemsize}").max() >= rows:
             wrong = numbers[(numbers < 0) | (numbers >= rows)].flat[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -85,7 +84,7 @@ for _name in (*UNARY, *BINARY):
 
 def _each(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def register(fn: Callable[..., Any]) -> Callable[..., Any]:
-        FUNCTIONS[name] = functools.wraps(fn)(fn)
+        FUNCTIONS[name] = fn
         return fn
 
     return register

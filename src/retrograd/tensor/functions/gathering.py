@@ -10,6 +10,7 @@ from ...core import MODE, VIEW_WRITE, BaseTensor, TensorType, apply, at, here, s
 from ...core import dtypes as _d
 from ...ops import elementwise as e
 from ...ops import index as ix
+from ...ops import assemble
 from ...ops.shape import diagonal, expand, reshape, slice_
 from ..dispatch import as_dtype, function, scalar, type_name, wrap_dim
 from . import arithmetic, comparing
@@ -46,6 +47,8 @@ def _check_mesh(input: Any, axis: int, index: Any, name: str) -> Any:
             f"Size does not match at dimension {bad} expected index {list(i.shape)} to be no larger than self "
             f"{list(a.shape)} apart from dimension {axis}: {name}{at(here())}"
         )
+    if getattr(MODE.trace, "compiling", False):
+        return apply(assemble.check_index, index, size=a.shape[axis] if a.ndim else 1, low=0)
     if MODE.trace is None:
         _check_range(i, a.shape[axis] if a.ndim else 1, axis, RuntimeError)
     return index
