@@ -55,6 +55,7 @@ class Entry:
     raw: Graph  # as it was captured
     ledger: Any = None  # where numbers that are inputs are kept
     numbers: Any = ()
+    scalars: dict[int, float]  # the numbers among the arguments that are not inputs
 
     def __init__(self, captured: Captured, guards: Guards, given: list[Any]) -> None:
         self.captured = captured
@@ -101,6 +102,15 @@ class Entry:
         self.program = Program(self.halves.forward, [*self.targets, *[None] * len(self.halves.saved)], optimised=True)
         self.backward = Program(self.halves.backward, optimised=True)
         self.kept = [inputs.index(n) for n in self.halves.kept]
+
+    def takes(self, leaves: list[Any]) -> bool:
+        """Tell whether the numbers among a call's arguments are those that the program was made for, or its inputs."""
+        for i, value in self.scalars.items():
+            if leaves[i] != value:
+                return False
+        if self.ledger is not None:
+            self.ledger.arguments[:] = leaves
+        return True
 
     def fits(self, given: list[Any]) -> bool:
         """Tell whether everything that the run depended on is as it was."""
@@ -317,7 +327,7 @@ class Compiled:
             return self.fn(*args, **kwargs)
         with self.lock:
             for entry in self.entries.get(key, ()):
-                if entry.fits(given):
+                if entry.takes(leaves) and entry.fits(given):
                     try:
                         result = entry.run(given)
                     except Exception:
@@ -327,7 +337,7 @@ class Compiled:
                         flat = structure[2][0][2] == [None] * len(args) and len(given) == len(leaves) and not kwargs
                         self.quick = entry.fast if flat else None
                     return result
-            return self._new(key, args, kwargs, given)
+            return self._new(key, leaves, structure, given)
 
     def _failed(self, entry: Entry, args: Any, kwargs: Any) -> Any:
         """Raise what the eager function raises, by running it, if the program has changed nothing yet."""
@@ -347,6 +357,8 @@ class Compiled:
                     if seen.setdefault(id(part), len(key)) != len(key):
                         key.append(("again", seen[id(part)]))
                 key.append((a.shape, a.dtype.str, type(x), node is not None and node.requires_grad, node is None or node.op is None))
+            elif type(x) is float:
+                key.append(float)  # what it is, each program knows
             elif isinstance(x, PLAIN):
                 key.append((type(x), x))
             else:
@@ -358,7 +370,8 @@ class Compiled:
         return made
 
     # -- a call that no program serves yet ---------------------------------------------------------------------------------
-    def _new(self, key: Any, args: Any, kwargs: Any, given: list[Any]) -> Any:
+    def _new(self, key: Any, leaves: list[Any], structure: Any, given: list[Any]) -> Any:
+        args, kwargs = unflatten(leaves, structure)
         if sys.getprofile() is not None:  # somebody else watches every call; compile when they are done
             return self.fn(*args, **kwargs)
         watches = self.watches.setdefault(key, [])
@@ -373,7 +386,7 @@ class Compiled:
             return result
         watch = watches[0]
         try:
-            guards = Guards(watch, [self.fn, *[x for x in flatten((args, kwargs))[0] if not isinstance(x, BaseTensor)]])
+            guards = Guards(watch, [self.fn, *[x for x in leaves if not isinstance(x, BaseTensor)]])
         except Unguardable as error:
             self._give_up(key, str(error))
             return self.fn(*args, **kwargs)
@@ -387,8 +400,10 @@ class Compiled:
                 parameters.update({id(p): p for p in group["params"]})
         second = Watch()
         former = next(iter(self.entries.get(key, ())), None)
-        promotion = None if former is None else Promotion(former)
+        promotion = None if former is None else Promotion(former, leaves)
         with promotion or contextlib.nullcontext(), second:
+            if promotion:
+                args, kwargs = unflatten(promotion.ledger.arguments, structure)
             captured = Captured(self.fn, args, kwargs, given, list(parameters.values()), guards.optimizers)
         reason = captured.reason or next(iter(watch.impure + second.impure), None)
         changed = guards.changed()
@@ -406,7 +421,7 @@ class Compiled:
             return captured.result
         numbers: Any = []
         raw = captured.graph
-        if promotion and promotion.succeeds(raw):
+        if promotion and not second.flattened and promotion.succeeds(raw):
             promotion.release(guards)
             numbers = captured.promote(as_inputs)
         else:
@@ -420,7 +435,11 @@ class Compiled:
             self._give_up(key, f"the compiler failed ({type(error).__name__}: {error}); please report it")
             return captured.result
         entry.lock, entry.raw = self.lock, raw
+        entry.scalars = {i: x for i, x in enumerate(leaves) if type(x) is float}
         if promotion and former:
+            for _, holder, i, _ in promotion.ledger.places:
+                if holder is promotion.ledger.arguments:
+                    del entry.scalars[i]
             entry.ledger, entry.numbers = promotion.ledger, numbers
             self.entries[key].remove(former)  # whose numbers this program takes too
         self.entries.setdefault(key, []).insert(0, entry)

@@ -21,7 +21,11 @@ from .passes.rebuild import freeze, rebuild
 
 BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow")
 UNARY = ("neg", "pos", "abs")
-ASKED = ("lt", "le", "gt", "ge", "eq", "ne", "bool", "int", "float", "index", "round", "floor", "ceil", "trunc", "hash", "str", "repr", "format")
+ASKED = (
+    "lt le gt ge eq ne bool int float index round floor ceil trunc hash str repr format divmod rdivmod rshift rrshift lshift "
+    "rlshift and rand or ror xor rxor invert complex"
+).split()
+METHODS = ("is_integer", "as_integer_ratio", "hex", "bit_length", "bit_count", "to_bytes")
 
 
 class Ledger:
@@ -29,6 +33,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.places: list[tuple[str, Any, Any, Any]] = []  # kind, holder, key, value
+        self.arguments: list[Any] = []  # of the present call: a place too
         self.asked = False
 
     def read(self) -> list[Any]:
@@ -69,6 +74,8 @@ def _make(base: Any) -> type:
             if not isinstance(other, (int, float)):
                 return NotImplemented if plain is None else plain(self, other)
             mine, theirs = self.compute, getattr(other, "compute", None)
+            if base is int and name in ("floordiv", "mod"):  # alike for many numbers, and `1.0 + n` does not ask n
+                self.ledger.asked = True
             constant = None if theirs is not None else other
             a, b = _plain(self), _plain(other)
             if theirs is None:
@@ -97,6 +104,19 @@ def _make(base: Any) -> type:
 
         return method
 
+    def asked_method(name: str) -> Any:
+        plain = getattr(base, name)
+
+        def method(self: Any, *rest: Any) -> Any:
+            self.ledger.asked = True
+            return plain(self, *rest)
+
+        return method
+
+    def by_numpy(self: Any, ufunc: Any, how: str, *xs: Any, **options: Any) -> Any:
+        self.ledger.asked = True
+        return getattr(ufunc, how)(*[_plain(x) if isinstance(x, RememberingNumber) else x for x in xs], **options)
+
     def plain(self: Any) -> Any:
         value = base.__pos__(self)
         recorder = MODE.trace
@@ -111,6 +131,8 @@ def _make(base: Any) -> type:
     body |= {f"__r{n}__": binary(n, True) for n in BINARY}
     body |= {f"__{n}__": unary(n) for n in UNARY}
     body |= {f"__{n}__": asked(n) for n in ASKED if hasattr(base, f"__{n}__")}
+    body |= {n: asked_method(n) for n in METHODS if hasattr(base, n)}
+    body["__array_ufunc__"] = by_numpy
     return type(base.__name__.capitalize(), (RememberingNumber, base), body)
 
 
@@ -121,11 +143,17 @@ Int: Any = _make(int)
 class Promotion:
     """Puts remembering numbers where a former capture found other values, for as long as it is open."""
 
-    def __init__(self, former: Any) -> None:
+    def __init__(self, former: Any, arguments: list[Any]) -> None:
         self.former = former
         self.ledger = Ledger()
+        self.ledger.arguments = list(arguments)
+        for i, value in former.scalars.items():
+            if arguments[i] != value:
+                self.ledger.places.append(("item", self.ledger.arguments, i, arguments[i]))
         if former.ledger is not None:  # what was an input stays one
-            self.ledger.places = [(kind, holder, key, _get(kind, holder, key)) for kind, holder, key, _ in former.ledger.places]
+            for kind, holder, key, _ in former.ledger.places:
+                where = self.ledger.arguments if holder is former.ledger.arguments else holder
+                self.ledger.places.append((kind, where, key, _get(kind, where, key)))
         for kind, holder, key, value, _ in former.guards.entries:
             if kind not in ("dict", "item", "cell") or type(value) not in (int, float) or type(holder) is tuple:
                 continue

@@ -20,6 +20,9 @@ IMPURE_MODULES = {"time", "posix", "nt", "_random", "random", "secrets", "socket
 IMPURE = {builtins.print, builtins.input, builtins.open, builtins.breakpoint, builtins.exec, builtins.eval, builtins.next}
 
 
+FLAT = set("isnan isinf isfinite isclose copysign isqrt fmod remainder gcd lcm tanh erf erfc atan frexp modf".split())
+
+
 def whose(filename: str, module: str = "") -> str:
     """Tell whose code a file is: the user's, this library's, or somebody else's; text that was compiled belongs to its module."""
     if filename == "<string>" and module.partition(".")[0] in (__name__.partition(".")[0], "typing", "collections"):
@@ -59,6 +62,7 @@ class Watch:
         self.codes: dict[types.CodeType, dict[str, Any]] = {}
         self.objects: dict[int, Any] = {}
         self.impure: list[str] = []
+        self.flattened = False  # a function was called that is alike for many numbers and does not ask for their values
         self._whose: dict[str, str] = {}
 
     def __enter__(self) -> Watch:
@@ -93,6 +97,8 @@ class Watch:
                     if value is not None and hasattr(value, "__dict__"):
                         self.objects[id(value)] = value
         elif event == "c_call":
+            if getattr(arg, "__module__", None) in ("math", "cmath") and getattr(arg, "__name__", "") in FLAT:
+                self.flattened = True
             if arg is builtins.next and self._owner(frame.f_code.co_filename, frame.f_globals) != "user":
                 return  # how the standard library runs generators
             if self._is_impure(arg) and self._owner(frame.f_code.co_filename, frame.f_globals) != "library":
