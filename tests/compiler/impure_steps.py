@@ -181,9 +181,9 @@ def clock(wrapped):
 
 
 def numpy_state(wrapped):
-    np.random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
     x = torch.randn(4)
-    g = wrapped(lambda x: (x * float(np.random.rand())).sum())
+    g = wrapped(lambda x: (x * float(np.random.rand())).sum())  # noqa: NPY002
     return lambda i: g(x)
 
 
@@ -256,6 +256,7 @@ def generator_for(wrapped):
     def f(x):
         for k in numbers:
             return (x * k).sum()
+        return x
 
     g = wrapped(f)
     return lambda i: g(x)

@@ -150,7 +150,9 @@ BINARY = {
 @attempt
 def binary(m, values, i, t):
     name = m.random.choice(sorted(BINARY))
-    near = [j for j, v in enumerate(values) if v.is_floating_point() and v.dtype == t.dtype and _meets(v.shape, t.shape)]
+    near = [
+        j for j, v in enumerate(values) if v.is_floating_point() and v.dtype == t.dtype and _meets(v.shape, t.shape)
+    ]
     j = m.random.choice(near[-6:])
     return name, ((i, j) if m.random.random() < 0.5 else (j, i)), BINARY[name]
 
@@ -322,7 +324,18 @@ def indexed(m, values, i, t):
     n = t.shape[d]
     rng = np.random.default_rng(m.random.randrange(1000))
     name = m.random.choice(
-        ["index_select", "gather_one", "gather", "scatter_add", "index_add", "embedding", "advanced", "masked", "put", "one_hot"]
+        [
+            "index_select",
+            "gather_one",
+            "gather",
+            "scatter_add",
+            "index_add",
+            "embedding",
+            "advanced",
+            "masked",
+            "put",
+            "one_hot",
+        ]
     )
     index = wrap(rng.integers(0, n, m.random.choice([1, 3, 8])))
     if name == "index_select":

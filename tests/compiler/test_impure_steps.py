@@ -16,7 +16,7 @@ from retrograd.compiler import compiled
 def course(make, wrapped, calls=20):
     torch.manual_seed(0)
     random.seed(0)
-    np.random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
     run, parameters = make(wrapped)
     found = []
     with warnings.catch_warnings():

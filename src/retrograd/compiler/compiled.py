@@ -343,7 +343,7 @@ class Compiled:
         """Raise what the eager function raises, by running it, if the program has changed nothing yet."""
         if entry.program.repeatable:
             return self.fn(*args, **kwargs)
-        raise  # noqa: PLE0704
+        raise
 
     def _key(self, leaves: list[Any], structure: Any) -> Any:
         """Give what tells calls of different programs apart, or None for a call that has to run as it is."""

@@ -14,10 +14,10 @@ from ..core import Graph, Node, quiet_off, quiet_on
 from ..core.door import _quiet
 from ..core.threads import threads
 from .codegen.emit import Function, Module, Value, symbol
-from .codegen.loops import ERROR, Analysis, Writer
+from .codegen.loops import ERROR, Analysis, Behind, Writer
 from .codegen.products import Product, turned, write_product
 from .codegen.rows import computes, kind_of
-from .codegen.small import is_small, write_small
+from .codegen.small import is_small, write_small, write_tiles
 from .lowering.kernel import TAIL, Call, Fill, Loops
 from .lowering.maps import Affine, strides_of
 from .lowering.memory import pack
@@ -68,7 +68,7 @@ class Program:
         self.targets = list(targets) if targets is not None else [None] * len(graph.outputs)
         began = time.perf_counter()
         self.graph = graph = graph if optimised else optimise(graph)
-        self.schedule = Schedule(graph, lambda node: computes(node, graph.constants))
+        self.schedule = Schedule(graph, lambda node: computes(node, graph.constants), self._continues)
         self.module = Module(jit.host().enabled)
         self.functions: dict[Any, str] = {}
         self.kernels: dict[str, int] = {}
@@ -140,6 +140,8 @@ class Program:
             op: Any = s.node.op
             lines.append((op.name, s.level, s.reads, tuple(refs), store, repr(attrs), s.node.dtype.str, kinds, s.home if op.name == "iota" else None))
         label = "+".join(dict.fromkeys(s.node.op.name for s in nest.statements))  # type: ignore[union-attr]
+        if nest.product is not None:
+            return self._behind(nest, plan, buffers, lines, reads, writes, label)
         name = self._function(
             ("loops", repr(lines)), lambda name: Writer(plan, self.module, name, buffers), label
         )
@@ -153,6 +155,46 @@ class Program:
             tuple(dict.fromkeys(writes)),
             f"{label} {list(nest.domain)}",
             nest.size > LONG // 8,
+        )
+
+    def _continues(self, call: Call) -> int:
+        """Tell whether loops go on with a product's elements: where it is small, and more than a row or a column."""
+        product = self._as_product(call)
+        if product is None or product.batch or min(product.m, product.n) < 2:
+            return 0
+        lanes = jit.host().lanes(call.node.dtype.itemsize)
+        if not is_small(product, lanes):
+            return 0
+        return 1 if _chunks(product) > 1 else 2
+
+    def _behind(
+        self, nest: Loops, plan: Analysis, buffers: Any, lines: list[Any], reads: list[Any], writes: list[Any], label: str
+    ) -> Step:
+        call = nest.product
+        product = self._as_product(call)
+        assert product is not None
+        product = replace(product, chunks=1 if plan.tails else _chunks(product))
+        size = call.node.dtype.itemsize
+        lanes = jit.host().lanes(size)
+        plan.width = lanes
+
+        def tiles(f: Any, a: Any, b: Any, put: Any) -> None:
+            write_tiles(f, product, a, b, lanes, put)
+
+        name = self._function(
+            ("behind", product, repr(lines[1:])), lambda name: Behind(plan, self.module, name, buffers, tiles), label
+        )
+        x, y = call.operands
+        return Step(
+            name,
+            (*[node for node, _ in buffers], x[0], y[0]),
+            (*[at * node.dtype.itemsize for node, at in buffers], x[1] * size, y[1] * size),
+            product.chunks,
+            None,
+            tuple(dict.fromkeys([*reads, x[0], y[0]])),
+            tuple(dict.fromkeys(writes)),
+            f"{label} {product.m}x{product.k}x{product.n}",
+            product.work > LONG,
         )
 
     def _fill(self, fill: Fill) -> Step:
@@ -254,6 +296,8 @@ class Program:
             return True
         step = self.schedule.steps[first]
         if not isinstance(step, Loops) or self._sweeps(step) != 1:
+            return False
+        if step.product is not None and any(o is not None and o[0] is old for o in step.product.operands):
             return False
         stores = [s.store[1] for s in step.statements if s.store is not None and s.store[0] is node]
         loads = [o.address for s in step.statements for o in s.operands if o.kind == "load" and o.node is old]

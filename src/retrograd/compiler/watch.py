@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import gc
 import io
 import os
 import random
@@ -18,9 +19,8 @@ _paths = sysconfig.get_paths()
 OUTSIDE = tuple({os.path.abspath(_paths[k]) + os.sep for k in ("stdlib", "platstdlib", "purelib", "platlib") if k in _paths})
 IMPURE_MODULES = {"time", "posix", "nt", "_random", "random", "secrets", "socket", "_socket", "select", "subprocess"}
 IMPURE = {builtins.print, builtins.input, builtins.open, builtins.breakpoint, builtins.exec, builtins.eval, builtins.next}
-
-
-FLAT = set("isnan isinf isfinite isclose copysign isqrt fmod remainder gcd lcm tanh erf erfc atan frexp modf".split())
+FLAT = {"isnan", "isinf", "isfinite", "isclose", "copysign", "isqrt", "fmod", "remainder", "gcd", "lcm"}  # of math
+FLAT |= {"tanh", "erf", "erfc", "atan", "frexp", "modf"}
 
 
 def whose(filename: str, module: str = "") -> str:
@@ -69,11 +69,19 @@ class Watch:
         self._random = random.getstate()
         numpy_random = sys.modules.get("numpy.random")
         self._numpy = None if numpy_random is None else _legacy(numpy_random)
+        self._collects = gc.isenabled()
+        gc.disable()  # what a collection calls, wherever it comes, is no part of the function
+        self._before = sys.getprofile()
         sys.setprofile(self._event)
         return self
 
     def __exit__(self, *exc: Any) -> None:
-        sys.setprofile(None)
+        before = self._before
+        sys.setprofile(before if callable(before) else None)
+        if before is not None and not callable(before):
+            before.enable()  # a profiler of Python's, which is not set as a function
+        if self._collects:
+            gc.enable()
         if random.getstate() != self._random:
             self.impure.append("the random module drew a number")
         numpy_random = sys.modules.get("numpy.random")

@@ -34,6 +34,8 @@ class Analysis:
         self.tails = tails
         self.addresses: list[Affine] = [a for s in nest.statements for a in self._addresses(s)]
         self.rows, self.cols = self._collapse(rows), self._collapse(cols)
+        if nest.product is not None:
+            self.rows, self.cols = [(nest.domain[0], 0)], [(nest.domain[1], 1)]
         self.stage: dict[Node, int] = {}
         self._number_sweeps()
         self.stashed: set[Node] = set()
@@ -125,7 +127,7 @@ class Analysis:
 
     def _is_flat(self) -> bool:
         """Tell whether the nest is one plain loop, whose length is then an argument: one kernel serves every length."""
-        if self.nest.split is not None or self.tails or self.rows or len(self.cols) != 1:
+        if self.nest.split is not None or self.tails or self.rows or len(self.cols) != 1 or self.nest.product is not None:
             return False
         if any(s.node.op.name in ("iota", "index_select", "check_index") for s in self.nest.statements):  # type: ignore[union-attr]
             return False
@@ -163,6 +165,7 @@ class Writer:
         self.pointers: dict[tuple[Node, int], Value] = {}  # by value and place in it
         self.scalars: dict[Node, Value] = {}
         self.stashes: dict[Node, Value] = {}
+        self.given: dict[Node, Value] = {}  # values that come from elsewhere than the statements
         self._write()
 
     # -- pieces ----------------------------------------------------------------------------------------------------------
@@ -187,8 +190,11 @@ class Writer:
             lanes = self.lanes(node.dtype, 1)
             self.stashes[node] = f.alloca(lanes.memory, count + 16)
         self.row_index: dict[int, Count] = {}
-        self._rows(0)
+        self._nest()
         f.ret()
+
+    def _nest(self) -> None:
+        self._rows(0)
 
     def _scalar(self, node: Node, user: Node) -> Value:
         value = self.constants.get(node)
@@ -446,17 +452,17 @@ class Writer:
     # -- one vector --------------------------------------------------------------------------------------------------------
     def _body(self, index: dict[int, Count], at: Count, mask: Value | None, carried: list[Value], way: int) -> list[Value]:
         plan = self.plan
-        self.values: dict[Node, Value] = {}
+        self.values: dict[Node, Value] = dict(self.given)
         self.index, self.at, self.mask_ = index, at, mask
         out = list(carried)
+        stores = []  # after all loads: what is stored may lie where something else was read
         for s in self.wanted:
             if s.level == FULL:
                 value = self._value(s.node)
                 if s.node in plan.stashed:
                     self._stash(s.node, value)
                 if s.store is not None:
-                    pointer, stride = self._place(*s.store)
-                    self.lanes(s.store[0].dtype, plan.width).store(value, pointer, at, stride, mask)
+                    stores.append((s.store, value))
                 continue
             lanes = self.lanes(s.node.dtype, plan.width)
             value = self._operand(s.operands[0], s, plan.width)
@@ -472,6 +478,9 @@ class Writer:
                 pointer = self._indexed(pointer, where, s)
             old = lanes.load(pointer, at, stride, mask)
             lanes.store(self._combine(s.node, lanes, old, value), pointer, at, stride, mask)
+        for (node, address), value in stores:
+            pointer, stride = self._place(node, address)
+            self.lanes(node.dtype, plan.width).store(value, pointer, at, stride, mask)
         return out
 
     def _indexed(self, pointer: Value, where: Value, s: Statement) -> Value:
@@ -610,4 +619,36 @@ class Writer:
         return lanes.select(wrong, lanes.const(0), found)
 
 
-__all__ = ["Analysis", "Writer"]
+class Behind(Writer):
+    """Writes a matrix product whose elements are gone on with while they are in registers.
+
+    The arguments are the nest's buffers, then the addresses of A and B.
+    """
+
+    def __init__(self, plan: Analysis, module: Module, name: str, buffers: dict[tuple[Node, int], int], tiles: Any) -> None:
+        self.tiles = tiles  # (function, address of A, address of B, put)
+        super().__init__(plan, module, name, buffers)
+
+    def _nest(self) -> None:
+        f, k = self.f, len(self.buffers)
+        self.wanted = [s for s in self.nest.statements if s.store is not None]
+        self.reductions: list[Statement] = []
+        self.sweep, self.ways = 0, 1
+        self.row: Any = None
+        a, b = (f.load("ptr", f.element("ptr", f.arguments, k + i), 8) for i in range(2))
+        self.tiles(f, a, b, self._put)
+
+    def _put(self, row: Count, column: Count, lanes: Lanes, value: Value, mask: Value | None) -> None:
+        self.plan.width = lanes.width
+        if self.row != (row, lanes.width):
+            self.row = (row, lanes.width)
+            self.row_index = {0: row}
+            self.row_values, self.row_pointers, self.row_loads = {}, {}, {}
+            self._hoist()
+            self._spread_all()
+        self.places = {}
+        self.given = {self.nest.product.node: value}
+        self._body({}, column, mask, [], 0)
+
+
+__all__ = ["Analysis", "Behind", "Writer"]

@@ -25,12 +25,20 @@ def is_small(p: Product, lanes: int) -> bool:
     return False
 
 
+Put = Callable[[Count, Count, Lanes, Value, "Value | None"], None]  # (row, first column, lanes, value, mask)
+
+
 def write_small(p: Product, module: Module, name: str, lanes: int) -> None:
     """Write ``void(ptr arguments, i64 chunk)``; the arguments are the addresses of A, B and C."""
     f = module.function(name, [("ptr noalias", "arguments"), ("i64", "chunk")])
     bases = [f.load("ptr", f.element("ptr", f.arguments, i), 8) for i in range(3)]
     _batch(f, p, 0, bases, lanes)
     f.ret()
+
+
+def write_tiles(f: Function, p: Product, a: Value, b: Value, lanes: int, put: Put) -> None:
+    """Write a product without a batch whose elements go to ``put``, register by register."""
+    (_Outer if p.b[-1] == 1 or p.n == 1 else _Inner)(f, p, [a, b, ""], lanes, put)
 
 
 def _batch(f: Function, p: Product, level: int, bases: list[Value], lanes: int) -> None:
@@ -84,11 +92,26 @@ def each_block(f: Function, p: Product, most: int, tile: Callable[[Count, int], 
         tile(whole, parts[1][0])
 
 
-class _Outer:
+class _Tiles:
+    """What both orders share: a register of the result goes to memory, unless somebody goes on with it."""
+
+    f: Function
+    p: Product
+    c: Value
+    item: str
+
+    def _store(self, row: Count, column: Count, lanes: Lanes, value: Value, mask: Value | None) -> None:
+        f = self.f
+        at = f.element(self.item, f.element(self.item, self.c, f.mul(row, self.p.c[-2])), column)
+        lanes.store(value, at, 0, 1, mask)
+
+
+class _Outer(_Tiles):
     """B's rows are contiguous: each is multiplied by single elements of A and added to rows of the result."""
 
-    def __init__(self, f: Function, p: Product, bases: list[Value], lanes: int) -> None:
+    def __init__(self, f: Function, p: Product, bases: list[Value], lanes: int, put: Put | None = None) -> None:
         self.f, self.p, (self.a, self.b, self.c) = f, p, bases
+        self.put = put or self._store
         width = lanes
         while width > 1 and width // 2 >= p.n:
             width //= 2
@@ -123,7 +146,6 @@ class _Outer:
         mask = lanes.tail(str(p.n - (-(-p.n // self.width) - 1) * self.width)) if masked else None
         a = f.element(self.item, self.a, f.mul(i, p.a[-2]))
         b = f.element(self.item, self.b, j)
-        c = f.element(self.item, f.element(self.item, self.c, f.mul(i, p.c[-2])), j)
         zero = [(lanes.type, lanes.const(0))] * (rows * vectors)
         with f.loop_carry(0, p.k, 1, zero) as loop:
             row = f.element(self.item, b, f.mul(loop.i, p.b[-2]))
@@ -138,16 +160,16 @@ class _Outer:
             loop.set(*out)
         for r in range(rows):
             for v in range(vectors):
-                lanes.store(
-                    loop.results[r * vectors + v], c, r * p.c[-2] + v * self.width, 1, mask if masked and v == vectors - 1 else None
-                )
+                edge = mask if masked and v == vectors - 1 else None
+                self.put(f.add(i, r), f.add(j, v * self.width), lanes, loop.results[r * vectors + v], edge)
 
 
-class _Inner:
+class _Inner(_Tiles):
     """Rows of A and columns of B are contiguous: each element is a sum over lanes."""
 
-    def __init__(self, f: Function, p: Product, bases: list[Value], lanes: int) -> None:
+    def __init__(self, f: Function, p: Product, bases: list[Value], lanes: int, put: Put | None = None) -> None:
         self.f, self.p, (self.a, self.b, self.c) = f, p, bases
+        self.put = put or self._store
         width = lanes
         while width > 1 and width // 2 >= p.k:
             width //= 2
@@ -173,7 +195,6 @@ class _Inner:
         lanes = Lanes(f, p.kind, width, contract=True)
         a = f.element(self.item, self.a, f.mul(i, p.a[-2]))
         b = f.element(self.item, self.b, f.mul(j, p.b[-1]))
-        c = f.element(self.item, f.element(self.item, self.c, f.mul(i, p.c[-2])), j)
         sums = [lanes.const(0)] * (rows * columns)
         whole = p.k // width * width
 
@@ -193,16 +214,16 @@ class _Inner:
         if p.k > whole:
             sums = step(whole, lanes.tail(str(p.k - whole)), sums)
         for r in range(rows):
-            self._store_sums(lanes, sums[r * columns : (r + 1) * columns], f.element(self.item, c, r * p.c[-2]))
+            self._store_sums(lanes, sums[r * columns : (r + 1) * columns], f.add(i, r), j)
 
-    def _store_sums(self, lanes: Lanes, sums: list[Value], c: Value) -> None:
+    def _store_sums(self, lanes: Lanes, sums: list[Value], row: Count, j: Count) -> None:
         """Add up each vector's lanes, all together in a tree, and store the sums side by side."""
         f, count = self.f, len(sums)
         size = 1 << max(0, math.ceil(math.log2(count)))
         if lanes.width == 1 or size == 1 or size > lanes.width:
             one = Lanes(f, self.p.kind, 1)
             for n, s in enumerate(sums):
-                one.store(lanes.sum(s), c, n)
+                self.put(row, f.add(j, n), one, lanes.sum(s), None)
             return
         vectors = [*sums, *[lanes.const(0)] * (size - count)]
         width, apart = lanes.width, 1
@@ -220,7 +241,7 @@ class _Inner:
             value = narrow.add(self._half(width, value, 0), self._half(width, value, half))
             width = half
         final = Lanes(f, self.p.kind, width)
-        final.store(value, c, 0, 1, final.tail(str(count)) if count < width else None)
+        self.put(row, j, final, value, final.tail(str(count)) if count < width else None)
 
     def _mixed(self, lanes: Lanes, x: Value, y: Value, apart: int, shift: int) -> Value:
         """Give x's lanes where the index has no bit ``apart``, y's where it has; each from its place without that bit, shifted."""

@@ -19,6 +19,8 @@ from .maps import VIEWS, Affine, Map, identity, linear, split, strides_of, throu
 REDUCTIONS = {"sum": 0.0, "amax": -math.inf, "amin": math.inf}
 MOST_STATEMENTS = 160
 MOST_STREAMS = 40
+MOST_BEHIND = 12  # statements that go on with a product's elements
+HEAVY = ("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "tanh", "sigmoid", "softplus", "erf", "erfc", "sin", "cos", "tan", "pow", "hypot", "sinh", "cosh", "asinh", "acosh", "atanh", "asin", "acos", "atan", "atan2", "remainder", "fmod", "floor_divide", "logaddexp")
 SIDE_BY_SIDE = 16384  # elements up to which nests over equal domains are joined although they share nothing
 
 
@@ -35,11 +37,14 @@ class Schedule:
     graph : Graph
     native : callable
         Tells whether loops can compute a node.
+    continues : callable
+        Tells whether a matrix product's nest can go on with its elements: 0 no, 1 yes, 2 and add columns up.
     """
 
-    def __init__(self, graph: Graph, native: Any) -> None:
+    def __init__(self, graph: Graph, native: Any, continues: Any = lambda call: 0) -> None:
         self.graph = graph
         self.native = native
+        self.continues = continues
         self.constants = graph.constants
         self.time: dict[Node, float] = {}
         self.nest: dict[Node, Loops] = {}
@@ -112,7 +117,7 @@ class Schedule:
                 self._schedule_assembly(node)
             elif not self._in_loops(node):
                 self._schedule_call(node)
-            elif node.shape == () and op.family == "elementwise" and node not in wanted and self._is_lazy(node):
+            elif node.shape == () and self._is_number(node) and node not in wanted and self._is_lazy(node):
                 self.lazy.add(node)
             elif node not in wanted and self._can_wait(node):
                 self.waiting.add(node)
@@ -136,7 +141,7 @@ class Schedule:
 
     def _can_wait(self, node: Node) -> bool:
         """Tell whether an elementwise node depends on the graph's inputs and other such nodes only."""
-        if node.op.family != "elementwise" and node.op.name not in ("cast", "where"):  # type: ignore[union-attr]
+        if not self._is_number(node):
             return False
         for i in node.inputs:
             base = self._base(i)
@@ -145,6 +150,10 @@ class Schedule:
             if base not in self.lazy or any(self.time[n] > 0 for n in self._leaves(base)):
                 return False
         return True
+
+    @staticmethod
+    def _is_number(node: Node) -> bool:
+        return node.op.family == "elementwise" or node.op.name in ("cast", "where")  # type: ignore[union-attr]
 
     def _is_lazy(self, node: Node) -> bool:
         """Tell whether a 0-d node depends on 0-d leaves and other such nodes only."""
@@ -192,8 +201,17 @@ class Schedule:
             operands.append((base, offset, strides))
             time = max(time, self.time[base])
             self.needed.add(base)
-        self.calls.append(Call(time + 1, node, operands))
+        call = Call(time + 1, node, operands)
         self.time[node] = time + 1
+        call.continues = self.continues(call)
+        if call.continues:
+            nest = Loops(time + 1, node.shape, product=call)
+            nest.statements.append(Statement(node, FULL, identity(node.shape), []))
+            nest.by_node[node] = nest.statements[0]
+            self.nest[node] = nest
+            self.loops.append(nest)
+            return
+        self.calls.append(call)
         self.needed.add(node)
 
     def _schedule_assembly(self, node: Node) -> None:
@@ -308,9 +326,11 @@ class Schedule:
         return Operand("load", base, address)
 
     def _join(self, node: Node, nest: Loops) -> bool:
+        name = node.op.name  # type: ignore[union-attr]
         if len(nest.statements) >= MOST_STATEMENTS:
             return False
-        name = node.op.name  # type: ignore[union-attr]
+        if nest.product is not None and not self._continues(node, nest):
+            return False
         if name in REDUCTIONS:
             made = self._reduction(node, nest)
         elif name == "index_add_zeros":
@@ -343,6 +363,14 @@ class Schedule:
             self.fills.append(Fill(nest.time - 0.5, node, REDUCTIONS.get(name, 0.0)))
             self.needed.add(node)
         return True
+
+    def _continues(self, node: Node, nest: Loops) -> bool:
+        """Tell whether a product's nest may take a node: few and light ones, whose code stands once for each register."""
+        if len(nest.statements) >= MOST_BEHIND or node.op.name in (*HEAVY, "index_select", "index_add_zeros", "check_index"):  # type: ignore[union-attr]
+            return False
+        if node.op.name in REDUCTIONS:  # type: ignore[union-attr]
+            return nest.product.continues == 2 and math.prod(node.inputs[0].shape) == nest.size
+        return node.shape == nest.domain
 
     def _add_scalar(self, node: Node, nest: Loops) -> None:
         if node in nest.prelude or self.number(node) is not None:
@@ -413,6 +441,8 @@ class Schedule:
             return None
         out = tuple([h for d, h in enumerate(home) if d not in axes])
         live = nest.live
+        if nest.product is not None and (not live or live[-1] in reduced):
+            return None
         if level == FULL and live and live[-1] in reduced and nest.split in (None, frozenset(reduced)):
             if nest.split is None and any(s.level == TAIL for s in nest.statements):
                 return None

@@ -15,7 +15,8 @@ def select_by_comparison(graph: Graph) -> Graph:
 
 def _hits(builder: Builder, index: Node, shape: tuple[int, ...], axis: int, like: Node) -> Node:
     counter = builder.call("iota", shape=shape, axis=axis)
-    checked = builder.call("check_index", index, size=shape[axis], like=like)
+    known = index.op is not None and index.op.name == "check_index" and index.attrs["size"] == shape[axis]
+    checked = index if known else builder.call("check_index", index, size=shape[axis], like=like)
     return builder.call("eq", counter, builder.call("expand", checked, shape=shape), like=like)
 
 

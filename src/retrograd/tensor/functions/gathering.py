@@ -8,9 +8,9 @@ import numpy as np
 
 from ...core import MODE, VIEW_WRITE, BaseTensor, TensorType, apply, at, here, show_type, wrap
 from ...core import dtypes as _d
+from ...ops import assemble
 from ...ops import elementwise as e
 from ...ops import index as ix
-from ...ops import assemble
 from ...ops.shape import diagonal, expand, reshape, slice_
 from ..dispatch import as_dtype, function, scalar, type_name, wrap_dim
 from . import arithmetic, comparing
@@ -90,9 +90,10 @@ def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> An
     """
     check_input(input, False, "gather")
     axis = wrap_dim(dim, input._a.ndim, "gather")
-    if _check_mesh(input, axis, index, "gather") is None:
+    places = _check_mesh(input, axis, index, "gather")
+    if places is None:
         return apply(ix.take_axis, reshaped(input, (input._a.size,)), as_dtype(index, _d.int64), axis=0)
-    return apply(ix.gather, input, index, axis=axis)
+    return apply(ix.gather, input, places, axis=axis)
 
 
 def _source(input: Any, axis: int, index: Any, src: Any) -> Any:
@@ -136,8 +137,10 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = N
     src = value if src is None else src
     if reduce is not None and reduce not in ("add", "multiply"):
         raise RuntimeError("reduce argument must be either add or multiply.")
-    if _check_mesh(input, axis, index, "scatter") is None:
+    places = _check_mesh(input, axis, index, "scatter")
+    if places is None:
         return apply(e.clone, input)
+    index = places
     if isinstance(src, BaseTensor):
         src = _source(input, axis, index, src)
     else:
@@ -159,8 +162,10 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     """
     check_input(input, False, "scatter_add")
     axis = wrap_dim(dim, input._a.ndim, "scatter_add")
-    if _check_mesh(input, axis, index, "scatter_add") is None:
+    places = _check_mesh(input, axis, index, "scatter_add")
+    if places is None:
         return apply(e.clone, input)
+    index = places
     return _plus(input, _added(input, axis, index, _source(input, axis, index, src)))
 
 
@@ -182,8 +187,10 @@ def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, i
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
         raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
     axis = wrap_dim(dim, input._a.ndim, "scatter_reduce")
-    if _check_mesh(input, axis, index, "scatter_reduce") is None:
+    places = _check_mesh(input, axis, index, "scatter_reduce")
+    if places is None:
         return apply(e.clone, input)
+    index = places
     src = _source(input, axis, index, src)
     ones = constant(e.cast, literal(np.broadcast_to(np.ones((), np.int64), src._a.shape)), dtype=np.int64)
     count = constant(ix.scatter_zeros, ones, index, axis=axis, shape=input._a.shape)
