@@ -767,3 +767,14 @@ def test_under_a_profiler():
         same(f(torch.ones(3)), torch.full((3,), 2.0))
     profiler.disable()
     assert profiler.getstats()
+
+
+def test_second_derivatives_keep_what_was_detached():
+    def fn(x):
+        with torch.no_grad():
+            y = x * 3
+        return (x * x.detach() * y * x).sum() + (x * F.dropout(x, 0.5)).sum()
+
+    f = torch.compile(fn)
+    same(gradients(f, [((6,), True)], second_order), gradients(fn, [((6,), True)], second_order), 1e-4)
+    assert programs(f) == 1

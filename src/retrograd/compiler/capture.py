@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.trace import Trace
-from ..core import FREED, MODE, BaseTensor, Graph, Node, Storage, reachable, wrap
+from ..core import FREED, MODE, REGISTRY, BaseTensor, Graph, Node, Storage, reachable, wrap
 from ..core.place import describe, here
 from ..tensor.backward import grad
 from ..tensor.composed import ALIAS
@@ -170,8 +170,6 @@ class Captured:
             if node.attrs.get("stands") and node.requires_grad and before is not None:
                 new[node] = Node(None, (), node.attrs, node.shape, node.dtype, True, None, (), None, None)
                 stands.append((node, before))
-        if not stands:
-            return
         outputs = (*self.graph.outputs, *self.gradients)
         for n in reachable((*self.graph.inputs, *outputs)):
             if n.op is None:
@@ -179,6 +177,8 @@ class Captured:
             else:
                 inputs = tuple([new[i] for i in n.inputs])
                 new[n] = Node(n.op, inputs, n.attrs, n.shape, n.dtype, False, n.place, (), None, None)
+                if n in recorder.silent and n.op.outputs == 1 and n.dtype.kind in "fcV":  # for derivatives of derivatives
+                    new[n] = Node(REGISTRY["detach"], (new[n],), {}, n.shape, n.dtype, False, n.place, (), None, None)
         found = tuple([new[n] for n in outputs])
         count = len(self.graph.outputs)
         self.gradients = found[count:]

@@ -26,6 +26,7 @@ from ..core import (
     enable_grad,
     here,
     modified,
+    reachable,
     refresh,
     typeof,
     wrap,
@@ -93,7 +94,16 @@ class Entry:
     def _halve(self) -> None:
         captured = self.captured
         joint = Graph(captured.graph.inputs, (*captured.graph.outputs, *captured.gradients), captured.graph.constants)
+        draws = [n for n in joint.nodes if n.op is not None and n.op.impure]
+        ups_ = set(captured.upstream)
+        forward = tuple([n for n in joint.inputs if n not in ups_])
+        results = captured.graph.outputs[: len(captured.outputs)]
+        self.unread = Graph(forward, results, captured.graph.constants)  # as it was recorded: what was detached still is
+        needed = set(self.unread.nodes) & set(reachable(results))
+        self.overwritten = [k for k in self.targets if isinstance(k, int) and forward[k] in needed]
         joint = optimise(joint)
+        drawn = [n for n in joint.nodes if n.op is not None and n.op.impure]
+        self.drawn = dict(zip(draws, drawn, strict=True))
         count = len(captured.graph.outputs)
         ups = list(captured.upstream)
         inputs = [n for n in joint.inputs if n not in set(ups)]
@@ -229,7 +239,9 @@ def _walk_back(node: Any, gradients: Any, needs: Any, as_tensors: bool) -> list[
 
 def _recorded(node: Any, gradients: Any, saved: list[Any], kept: list[Any]) -> list[Any]:
     entry = node.attrs["entry"]
-    graph = entry.halves.forward
+    graph = entry.unread
+    for k in entry.overwritten:
+        raise modified(node, kept[k], "an input")
     tensors = [wrap(a) for a, _, _ in kept]
     aliases = []
     for k, outer in zip(entry.wanted, node.inputs, strict=True):
@@ -241,11 +253,11 @@ def _recorded(node: Any, gradients: Any, saved: list[Any], kept: list[Any]) -> l
 
     def step(n: Node, xs: list[Any]) -> Any:
         if n.op.impure:  # type: ignore[union-attr]
-            return wrap(values[n])
+            return wrap(values[entry.drawn[n]])
         return apply(n.op, *[wrap(x) if isinstance(x, np.ndarray) else x for x in xs], **n.attrs)  # type: ignore[arg-type]
 
     with enable_grad():
-        results = replay(graph, tensors, step)[: len(entry.captured.outputs)]
+        results = replay(graph, tensors, step)
     opened = [t for t, o in zip(results, entry.captured.open, strict=True) if o]
     pairs = [(t, g) for t, g in zip(opened, gradients, strict=True) if g is not None]
     live = [t for t, outer in zip(aliases, node.inputs, strict=True) if outer is not None]

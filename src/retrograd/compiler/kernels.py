@@ -114,8 +114,14 @@ def _loops(program: Program, step: Step, nest: Loops) -> dict[str, Any]:
     for node in nest.prelude:
         if node not in program.schedule.lazy:
             read[node, ()] = node.dtype.itemsize
+    product = program._as_product(nest.product) if nest.product is not None else None
+    if product is not None:  # its elements are what the statements begin with
+        for i in nest.product.node.inputs:
+            read[i, ("product",)] = i.type.nbytes
+        flops += 2 * product.work - math.prod(nest.domain)
     return {
         "kind": "loops",
+        "product": None if product is None else [product.m, product.k, product.n],
         "domain": list(nest.domain),
         "rows": [n for n, _ in plan.rows],
         "columns": [n for n, _ in plan.cols],
@@ -149,6 +155,8 @@ def _flops(s: Statement, nest: Loops) -> int:
 def _statement(s: Statement, names: dict[Node, str], plan: Analysis) -> str:
     """Write a statement as ``v3: float32 = mul(v1, load w[10,40])``, with where it goes and how often it runs."""
     given = ", ".join(_operand(o, names) for o in s.operands)
+    if not s.operands and s.node.inputs:
+        given = ", ".join(str(i.type) for i in s.node.inputs)
     text = f"{names[s.node]}: {s.node.dtype} = {s.node.op.name}({given})"  # type: ignore[union-attr]
     if s.store is not None:
         node = s.store[0]

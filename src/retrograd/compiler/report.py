@@ -105,6 +105,10 @@ def _what(kernel: dict[str, Any]) -> str:
     if kind == "loops":
         rows = f"rows {_product(kernel['rows'])} of " if kernel["rows"] else ""
         sweeps = f", {_count(kernel['sweeps'], 'sweep')}" if kernel["sweeps"] > 1 else ""
+        if kernel.get("product"):
+            m, k, n = kernel["product"]
+            rate = f", {kernel['gflops']:.3g} GFLOP/s" if kernel["gflops"] else ""
+            return f"product {m}x{k} @ {k}x{n}, gone on with in registers, {kernel['vector_width']} at once{rate}{chunks}"
         return f"loops over {rows}{_product(kernel['columns'])}, {kernel['vector_width']} at once{sweeps}{chunks}"
     if kind == "product":
         batch = f"{_product(kernel['batch'])} of " if kernel["batch"] else ""

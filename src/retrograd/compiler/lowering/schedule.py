@@ -369,7 +369,7 @@ class Schedule:
         if len(nest.statements) >= MOST_BEHIND or node.op.name in (*HEAVY, "index_select", "index_add_zeros", "check_index"):  # type: ignore[union-attr]
             return False
         if node.op.name in REDUCTIONS:  # type: ignore[union-attr]
-            return nest.product.continues == 2 and math.prod(node.inputs[0].shape) == nest.size
+            return bool(nest.product.continues == 2 and math.prod(node.inputs[0].shape) == nest.size)
         return node.shape == nest.domain
 
     def _add_scalar(self, node: Node, nest: Loops) -> None:
