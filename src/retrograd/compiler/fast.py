@@ -43,9 +43,14 @@ class Fast:
         self.words = self.descriptor.words
         table = program.table.ctypes.data
         count = len(captured.outputs)
-        self.makes = [(captured.outputs[k]._a.shape, captured.outputs[k]._a.dtype) for k in range(count)]
+        # results, and what the forward part hands over to the backward part
+        saved = range(len(entry.targets), len(program.graph.outputs))
+        self.places_of_outputs = [*range(count), *saved]
+        self.makes = [(n.shape, n.dtype) for n in (program.graph.outputs[k] for k in self.places_of_outputs)]
+        self.count = count
         self.nodes: list[Any] = [
-            spent(t._a) if requires else None for t, requires in zip(captured.outputs, captured.requires, strict=True)
+            spent(t._a) if requires and not is_open else None
+            for t, requires, is_open in zip(captured.outputs, captured.requires, captured.open, strict=True)
         ]
         # tensors that are handed over at each call
         rows: list[int] = []
@@ -61,7 +66,7 @@ class Fast:
             rows += [id(a.dtype), a.ndim, dims, id(node), self.descriptor.array(numbers), len(slots)]
             self.descriptor.kept += [a.dtype, node]
         outs: list[int] = []
-        for k in range(count):
+        for k in self.places_of_outputs:
             slots = program.output_slots[k]
             outs += [self.descriptor.array([n for at, extra in slots for n in (table + 8 * at, extra)]), len(slots)]
         self.grads = []
@@ -75,8 +80,8 @@ class Fast:
         # one native segment is run by the gate itself; several, with NumPy's calls between them, by the program
         self.several = bool(program.late) or len(program.segments) > 1 or not isinstance(next(iter(program.segments), []), list)
         segment = [0, 0] if self.several or not program.segments else program.segments[0]
-        self.words[g.COUNT] = 1 + self.given + count
-        self.words[g.TENSORS], self.words[g.OUTPUTS] = self.given, count
+        self.words[g.COUNT] = 1 + self.given + len(self.makes)
+        self.words[g.TENSORS], self.words[g.OUTPUTS] = self.given, len(self.makes)
         self.words[g.RECORDS], self.words[g.RECORD_COUNT] = segment
         self.words[g.DRIVE] = program.loaded.address("rg_drive")
         self.words[g.RELEASE] = int(program.work > LONG)
@@ -130,7 +135,7 @@ class Fast:
                 np.copyto(made._a, t._grad._a)
                 t._grad = made
             data = made._a.ctypes.data
-            for at, extra in program.output_slots[k + len(self.makes)]:
+            for at, extra in program.output_slots[k + self.count]:
                 program.table[at] = data + extra
         for (t, made), was in zip(self.grads, self.cleared_inside, strict=True):
             # what the step clears itself may be there before; else it must not, and is put there after the run
@@ -159,18 +164,23 @@ class Fast:
         for k in self.given_back:
             t, made = self.grads[k]
             t._grad = made
-        if self.plain:
-            t = wrap(outs[0])
-            t._node = self.nodes[0]
-            return t
-        return self._results(outs, given)
+        outputs = []
+        for a, node in zip(outs[: self.count], self.nodes, strict=True):
+            t = wrap(a)
+            t._node = node
+            outputs.append(t)
+        if self.entry.halves is not None:
+            holders = [given[source] if kind == "given" else source for kind, source in self.entry.sources]
+            self.entry._attach(outputs, outs[self.count :], holders, [t._a for t in holders])
+        return outputs[0] if self.plain else self._results(outputs, given)
 
     def _execute(self, given: Any, outs: list[Any]) -> None:
         entry = self.entry
         values = [(given[source] if kind == "given" else source)._a for kind, source in entry.sources]
-        results: list[Any] = [None] * len(entry.targets)
-        results[: len(outs)] = outs
-        results[len(outs) : len(outs) + len(self.grads)] = [made._a for _, made in self.grads]
+        results: list[Any] = [None] * len(entry.program.graph.outputs)
+        for k, a in zip(self.places_of_outputs, outs, strict=True):
+            results[k] = a
+        results[self.count : self.count + len(self.grads)] = [made._a for _, made in self.grads]
         entry.program.execute(values, results)
 
     def _settle(self, k: int) -> bool:
@@ -186,14 +196,13 @@ class Fast:
         self.pairs[2 * k + 1] = g.word(address)
         return True
 
-    def _results(self, outs: list[Any], given: Any) -> Any:
+    def _results(self, outputs: list[Any], given: Any) -> Any:
         captured = self.entry.captured
         for t in captured.cleared:
             t._grad = None
         stand = {id(t): given[i] for t, (kind, i) in zip(captured.inputs, self.entry.sources, strict=True) if kind == "given"}
-        for value, a, node in zip(captured.outputs, outs, self.nodes, strict=True):
-            stand[id(value)] = t = wrap(a)
-            t._node = node
+        for value, t in zip(captured.outputs, outputs, strict=True):
+            stand[id(value)] = t
         leaves = []
         for value in captured.results:
             if not isinstance(value, BaseTensor):
@@ -217,7 +226,7 @@ def fast(entry: Entry, spent: Any) -> Fast | None:
     """Give a program's short way, or None where it has to take the long one."""
     if len({id(t) for t in entry.given}) != len(entry.given):  # one tensor in two places
         return None
-    if g.gate() is None or entry.halves is not None:
+    if g.gate() is None:
         return None
     if any(kind == "grad" for kind, _ in entry.sources) or any(isinstance(k, int) and entry.sources[k][0] == "given" for k in entry.targets):
         return None

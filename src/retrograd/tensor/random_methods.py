@@ -34,7 +34,14 @@ def _in_place(name: str, doc: str, make: Any) -> None:
                 )
             self._s.version += 1
             return self
-        return assign(self, drawn(kind, a.shape, a.dtype, generator, **parameters), name, keep_old=True)
+        if a.flags.c_contiguous:
+            return assign(self, drawn(kind, a.shape, a.dtype, generator, **parameters), name, keep_old=True)
+        if kind == "normal":
+            parameters["contiguous"] = False
+        order = sorted(range(a.ndim), key=lambda axis: -a.strides[axis])
+        made = drawn(kind, tuple([a.shape[k] for k in order]), a.dtype, generator, **parameters)
+        back = tuple([order.index(k) for k in range(a.ndim)])
+        return assign(self, apply(permute, made, axes=back), name, keep_old=True)
 
     method.__name__ = name
     method.__doc__ = doc
