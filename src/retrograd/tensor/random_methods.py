@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import random as streams
-from ..core import MODE, BaseTensor, assign, check_writable, wrap
+from ..core import MODE, BaseTensor, apply, assign, check_writable, wrap
+from ..ops.shape import permute
 from .dispatch import METHODS
 from .draw import KINDS
 from .random_functions import default_generator, drawn
