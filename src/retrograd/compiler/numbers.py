@@ -21,10 +21,7 @@ from .passes.rebuild import freeze, rebuild
 
 BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow")
 UNARY = ("neg", "pos", "abs")
-ASKED = (
-    "lt le gt ge eq ne bool int float index round floor ceil trunc hash str repr format divmod rdivmod rshift rrshift lshift "
-    "rlshift and rand or ror xor rxor invert complex"
-).split()
+ASKED = ["lt", "le", "gt", "ge", "eq", "ne", "bool", "int", "float", "index", "round", "floor", "ceil", "trunc", "hash", "str", "repr", "format", "divmod", "rdivmod", "rshift", "rrshift", "lshift", "rlshift", "and", "rand", "or", "ror", "xor", "rxor", "invert", "complex"]
 METHODS = ("is_integer", "as_integer_ratio", "hex", "bit_length", "bit_count", "to_bytes")
 
 
@@ -213,9 +210,7 @@ def _alike(a: Graph, b: Graph) -> bool:
         if isinstance(new, (Float, Int)):
             if isinstance(old, np.ndarray) or old is MISSING:
                 return False
-        elif isinstance(old, (Float, Int)):
-            return False
-        elif old is not new and not (type(old) is type(new) and np.array_equal(np.asarray(old), np.asarray(new), equal_nan=np.asarray(old).dtype.kind in "fc")):
+        elif isinstance(old, (Float, Int)) or (old is not new and not (type(old) is type(new) and np.array_equal(np.asarray(old), np.asarray(new), equal_nan=np.asarray(old).dtype.kind in "fc"))):
             return False
         place[x] = y
     return tuple(place.get(o) for o in a.outputs) == b.outputs
