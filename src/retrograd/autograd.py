@@ -108,6 +108,8 @@ anomaly_mode: Any = _module(
     detect_anomaly=detect_anomaly,
     set_detect_anomaly=set_detect_anomaly,
 )
+
+
 def _from_profiler(name: str) -> Any:
     """Give a name of ``torch.profiler``, which is loaded with the first."""
     from . import profiler as found

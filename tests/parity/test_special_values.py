@@ -74,7 +74,21 @@ NOT_BY_ELEMENT = {
 }
 NOT_HERE = {"dequantize", "slice_inverse"}  # quantized tensors, and a function of autograd's inside
 # what changes the library rather than computes with tensors: it must not even be tried
-SWITCHES = ("set_", "use_", "init_", "clear_", "autocast_", "manual_", "seed", "save", "load", "import_", "prepare_", "fork", "wait")
+SWITCHES = (
+    "set_",
+    "use_",
+    "init_",
+    "clear_",
+    "autocast_",
+    "manual_",
+    "seed",
+    "save",
+    "load",
+    "import_",
+    "prepare_",
+    "fork",
+    "wait",
+)
 REASONS = {
     # the C library's or SLEEF's last digits, or what they do with infinities, are not a function's value
     "airy_ai": "torch's is off by 3e-6 between -2 and 2",
@@ -157,7 +171,13 @@ def found():
     for home, (module, _) in MODULES.items():
         for name in sorted(dir(module)):
             fn = getattr(module, name)
-            if name[0] == "_" or name[-1] == "_" or isinstance(fn, type) or not callable(fn) or name.startswith(SWITCHES):
+            if (
+                name[0] == "_"
+                or name[-1] == "_"
+                or isinstance(fn, type)
+                or not callable(fn)
+                or name.startswith(SWITCHES)
+            ):
                 continue
             left_out = (
                 name in RANDOM | NOT_BY_ELEMENT | NOT_HERE | REASONS.keys() or "loss" in name or "entropy" in name

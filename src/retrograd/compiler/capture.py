@@ -57,7 +57,12 @@ class Recorder(Trace):
     def made(self, tensor: Any) -> None:
         """Note a constant; one that shares an array from outside may change unseen."""
         base = tensor._a.base
-        if isinstance(base, np.ndarray) and not isinstance(base, np.memmap) and base.base is None and tensor._s.root is tensor._a:
+        if (
+            isinstance(base, np.ndarray)
+            and not isinstance(base, np.memmap)
+            and base.base is None
+            and tensor._s.root is tensor._a
+        ):
             self.reasons.append(f"a tensor was made of a NumPy array at {describe(here())}")
         super().made(tensor)
 
@@ -111,13 +116,19 @@ class Captured:
                 seen.setdefault(id(t), t)
         for t in seen.values():
             g = t._grad
-            if g is recorder.grads.get(id(t), g) and not (g is not None and id(g) not in known and g._node in recorder.known):
+            if g is recorder.grads.get(id(t), g) and not (
+                g is not None and id(g) not in known and g._node in recorder.known
+            ):
                 continue
             if g is None:
                 self.cleared.append(t)
             else:
                 self.new_grads.append((t, g))
-        self.old_grads = {id(g): recorder_leaf for recorder_leaf in recorder.leaves if (g := recorder.grads[id(recorder_leaf)]) is not None}
+        self.old_grads = {
+            id(g): recorder_leaf
+            for recorder_leaf in recorder.leaves
+            if (g := recorder.grads[id(recorder_leaf)]) is not None
+        }
         everything = [*outputs, *[g for _, g in self.new_grads]]
         freed = [any(n.saved is FREED for n in reachable([t._node])) for t in outputs]
         self.open = [r and not f for r, f in zip(self.requires, freed, strict=True)]
@@ -177,7 +188,9 @@ class Captured:
             else:
                 inputs = tuple([new[i] for i in n.inputs])
                 new[n] = Node(n.op, inputs, n.attrs, n.shape, n.dtype, False, n.place, (), None, None)
-                if n in recorder.silent and n.op.outputs == 1 and n.dtype.kind in "fcV":  # for derivatives of derivatives
+                if (
+                    n in recorder.silent and n.op.outputs == 1 and n.dtype.kind in "fcV"
+                ):  # for derivatives of derivatives
                     new[n] = Node(REGISTRY["detach"], (new[n],), {}, n.shape, n.dtype, False, n.place, (), None, None)
         found = tuple([new[n] for n in outputs])
         count = len(self.graph.outputs)
@@ -200,7 +213,9 @@ class Captured:
     def _differentiate(self, recorder: Recorder, results: list[Any]) -> list[Any]:
         """Walk back from the open results to every tensor from outside that wants a gradient, under the same trace."""
         arrays = [np.ones(t._a.shape, t._a.dtype) for t in results]
-        self._ups = [wrap(a, Storage(a)) for a in arrays]  # with storages of their own: inputs of the graph, not constants
+        self._ups = [
+            wrap(a, Storage(a)) for a in arrays
+        ]  # with storages of their own: inputs of the graph, not constants
         self.upstream = [recorder.node_of(u) for u in self._ups]
         candidates = [t for t, n in recorder.inputs if n.requires_grad]
         if any(n.hooks is not None and n.hooks.registered for _, n in recorder.inputs):

@@ -98,7 +98,9 @@ class Entry:
         ups_ = set(captured.upstream)
         forward = tuple([n for n in joint.inputs if n not in ups_])
         results = captured.graph.outputs[: len(captured.outputs)]
-        self.unread = Graph(forward, results, captured.graph.constants)  # as it was recorded: what was detached still is
+        self.unread = Graph(
+            forward, results, captured.graph.constants
+        )  # as it was recorded: what was detached still is
         needed = set(self.unread.nodes) & set(reachable(results))
         self.overwritten = [k for k in self.targets if isinstance(k, int) and forward[k] in needed]
         joint = optimise(joint)
@@ -196,7 +198,9 @@ class Entry:
         inputs = tuple(holders[k]._node for k in self.wanted)
         kept = [(values[k], holders[k]._s, holders[k]._s.version) for k in range(len(holders))]
         types = [typeof(t) for t in opened]
-        node = Node(COMPILED, inputs, {"entry": self}, (), np.dtype(np.float32), True, here(), (saved, kept), types, None)
+        node = Node(
+            COMPILED, inputs, {"entry": self}, (), np.dtype(np.float32), True, here(), (saved, kept), types, None
+        )
         attach_outputs(node, opened)
 
 
@@ -232,7 +236,10 @@ def _walk_back(node: Any, gradients: Any, needs: Any, as_tensors: bool) -> list[
             raise modified(node, kept[k], "an input")
     if as_tensors:
         return _recorded(node, gradients, saved, kept)
-    given = [np.zeros(t.shape, t.dtype) if g is None else np.ascontiguousarray(g) for g, t in zip(gradients, node.types, strict=True)]
+    given = [
+        np.zeros(t.shape, t.dtype) if g is None else np.ascontiguousarray(g)
+        for g, t in zip(gradients, node.types, strict=True)
+    ]
     with entry.lock:
         return list(entry.backward([*given, *saved, *[kept[k][0] for k in entry.kept]]))
 
@@ -322,7 +329,13 @@ class Compiled:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         mode = MODE
         quick = self.quick
-        if quick is not None and not kwargs and not mode.special and mode.grad is quick.grad and len(args) == quick.given:
+        if (
+            quick is not None
+            and not kwargs
+            and not mode.special
+            and mode.grad is quick.grad
+            and len(args) == quick.given
+        ):
             with self.lock:
                 try:
                     result = quick.call(args)
@@ -368,7 +381,15 @@ class Compiled:
                 for part in (x, x._s.root):
                     if seen.setdefault(id(part), len(key)) != len(key):
                         key.append(("again", seen[id(part)]))
-                key.append((a.shape, a.dtype.str, type(x), node is not None and node.requires_grad, node is None or node.op is None))
+                key.append(
+                    (
+                        a.shape,
+                        a.dtype.str,
+                        type(x),
+                        node is not None and node.requires_grad,
+                        node is None or node.op is None,
+                    )
+                )
             elif type(x) is float:
                 key.append(float)  # what it is, each program knows
             elif isinstance(x, PLAIN):

@@ -78,14 +78,19 @@ class Fast:
         self.storages = [captured.inputs[k]._s for k in {k for k in entry.targets if isinstance(k, int)}]
         self.held = [(t, k) for k, (kind, t) in enumerate(entry.sources) if kind == "held"]
         # one native segment is run by the gate itself; several, with NumPy's calls between them, by the program
-        self.several = bool(program.late) or len(program.segments) > 1 or not isinstance(next(iter(program.segments), []), list)
+        self.several = (
+            bool(program.late) or len(program.segments) > 1 or not isinstance(next(iter(program.segments), []), list)
+        )
         segment = [0, 0] if self.several or not program.segments else program.segments[0]
         self.words[g.COUNT] = 1 + self.given + len(self.makes)
         self.words[g.TENSORS], self.words[g.OUTPUTS] = self.given, len(self.makes)
         self.words[g.RECORDS], self.words[g.RECORD_COUNT] = segment
         self.words[g.DRIVE] = program.loaded.address("rg_drive")
         self.words[g.RELEASE] = int(program.work > LONG)
-        self.words[g.TENSOR_TABLE], self.words[g.OUTPUT_TABLE] = self.descriptor.array(rows), self.descriptor.array(outs)
+        self.words[g.TENSOR_TABLE], self.words[g.OUTPUT_TABLE] = (
+            self.descriptor.array(rows),
+            self.descriptor.array(outs),
+        )
         forbidden = [id(s) for s in self.storages]
         self.words[g.FORBIDDEN], self.words[g.FORBIDDEN_COUNT] = self.descriptor.array(forbidden), len(forbidden)
         self.pairs = np.zeros(0, np.uint64)
@@ -129,7 +134,9 @@ class Fast:
                 program.table[at] = data + extra
         for k, (t, made) in enumerate(self.grads):
             if t._grad is not made:
-                if g.word(id(made)) > 3 or g.word(id(made._a)) > 2:  # somebody keeps it: the next step needs memory of its own
+                if (
+                    g.word(id(made)) > 3 or g.word(id(made._a)) > 2
+                ):  # somebody keeps it: the next step needs memory of its own
                     made = wrap(np.empty(made._a.shape, made._a.dtype))
                     self.grads[k] = (t, made)
                 np.copyto(made._a, t._grad._a)
@@ -200,7 +207,9 @@ class Fast:
         captured = self.entry.captured
         for t in captured.cleared:
             t._grad = None
-        stand = {id(t): given[i] for t, (kind, i) in zip(captured.inputs, self.entry.sources, strict=True) if kind == "given"}
+        stand = {
+            id(t): given[i] for t, (kind, i) in zip(captured.inputs, self.entry.sources, strict=True) if kind == "given"
+        }
         for value, t in zip(captured.outputs, outputs, strict=True):
             stand[id(value)] = t
         leaves = []
@@ -228,7 +237,9 @@ def fast(entry: Entry, spent: Any) -> Fast | None:
         return None
     if g.gate() is None:
         return None
-    if any(kind == "grad" for kind, _ in entry.sources) or any(isinstance(k, int) and entry.sources[k][0] == "given" for k in entry.targets):
+    if any(kind == "grad" for kind, _ in entry.sources) or any(
+        isinstance(k, int) and entry.sources[k][0] == "given" for k in entry.targets
+    ):
         return None
     if any(not t._a.flags.c_contiguous or t._base is not None for kind, t in entry.sources if kind == "held"):
         return None

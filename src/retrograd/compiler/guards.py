@@ -50,7 +50,9 @@ class Guards:
         self.names: set[str] = set()
         self.waiting: list[tuple[Any, str]] = []
         self.walking = False
-        self.numbers: list[tuple[Any, Any, Any, str]] = []  # hyper-parameters, which are inputs, but must not change in a run
+        self.numbers: list[
+            tuple[Any, Any, Any, str]
+        ] = []  # hyper-parameters, which are inputs, but must not change in a run
         self.arrays: list[tuple[Any, bytes, str]] = []
         for code in watch.codes:
             self.names.update(code.co_names)
@@ -212,7 +214,9 @@ class Guards:
             self.entries.append(("length", optimizer.state, None, len(optimizer.state), f"{name}.state"))
             for key, value in optimizer.state.items():
                 self._entry("dict", optimizer.state, key, value, f"{name}.state")
-        self.entries.append(("length", optimizer.param_groups, None, len(optimizer.param_groups), f"{name}.param_groups"))
+        self.entries.append(
+            ("length", optimizer.param_groups, None, len(optimizer.param_groups), f"{name}.param_groups")
+        )
         for group in optimizer.param_groups:
             self.entries.append(("length", group, None, len(group), f"{name}.param_groups"))
             for key, value in group.items():
@@ -257,7 +261,9 @@ class Guards:
         rest: list[Any] = []
         for e in self.entries:
             kind, holder = e[0], e[1]
-            if (kind in ("dict", "zero", "zeros", "number") and isinstance(holder, dict)) or (kind == "length" and isinstance(holder, dict)):
+            if (kind in ("dict", "zero", "zeros", "number") and isinstance(holder, dict)) or (
+                kind == "length" and isinstance(holder, dict)
+            ):
                 dicts.setdefault(id(holder), ("dict", holder, []))[2].append(e)
             elif kind in ("length", "item", "number") and type(holder) is list:
                 lists.setdefault(id(holder), ("list", holder, []))[2].append(e)
@@ -312,7 +318,11 @@ class Guards:
         lines = ["def check():", "    try:", "        pass"]
         for at in range(0, len(tests), 100):
             lines.append(f"        if not ({' and '.join(tests[at : at + 100])}): return False")
-        lines += ["    except (KeyError, IndexError, AttributeError, ValueError):", "        return False", "    return True"]
+        lines += [
+            "    except (KeyError, IndexError, AttributeError, ValueError):",
+            "        return False",
+            "    return True",
+        ]
         parameters = ", ".join(f"{n}={n}" for n in scope)
         lines[0] = f"def check({parameters}):"
         exec(compile("\n".join(lines), "<retrograd guards>", "exec"), scope)
@@ -344,7 +354,8 @@ def _special(kind: str, h: str, key: Any, value: Any) -> str:
 
 def _same_order(holder: Any, items: tuple[Any, ...]) -> bool:
     return len(holder) == len(items) and all(
-        a is b or (isinstance(b, PLAIN) and type(a) is type(b) and bool(a == b)) for a, b in zip(holder, items, strict=True)
+        a is b or (isinstance(b, PLAIN) and type(a) is type(b) and bool(a == b))
+        for a, b in zip(holder, items, strict=True)
     )
 
 

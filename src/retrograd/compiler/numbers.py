@@ -21,7 +21,40 @@ from .passes.rebuild import freeze, rebuild
 
 BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow")
 UNARY = ("neg", "pos", "abs")
-ASKED = ["lt", "le", "gt", "ge", "eq", "ne", "bool", "int", "float", "index", "round", "floor", "ceil", "trunc", "hash", "str", "repr", "format", "divmod", "rdivmod", "rshift", "rrshift", "lshift", "rlshift", "and", "rand", "or", "ror", "xor", "rxor", "invert", "complex"]
+ASKED = [
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "eq",
+    "ne",
+    "bool",
+    "int",
+    "float",
+    "index",
+    "round",
+    "floor",
+    "ceil",
+    "trunc",
+    "hash",
+    "str",
+    "repr",
+    "format",
+    "divmod",
+    "rdivmod",
+    "rshift",
+    "rrshift",
+    "lshift",
+    "rlshift",
+    "and",
+    "rand",
+    "or",
+    "ror",
+    "xor",
+    "rxor",
+    "invert",
+    "complex",
+]
 METHODS = ("is_integer", "as_integer_ratio", "hex", "bit_length", "bit_count", "to_bytes")
 
 
@@ -199,7 +232,12 @@ def _alike(a: Graph, b: Graph) -> bool:
         return False
     place: dict[Node, Node] = {}
     for x, y in zip(one, two, strict=True):
-        if x.op is not y.op or x.shape != y.shape or x.dtype != y.dtype or tuple(place[i] for i in x.inputs) != y.inputs:
+        if (
+            x.op is not y.op
+            or x.shape != y.shape
+            or x.dtype != y.dtype
+            or tuple(place[i] for i in x.inputs) != y.inputs
+        ):
             return False
         try:
             if x.op is not None and freeze(x.attrs) != freeze(y.attrs):
@@ -210,7 +248,13 @@ def _alike(a: Graph, b: Graph) -> bool:
         if isinstance(new, (Float, Int)):
             if isinstance(old, np.ndarray) or old is MISSING:
                 return False
-        elif isinstance(old, (Float, Int)) or (old is not new and not (type(old) is type(new) and np.array_equal(np.asarray(old), np.asarray(new), equal_nan=np.asarray(old).dtype.kind in "fc"))):
+        elif isinstance(old, (Float, Int)) or (
+            old is not new
+            and not (
+                type(old) is type(new)
+                and np.array_equal(np.asarray(old), np.asarray(new), equal_nan=np.asarray(old).dtype.kind in "fc")
+            )
+        ):
             return False
         place[x] = y
     return tuple(place.get(o) for o in a.outputs) == b.outputs
@@ -236,7 +280,10 @@ def as_inputs(graph: Graph) -> tuple[Graph, list[tuple[Node, Any]]]:
         if not any(i in found for i in node.inputs):
             return None
         dtype = node.dtype if node.op.name == "where" else operand_dtype(node, graph.constants)  # type: ignore[union-attr]
-        new = [builder.call("cast", found[old], dtype=dtype) if old in found else i for old, i in zip(node.inputs, inputs, strict=True)]
+        new = [
+            builder.call("cast", found[old], dtype=dtype) if old in found else i
+            for old, i in zip(node.inputs, inputs, strict=True)
+        ]
         return builder.make(node.op, tuple(new), node.attrs, node.shape, node.dtype, node)  # type: ignore[no-any-return]
 
     made = rebuild(graph, rule)

@@ -8,7 +8,17 @@ from typing import Any
 from ..nn import Module
 from .compiled import Compiled
 
-BACKENDS = ("retrograd", "inductor", "eager", "aot_eager", "aot_eager_decomp_partition", "cudagraphs", "onnxrt", "openxla", "tvm")
+BACKENDS = (
+    "retrograd",
+    "inductor",
+    "eager",
+    "aot_eager",
+    "aot_eager_decomp_partition",
+    "cudagraphs",
+    "onnxrt",
+    "openxla",
+    "tvm",
+)
 MODES = (None, "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 
 
@@ -94,8 +104,11 @@ def compile(
 ) -> Any:
     """See ``retrograd.compile``."""
     if model is None:
+
         def decorate(fn: Callable[..., Any]) -> Any:
-            return compile(fn, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode, options=options, disable=disable)
+            return compile(
+                fn, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode, options=options, disable=disable
+            )
 
         return decorate
     if not callable(model):
@@ -111,5 +124,7 @@ def compile(
     if isinstance(model, Module):
         return OptimizedModule(model, fullgraph)
     if isinstance(model, type):
-        raise RuntimeError(f"compile expects a function or a module, got the class {model.__name__}: compile an instance of it")
+        raise RuntimeError(
+            f"compile expects a function or a module, got the class {model.__name__}: compile an instance of it"
+        )
     return Compiled(model, fullgraph)

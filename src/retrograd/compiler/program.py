@@ -101,7 +101,9 @@ class Program:
         return f"rg_{name}"
 
     def _loops(self, nest: Loops) -> Step:
-        buffers: dict[tuple[Node, int], int] = {}  # a value and a place in it: kernels that differ in places alone are one
+        buffers: dict[
+            tuple[Node, int], int
+        ] = {}  # a value and a place in it: kernels that differ in places alone are one
         number: dict[Node, int] = {}
 
         def buffer(node: Node, address: Affine = (0, ())) -> tuple[int, tuple[int, ...]]:
@@ -116,7 +118,9 @@ class Program:
                 reads.append(node)
                 lines.append(("leaf", buffer(node), node.dtype.str))
             else:
-                known = tuple([number[i] if i in number else ("number", repr(self.schedule.number(i))) for i in node.inputs])
+                known = tuple(
+                    [number[i] if i in number else ("number", repr(self.schedule.number(i))) for i in node.inputs]
+                )
                 lines.append((node.op.name, known, repr(node.attrs), node.dtype.str))  # type: ignore[union-attr]
         for s in nest.statements:
             refs: list[Any] = []
@@ -138,13 +142,23 @@ class Program:
             attrs = {k: v for k, v in s.node.attrs.items() if k not in ("shape", "order")}
             kinds = tuple(i.dtype.str for i in s.node.inputs)
             op: Any = s.node.op
-            lines.append((op.name, s.level, s.reads, tuple(refs), store, repr(attrs), s.node.dtype.str, kinds, s.home if op.name == "iota" else None))
+            lines.append(
+                (
+                    op.name,
+                    s.level,
+                    s.reads,
+                    tuple(refs),
+                    store,
+                    repr(attrs),
+                    s.node.dtype.str,
+                    kinds,
+                    s.home if op.name == "iota" else None,
+                )
+            )
         label = "+".join(dict.fromkeys(s.node.op.name for s in nest.statements))  # type: ignore[union-attr]
         if nest.product is not None:
             return self._behind(nest, plan, buffers, lines, reads, writes, label)
-        name = self._function(
-            ("loops", repr(lines)), lambda name: Writer(plan, self.module, name, buffers), label
-        )
+        name = self._function(("loops", repr(lines)), lambda name: Writer(plan, self.module, name, buffers), label)
         return Step(
             name,
             (*[node for node, _ in buffers], *((nest.size, plan.per) if plan.flat else ())),
@@ -168,7 +182,14 @@ class Program:
         return 1 if _chunks(product) > 1 else 2
 
     def _behind(
-        self, nest: Loops, plan: Analysis, buffers: Any, lines: list[Any], reads: list[Any], writes: list[Any], label: str
+        self,
+        nest: Loops,
+        plan: Analysis,
+        buffers: Any,
+        lines: list[Any],
+        reads: list[Any],
+        writes: list[Any],
+        label: str,
     ) -> Step:
         call = nest.product
         product = self._as_product(call)
@@ -239,7 +260,17 @@ class Program:
             size = node.dtype.itemsize
             arguments = (x[0], y[0], node, 0 if small else blas.gemm(product.kind))
             label = f"matmul {list(product.batch)} {product.m}x{product.k}x{product.n}"
-            return Step(name, arguments, (x[1] * size, y[1] * size, 0, 0), product.chunks, None, reads, (node,), label, product.work > LONG)
+            return Step(
+                name,
+                arguments,
+                (x[1] * size, y[1] * size, 0, 0),
+                product.chunks,
+                None,
+                reads,
+                (node,),
+                label,
+                product.work > LONG,
+            )
         return Step(call=call, reads=reads, writes=(node,), label=f"numpy {node.op.name} {list(node.shape)}")  # type: ignore[union-attr]
 
     def _as_product(self, call: Call) -> Product | None:
@@ -261,7 +292,14 @@ class Program:
             return (0,) * lead + tuple(inner) + strides[-2:]
 
         return Product(
-            kind, batch, node.shape[-2], node.shape[-1], x.shape[-1], spread(sa, x.shape), spread(sb, y.shape), strides_of(node.shape)
+            kind,
+            batch,
+            node.shape[-2],
+            node.shape[-1],
+            x.shape[-1],
+            spread(sa, x.shape),
+            spread(sb, y.shape),
+            strides_of(node.shape),
         )
 
     # -- outputs and memory ------------------------------------------------------------------------------------------------
@@ -358,7 +396,11 @@ class Program:
 
             name = self._function(("copy", size), write, "copy")
             arguments = (base, Goal(k))
-            self.steps.append(Step(name, arguments, (offset * node.dtype.itemsize, 0), 1, None, (base,), (), f"copy {list(node.shape)}"))
+            self.steps.append(
+                Step(
+                    name, arguments, (offset * node.dtype.itemsize, 0), 1, None, (base,), (), f"copy {list(node.shape)}"
+                )
+            )
         self.late = rest
 
     def _load(self) -> None:
@@ -408,7 +450,11 @@ class Program:
         self.table = np.array(table or [0], np.uint64)
         for s, row in zip(self.steps, rows, strict=True):
             if s.call is None:
-                records += [self.loaded.address(s.name), self.table.ctypes.data + 8 * row, s.chunks + (WAKING if s.long else 0)]
+                records += [
+                    self.loaded.address(s.name),
+                    self.table.ctypes.data + 8 * row,
+                    s.chunks + (WAKING if s.long else 0),
+                ]
         self.records = np.array(records or [0], np.uint64)
         self.segments: list[Any] = []
         at = 0

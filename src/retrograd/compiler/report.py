@@ -108,7 +108,9 @@ def _what(kernel: dict[str, Any]) -> str:
         if kernel.get("product"):
             m, k, n = kernel["product"]
             rate = f", {kernel['gflops']:.3g} GFLOP/s" if kernel["gflops"] else ""
-            return f"product {m}x{k} @ {k}x{n}, gone on with in registers, {kernel['vector_width']} at once{rate}{chunks}"
+            return (
+                f"product {m}x{k} @ {k}x{n}, gone on with in registers, {kernel['vector_width']} at once{rate}{chunks}"
+            )
         return f"loops over {rows}{_product(kernel['columns'])}, {kernel['vector_width']} at once{sweeps}{chunks}"
     if kind == "product":
         batch = f"{_product(kernel['batch'])} of " if kernel["batch"] else ""

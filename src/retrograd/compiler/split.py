@@ -92,5 +92,7 @@ def cut(inputs: tuple[Node, ...], outputs: tuple[Node, ...]) -> Graph:
         if n.op is None:
             new[n] = n
         else:
-            new[n] = Node(n.op, tuple(new[i] for i in n.inputs), n.attrs, n.shape, n.dtype, False, n.place, (), None, None)
+            new[n] = Node(
+                n.op, tuple(new[i] for i in n.inputs), n.attrs, n.shape, n.dtype, False, n.place, (), None, None
+            )
     return Graph(tuple(leaves[n] for n in inputs), tuple(new[o] for o in outputs), {})

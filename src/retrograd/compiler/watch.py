@@ -16,9 +16,19 @@ from ..random.generator import Generator
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _paths = sysconfig.get_paths()
-OUTSIDE = tuple({os.path.abspath(_paths[k]) + os.sep for k in ("stdlib", "platstdlib", "purelib", "platlib") if k in _paths})
+OUTSIDE = tuple(
+    {os.path.abspath(_paths[k]) + os.sep for k in ("stdlib", "platstdlib", "purelib", "platlib") if k in _paths}
+)
 IMPURE_MODULES = {"time", "posix", "nt", "_random", "random", "secrets", "socket", "_socket", "select", "subprocess"}
-IMPURE = {builtins.print, builtins.input, builtins.open, builtins.breakpoint, builtins.exec, builtins.eval, builtins.next}
+IMPURE = {
+    builtins.print,
+    builtins.input,
+    builtins.open,
+    builtins.breakpoint,
+    builtins.exec,
+    builtins.eval,
+    builtins.next,
+}
 FLAT = {"isnan", "isinf", "isfinite", "isclose", "copysign", "isqrt", "fmod", "remainder", "gcd", "lcm"}  # of math
 FLAT |= {"tanh", "erf", "erfc", "atan", "frexp", "modf"}
 
@@ -40,7 +50,10 @@ IMPURE_CODES = {
     f.__code__: what
     for f, what in (
         (type(os.environ).__getitem__, "the environment was read"),
-        *[(getattr(Generator, n), f"Generator.{n}() was called") for n in ("manual_seed", "seed", "set_state", "get_state")],
+        *[
+            (getattr(Generator, n), f"Generator.{n}() was called")
+            for n in ("manual_seed", "seed", "set_state", "get_state")
+        ],
     )
 }
 

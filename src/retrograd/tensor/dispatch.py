@@ -24,10 +24,10 @@ from ..core import (
     wrap,
 )
 from ..core import dtypes as _d
-from ..core.types import RememberingNumber
 from ..core.errors import name_the_call, not_a_tensor
 from ..core.node import next_seq
 from ..core.rows import SparseOperand
+from ..core.types import RememberingNumber
 from ..ops.elementwise import cast
 
 F = TypeVar("F", bound=Callable[..., Any])

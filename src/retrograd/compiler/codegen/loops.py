@@ -127,7 +127,13 @@ class Analysis:
 
     def _is_flat(self) -> bool:
         """Tell whether the nest is one plain loop, whose length is then an argument: one kernel serves every length."""
-        if self.nest.split is not None or self.tails or self.rows or len(self.cols) != 1 or self.nest.product is not None:
+        if (
+            self.nest.split is not None
+            or self.tails
+            or self.rows
+            or len(self.cols) != 1
+            or self.nest.product is not None
+        ):
             return False
         if any(s.node.op.name in ("iota", "index_select", "check_index") for s in self.nest.statements):  # type: ignore[union-attr]
             return False
@@ -409,7 +415,10 @@ class Writer:
         self.places: dict[Any, Value] = {}
         if level:
             for s in self.nest.statements:
-                for access in (*[(o.node, o.address) for o in s.operands if o.kind == "load"], *([s.store] if s.store else ())):
+                for access in (
+                    *[(o.node, o.address) for o in s.operands if o.kind == "load"],
+                    *([s.store] if s.store else ()),
+                ):
                     self._place(*access)
         return self._vectors(index, start, stop, length, carry)
 
@@ -417,7 +426,9 @@ class Writer:
     def _paired(carry: list[tuple[str, Value]], values: list[Value]) -> list[tuple[str, Value]]:
         return [(t, v) for (t, _), v in zip(carry, values, strict=True)]
 
-    def _vectors(self, index: dict[int, Count], start: Count, stop: Count, length: int, carry: list[Any]) -> list[Value]:
+    def _vectors(
+        self, index: dict[int, Count], start: Count, stop: Count, length: int, carry: list[Any]
+    ) -> list[Value]:
         f, width, ways = self.f, self.plan.width, self.ways
         known = isinstance(start, int) and isinstance(stop, int)
         values = [v for _, v in carry]
@@ -444,13 +455,13 @@ class Writer:
                 before = values
                 types = [t for t, _ in carry]
                 inside = f.op(f"icmp sgt i64 {rest}, 0")
-                values = f.choose(
-                    inside, types, lambda: self._body(index, at, mask, before, 0), lambda: before
-                )
+                values = f.choose(inside, types, lambda: self._body(index, at, mask, before, 0), lambda: before)
         return values
 
     # -- one vector --------------------------------------------------------------------------------------------------------
-    def _body(self, index: dict[int, Count], at: Count, mask: Value | None, carried: list[Value], way: int) -> list[Value]:
+    def _body(
+        self, index: dict[int, Count], at: Count, mask: Value | None, carried: list[Value], way: int
+    ) -> list[Value]:
         plan = self.plan
         self.values: dict[Node, Value] = dict(self.given)
         self.index, self.at, self.mask_ = index, at, mask
@@ -625,7 +636,9 @@ class Behind(Writer):
     The arguments are the nest's buffers, then the addresses of A and B.
     """
 
-    def __init__(self, plan: Analysis, module: Module, name: str, buffers: dict[tuple[Node, int], int], tiles: Any) -> None:
+    def __init__(
+        self, plan: Analysis, module: Module, name: str, buffers: dict[tuple[Node, int], int], tiles: Any
+    ) -> None:
         self.tiles = tiles  # (function, address of A, address of B, put)
         super().__init__(plan, module, name, buffers)
 

@@ -76,9 +76,19 @@ def write_product(p: Product, module: Module, name: str) -> None:
         rows, columns = (count, p.n) if by_rows else (p.m, count)
 
     def call(pa: Value, pb: Value, pc: Value) -> None:
-        arguments: list[tuple[str, Any]] = [("i32", ROW_MAJOR), ("i32", TURNED if ta else PLAIN), ("i32", TURNED if tb else PLAIN)]
+        arguments: list[tuple[str, Any]] = [
+            ("i32", ROW_MAJOR),
+            ("i32", TURNED if ta else PLAIN),
+            ("i32", TURNED if tb else PLAIN),
+        ]
         arguments += [("i64", rows), ("i64", columns), ("i64", p.k), (number, one), ("ptr", pa), ("i64", lda)]
-        arguments += [("ptr", pb), ("i64", ldb), (number, beta), ("ptr", pc), ("i64", max(p.c[-2] if p.m > 1 else p.n, 1))]
+        arguments += [
+            ("ptr", pb),
+            ("i64", ldb),
+            (number, beta),
+            ("ptr", pc),
+            ("i64", max(p.c[-2] if p.m > 1 else p.n, 1)),
+        ]
         f.call(gemm, "void", arguments)
 
     def nest(level: int, offsets: tuple[Count, Count, Count]) -> None:

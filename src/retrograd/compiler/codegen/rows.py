@@ -115,7 +115,32 @@ def _round(l: Lanes, a: list[Value], node: Node) -> Value:
     return l.rint(a[0])
 
 
-for _name in ["exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "tanh", "sigmoid", "erf", "erfc", "sin", "cos", "tan", "sinh", "cosh", "asinh", "acosh", "atanh", "asin", "acos", "atan", "atan2", "hypot"]:
+for _name in [
+    "exp",
+    "exp2",
+    "expm1",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "tanh",
+    "sigmoid",
+    "erf",
+    "erfc",
+    "sin",
+    "cos",
+    "tan",
+    "sinh",
+    "cosh",
+    "asinh",
+    "acosh",
+    "atanh",
+    "asin",
+    "acos",
+    "atan",
+    "atan2",
+    "hypot",
+]:
     if hasattr(vmath, _name):
         _simple(_name, getattr(vmath, _name), "f", heavy=True)
 
@@ -170,7 +195,12 @@ def computes(node: Node, constants: dict[Node, Any]) -> bool:
         return bool(node.inputs[1].dtype.kind == "i")
     if name == "index_add_zeros":
         inner = node.shape[node.attrs["axis"] + 1 :]
-        return node.dtype.kind == "f" and node.dtype.itemsize >= 4 and node.inputs[1].dtype.kind == "i" and math.prod(inner) > 1
+        return (
+            node.dtype.kind == "f"
+            and node.dtype.itemsize >= 4
+            and node.inputs[1].dtype.kind == "i"
+            and math.prod(inner) > 1
+        )
     if name not in ROWS:
         return False
     if name == "round" and node.attrs.get("decimals"):

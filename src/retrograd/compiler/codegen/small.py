@@ -150,7 +150,8 @@ class _Outer(_Tiles):
         with f.loop_carry(0, p.k, 1, zero) as loop:
             row = f.element(self.item, b, f.mul(loop.i, p.b[-2]))
             parts = [
-                lanes.load(row, v * self.width, 1, mask if masked and v == vectors - 1 else None) for v in range(vectors)
+                lanes.load(row, v * self.width, 1, mask if masked and v == vectors - 1 else None)
+                for v in range(vectors)
             ]
             column = f.element(self.item, a, f.mul(loop.i, p.a[-1]))
             out = []
@@ -253,6 +254,4 @@ class _Inner(_Tiles):
     def _half(self, width: int, value: Value, start: int) -> Value:
         lanes = Lanes(self.f, self.p.kind, width)
         mask = ", ".join(f"i32 {start + i}" for i in range(width // 2))
-        return self.f.op(
-            f"shufflevector {lanes.type} {value}, {lanes.type} poison, <{width // 2} x i32> <{mask}>"
-        )
+        return self.f.op(f"shufflevector {lanes.type} {value}, {lanes.type} poison, <{width // 2} x i32> <{mask}>")

@@ -46,7 +46,9 @@ class Loops:
     split: frozenset[int] | None = None
     prelude: dict[Node, None] = field(default_factory=dict)  # 0-d nodes computed once, before the loops
     by_node: dict[Node, Statement] = field(default_factory=dict)
-    product: Any = None  # the call of the matrix product whose elements the nest goes on with, while they are in registers
+    product: Any = (
+        None  # the call of the matrix product whose elements the nest goes on with, while they are in registers
+    )
 
     @property
     def size(self) -> int:
@@ -70,7 +72,9 @@ class Call:
 
     time: float
     node: Node
-    operands: list[tuple[Any, int, tuple[int, ...]] | None]  # (buffer's node, offset, strides) of each, or None for a number
+    operands: list[
+        tuple[Any, int, tuple[int, ...]] | None
+    ]  # (buffer's node, offset, strides) of each, or None for a number
     continues: int = 0  # whether loops go on with its elements: 1 by element, 2 and add columns up
 
 

@@ -20,7 +20,38 @@ REDUCTIONS = {"sum": 0.0, "amax": -math.inf, "amin": math.inf}
 MOST_STATEMENTS = 160
 MOST_STREAMS = 40
 MOST_BEHIND = 12  # statements that go on with a product's elements
-HEAVY = ("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "tanh", "sigmoid", "softplus", "erf", "erfc", "sin", "cos", "tan", "pow", "hypot", "sinh", "cosh", "asinh", "acosh", "atanh", "asin", "acos", "atan", "atan2", "remainder", "fmod", "floor_divide", "logaddexp")
+HEAVY = (
+    "exp",
+    "exp2",
+    "expm1",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "tanh",
+    "sigmoid",
+    "softplus",
+    "erf",
+    "erfc",
+    "sin",
+    "cos",
+    "tan",
+    "pow",
+    "hypot",
+    "sinh",
+    "cosh",
+    "asinh",
+    "acosh",
+    "atanh",
+    "asin",
+    "acos",
+    "atan",
+    "atan2",
+    "remainder",
+    "fmod",
+    "floor_divide",
+    "logaddexp",
+)
 SIDE_BY_SIDE = 16384  # elements up to which nests over equal domains are joined although they share nothing
 
 
@@ -67,7 +98,9 @@ class Schedule:
         if value is None:
             return None
         if isinstance(value, np.ndarray):
-            return value.reshape(()).item() if value.size == 1 and value.dtype.kind in "fiub" and value.ndim == 0 else None
+            return (
+                value.reshape(()).item() if value.size == 1 and value.dtype.kind in "fiub" and value.ndim == 0 else None
+            )
         return value
 
     def source(self, node: Node, index: Map, domain: tuple[int, ...]) -> tuple[Node, Map | None, Affine | None]:
@@ -220,7 +253,9 @@ class Schedule:
         for piece, region in zip(node.inputs, node.attrs["regions"], strict=True):
             if 0 in piece.shape:
                 continue
-            copy = Node(place_op(), (piece,), {"order": "C"}, piece.shape, piece.dtype, False, node.place, (), None, None)
+            copy = Node(
+                place_op(), (piece,), {"order": "C"}, piece.shape, piece.dtype, False, node.place, (), None, None
+            )
             self.stored[copy] = (node, region)
             self._schedule_element(copy)
             self.needed.add(copy)
@@ -238,7 +273,9 @@ class Schedule:
             if self._join(node, nest):
                 return
         inner = node.inputs[0] if node.op.name in REDUCTIONS or node.op.name == "index_add_zeros" else node  # type: ignore[union-attr]
-        for _ in range(2 + len(node.inputs)):  # a join that needs a copy of a view makes it, and is tried again behind it
+        for _ in range(
+            2 + len(node.inputs)
+        ):  # a join that needs a copy of a view makes it, and is tried again behind it
             nest = Loops(1 + max([self._time_of(i) for i in node.inputs], default=0.0), inner.shape)
             joined = self._join(node, nest)
             if nest.statements:  # also what was waiting and went there, when the node itself did not
@@ -366,9 +403,10 @@ class Schedule:
 
     def _continues(self, node: Node, nest: Loops) -> bool:
         """Tell whether a product's nest may take a node: few and light ones, whose code stands once for each register."""
-        if len(nest.statements) >= MOST_BEHIND or node.op.name in (*HEAVY, "index_select", "index_add_zeros", "check_index"):  # type: ignore[union-attr]
+        name = node.op.name if node.op is not None else ""
+        if len(nest.statements) >= MOST_BEHIND or name in (*HEAVY, "index_select", "index_add_zeros", "check_index"):
             return False
-        if node.op.name in REDUCTIONS:  # type: ignore[union-attr]
+        if name in REDUCTIONS:
             return bool(nest.product.continues == 2 and math.prod(node.inputs[0].shape) == nest.size)
         return node.shape == nest.domain
 

@@ -11,7 +11,17 @@ from .selection import select_by_comparison
 from .sums import join_terms
 from .writes import remove_copies
 
-PIPELINE = (remove_copies, fold, to_products, simplify, join_terms, assemble_parts, select_by_comparison, simplify, fold)
+PIPELINE = (
+    remove_copies,
+    fold,
+    to_products,
+    simplify,
+    join_terms,
+    assemble_parts,
+    select_by_comparison,
+    simplify,
+    fold,
+)
 
 
 def optimise(graph: Graph) -> Graph:

@@ -55,7 +55,12 @@ def _div(builder: Builder, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     divisor = _number(builder, y)
     if divisor == 1:
         return _same(builder, node, x)
-    if node.dtype.kind == "f" and isinstance(divisor, (int, float)) and divisor and math.frexp(divisor)[0] in (0.5, -0.5):
+    if (
+        node.dtype.kind == "f"
+        and isinstance(divisor, (int, float))
+        and divisor
+        and math.frexp(divisor)[0] in (0.5, -0.5)
+    ):
         return builder.make(_op("mul"), (x, builder.scalar(1.0 / divisor)), {}, node.shape, node.dtype, node)
     return None
 

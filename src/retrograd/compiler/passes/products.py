@@ -24,7 +24,9 @@ def _rule(builder: Builder, node: Node, inputs: tuple[Node, ...]) -> Node | None
     if node.dtype.kind != "f" or node.dtype.itemsize < 4:
         return None
     if name == "linear":
-        flat = builder.call("matmul", _rows(builder, inputs[0]), builder.call("transpose", inputs[1], a=-1, b=-2), like=node)
+        flat = builder.call(
+            "matmul", _rows(builder, inputs[0]), builder.call("transpose", inputs[1], a=-1, b=-2), like=node
+        )
         out = flat if flat.shape == node.shape else builder.call("view", flat, shape=node.shape)
         return out if len(inputs) == 2 else builder.call("add", out, inputs[2], like=node)
     if name == "weight_product":

@@ -27,7 +27,13 @@ class Builder:
         self.scalars: dict[Any, Node] = {}
 
     def make(
-        self, op: Op, inputs: tuple[Node, ...], attrs: dict[str, Any], shape: tuple[int, ...], dtype: Any, like: Node | None = None
+        self,
+        op: Op,
+        inputs: tuple[Node, ...],
+        attrs: dict[str, Any],
+        shape: tuple[int, ...],
+        dtype: Any,
+        like: Node | None = None,
     ) -> Node:
         """Give the node of this application, an old one where there is one."""
         key = None
@@ -52,9 +58,7 @@ class Builder:
         key = (type(value), value, str(value))
         found = self.scalars.get(key)
         if found is None:
-            found = self.scalars[key] = Node(
-                None, (), {}, (), np.asarray(value).dtype, False, None, (), None, None
-            )
+            found = self.scalars[key] = Node(None, (), {}, (), np.asarray(value).dtype, False, None, (), None, None)
             self.constants[found] = value
         return found
 

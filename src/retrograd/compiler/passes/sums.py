@@ -25,7 +25,9 @@ class _Joiner:
             users[o] = users.get(o, 0) + 2
         self.users = users
         self.inner = {
-            n for n in graph.nodes if _is_sum(n) and users.get(n) == 1 and _is_sum(parents[n]) and parents[n].shape == n.shape
+            n
+            for n in graph.nodes
+            if _is_sum(n) and users.get(n) == 1 and _is_sum(parents[n]) and parents[n].shape == n.shape
         }
         self.new: dict[Node, Node] = {}
 
@@ -78,7 +80,13 @@ class _Joiner:
         return total
 
     def _is_product(self, x: Node) -> bool:
-        if x.op is None or x.op.name != "matmul" or x not in self.new or len(x.shape) != 2 or len(x.inputs[1].shape) != 2:
+        if (
+            x.op is None
+            or x.op.name != "matmul"
+            or x not in self.new
+            or len(x.shape) != 2
+            or len(x.inputs[1].shape) != 2
+        ):
             return False
         made = self.new[x]
         turned = made.inputs[0]

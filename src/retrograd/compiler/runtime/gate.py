@@ -46,7 +46,14 @@ def layout() -> dict[str, int] | None:
 
 def _tensor_layout() -> dict[str, int] | None:
     t = wrap(np.zeros(3, np.float32))
-    marks: dict[str, Any] = {"_a": t._a, "_s": t._s, "_node": object(), "_base": object(), "_grad": object(), "_seen": object()}
+    marks: dict[str, Any] = {
+        "_a": t._a,
+        "_s": t._s,
+        "_node": object(),
+        "_base": object(),
+        "_grad": object(),
+        "_seen": object(),
+    }
     for name, mark in marks.items():
         setattr(t, name, mark)
     out = {}
