@@ -511,6 +511,11 @@ class Schedule:
 
     # -- memory ----------------------------------------------------------------------------------------------------------
     def _finish(self) -> None:
+        alone = [nest for nest in self.loops if nest.product is not None and len(nest.statements) == 1]
+        for nest in alone:  # nothing goes on with it
+            self.loops.remove(nest)
+            self.calls.append(nest.product)
+            self.needed.add(nest.product.node)
         for nest in self.loops:
             n = len(nest.domain)
             for s in nest.statements:
