@@ -170,7 +170,7 @@ class UninitializedTensorMixin:
         return type(self), tuple(made_with), state or None
 
 
-class UninitializedParameter(UninitializedTensorMixin, Parameter):  # type: ignore[misc]
+class UninitializedParameter(UninitializedTensorMixin, Parameter):  # type: ignore[misc]  # numpydoc ignore=PR02
     """A parameter whose shape is not known yet.
 
     Parameters
@@ -201,7 +201,7 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):  # type: igno
         pass
 
 
-class UninitializedBuffer(UninitializedTensorMixin, Tensor):  # type: ignore[misc]
+class UninitializedBuffer(UninitializedTensorMixin, Tensor):  # type: ignore[misc]  # numpydoc ignore=PR02
     """A buffer whose shape is not known yet.
 
     Parameters

@@ -19,7 +19,7 @@ class CausalVariant(enum.IntEnum):
     LOWER_RIGHT = 2
 
 
-class CausalBias(Tensor):
+class CausalBias(Tensor):  # numpydoc ignore=PR02
     """A mask in which each query sees one key more than the one before it; pass it as ``attn_mask``.
 
     Parameters

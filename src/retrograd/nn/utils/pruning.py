@@ -275,7 +275,7 @@ class _Unstructured(_ByAmount):
         return mask
 
 
-class RandomUnstructured(_Unstructured):
+class RandomUnstructured(_Unstructured):  # numpydoc ignore=PR02
     """Prunes elements at random.
 
     Parameters
@@ -293,7 +293,7 @@ class RandomUnstructured(_Unstructured):
         return super().apply(module, name, amount=amount)
 
 
-class L1Unstructured(_Unstructured):
+class L1Unstructured(_Unstructured):  # numpydoc ignore=PR02
     """Prunes the elements of least absolute value.
 
     Parameters
@@ -344,7 +344,7 @@ class _Structured(_ByAmount):
         return mask * default_mask.to(dtype=mask.dtype)
 
 
-class RandomStructured(_Structured):
+class RandomStructured(_Structured):  # numpydoc ignore=PR02
     """Prunes slices along a dimension at random.
 
     Parameters
