@@ -555,7 +555,7 @@ class Program:
 
 SHARED = 1 << 18  # multiply-adds of a product that two threads share
 WAKING = 1 << 32  # added to a step's number of chunks: sleeping threads are woken for it
-LONG = 1 << 22  # and from which a sleeping thread is woken for it
+LONG = 1 << 19  # and from which a sleeping thread is woken for it: one that is awake costs nothing to tell
 
 
 def _chunks(p: Product) -> int:
