@@ -778,3 +778,20 @@ def test_second_derivatives_keep_what_was_detached():
     f = torch.compile(fn)
     same(gradients(f, [((6,), True)], second_order), gradients(fn, [((6,), True)], second_order), 1e-4)
     assert programs(f) == 1
+
+
+def test_gradients_cleared_by_the_step_are_gone_after_it():
+    torch.manual_seed(0)
+    net, x = torch.nn.Linear(3, 1), torch.randn(4, 3)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+
+    @torch.compile
+    def step():
+        loss = net(x).square().mean()
+        optimizer.zero_grad()
+        return loss.detach()
+
+    for _ in range(6):
+        net(x).sum().backward()
+        step()
+        assert all(p.grad is None for p in net.parameters())

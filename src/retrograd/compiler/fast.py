@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LONG = 50_000  # multiply-adds and elements from which other threads of Python may run meanwhile
 MISSED: Any = object()
+_empty = np.empty
 
 
 class Fast:
@@ -95,7 +96,8 @@ class Fast:
         self.words[g.FORBIDDEN], self.words[g.FORBIDDEN_COUNT] = self.descriptor.array(forbidden), len(forbidden)
         self.pairs = np.zeros(0, np.uint64)
         self.error = program.error
-        self.plain = captured.structure is None and count == 1
+        self.plain = captured.structure is None and count == 1 and not captured.cleared
+        self.simple = self.plain and entry.halves is None
 
     def arm(self) -> None:
         """Note what memory holds now, when everything is known to be as it was."""
@@ -156,7 +158,7 @@ class Fast:
         """Run, and give the result, or MISSED where something is not as it was."""
         if Hooks.changes != self.entry.hooks or (self.rest is not None and not self.rest()):
             return MISSED
-        outs = [np.empty(shape, dtype) for shape, dtype in self.makes]
+        outs = [_empty(shape, dtype) for shape, dtype in self.makes]
         found = self.gate(self.words, *given, *outs)
         while found != g.RAN:
             if found == g.OTHER_ARGUMENTS or not self._settle(found):
@@ -171,6 +173,10 @@ class Fast:
         for k in self.given_back:
             t, made = self.grads[k]
             t._grad = made
+        if self.simple:  # one result, and no backward part
+            t = wrap(outs[0])
+            t._node = self.nodes[0]
+            return t
         outputs = []
         for a, node in zip(outs[: self.count], self.nodes, strict=True):
             t = wrap(a)
