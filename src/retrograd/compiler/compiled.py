@@ -364,6 +364,7 @@ class Compiled:
                     return result
             return self._new(key, leaves, structure, given)
 
+    # whatever a program raises, such as an index out of range, is left to the eager function to raise in its own words
     def _failed(self, entry: Entry, args: Any, kwargs: Any) -> Any:
         """Raise what the eager function raises, by running it, if the program has changed nothing yet."""
         if entry.program.repeatable:

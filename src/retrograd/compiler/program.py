@@ -72,6 +72,7 @@ class Program:
         self.module = Module(jit.host().enabled)
         self.functions: dict[Any, str] = {}
         self.kernels: dict[str, int] = {}
+        self.plans: dict[Loops, Analysis] = {}
         self.work = sum(n.type.nbytes for n in graph.nodes) // 4
         self._lower()
         self._plan_memory()
@@ -109,7 +110,7 @@ class Program:
         def buffer(node: Node, address: Affine = (0, ())) -> tuple[int, tuple[int, ...]]:
             return buffers.setdefault((node, address[0]), len(buffers)), address[1]
 
-        plan = Analysis(nest, self.graph.constants, jit.host().lanes(4))
+        plan = self.plans[nest] = Analysis(nest, self.graph.constants, jit.host().lanes(4))
         reads, writes = [], []
         lines: list[Any] = [plan.shape()]
         for node in nest.prelude:
@@ -333,7 +334,7 @@ class Program:
         if not readers or readers[-1] < first:
             return True
         step = self.schedule.steps[first]
-        if not isinstance(step, Loops) or self._sweeps(step) != 1:
+        if not isinstance(step, Loops) or self.plans[step].sweeps != 1:
             return False
         if step.product is not None and any(o is not None and o[0] is old for o in step.product.operands):
             return False
@@ -341,9 +342,6 @@ class Program:
         loads = [o.address for s in step.statements for o in s.operands if o.kind == "load" and o.node is old]
         tails = any(s.level == TAIL for s in step.statements if s.store is not None and s.store[0] is node)
         return not tails and old not in step.prelude and len(stores) == 1 and all(a == stores[0] for a in loads)
-
-    def _sweeps(self, nest: Loops) -> int:
-        return Analysis(nest, self.graph.constants, 16).sweeps
 
     def _base(self, node: Node) -> tuple[Node, int, tuple[int, ...]] | None:
         from .lowering.maps import identity, linear
