@@ -207,6 +207,7 @@ def _quantile(input: Any, q: Any, dim: Any, keepdim: bool, interpolation: str, n
         raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
     ndim = input._a.ndim
     axis = None if dim is None else wrap_dim(dim, ndim, name)
+    axis = axis if ndim else None  # a number has no dimension to keep
     last = _axis_last(input, axis)
     values = _between(sort(last, -1)[0], q, interpolation, skip)
     rest = (1,) * ndim if axis is None else (*input._a.shape[:axis], 1, *input._a.shape[axis + 1 :])
