@@ -34,13 +34,17 @@ SPIN_SECONDS = 0.5e-3
 YIELD_EVERY = 64  # pauses between two offers of the processor: the worker may be waiting for this very one
 FUTEX = {"x86_64": 202, "aarch64": 98}
 PAUSE = {"x86_64": ("llvm.x86.sse2.pause", ""), "aarch64": ("llvm.aarch64.hint", "i32 1")}
+SET_AFFINITY = {"x86_64": 203, "aarch64": 122}
+PLACED = 4  # so many workers are moved by whoever wakes them; among more, the system finds free processors by itself
+MASK_BYTES = 128  # of a set of processors: 1024, as in glibc's cpu_set_t
 WAIT, WAKE = 128, 129  # futex operations, private to the process
 EVERYONE = 2**31 - 1
 
 # Fields, each that is written often in a cache line of its own
-TICKET, DONE, BUSY, ASLEEP, WAITING, JOB, ARGUMENT, SPIN, THREADS, STOP, SIZE = (
+TICKET, DONE, BUSY, ASLEEP, WAITING, JOB, ARGUMENT, HERE, SPIN, THREADS, STOP, TIDS, HOME, SIZE = (
     *(0, 64, 128, 192, 256),
-    *(320, 328, 384, 388, 448, 512),
+    *(320, 328, 336, 384, 388, 448, 512),
+    *(576, 576 + MASK_BYTES),
 )
 
 
@@ -72,6 +76,25 @@ class _Writer:
         number = FUTEX[platform.machine()]
         rest = f"ptr {self.at(field)}, i64 {operation}, i64 {value}, ptr null, ptr null, i64 0"
         self.f.op(f"call i64 (i64, ...) {call}(i64 {number}, {rest})")
+
+    def processor(self) -> Value:
+        """Number of the processor that runs this."""
+        return self.f.op(f"call i32 {self.f.module.declare('sched_getcpu', 'i32')}()")
+
+    def keep_off(self, thread: Value, processor: Value) -> None:
+        """Let a thread (0: this one) run on every processor that is the pool's, but that one."""
+        f = self.f
+        mask = f.alloca("i64", MASK_BYTES // 8)
+        copy = f.module.declare("llvm.memcpy.p0.p0.i64", "void", ["ptr", "ptr", "i64", "i1"])
+        f.do(f"call void {copy}(ptr {mask}, ptr {self.at(HOME)}, i64 {MASK_BYTES}, i1 false)")
+        number = f.op(f"zext i32 {f.op(f'and i32 {processor}, {8 * MASK_BYTES - 1}')} to i64")
+        word = f.element("i64", mask, f.op(f"lshr i64 {number}, 6"))
+        bit = f.op(f"shl i64 1, {f.op(f'and i64 {number}, 63')}")
+        f.store("i64", f.op(f"and i64 {f.load('i64', word, 8)}, {f.op(f'xor i64 {bit}, -1')}"), word)
+        call = f.module.declare("syscall", "i64", ["i64", "..."])
+        wide = f.op(f"zext i32 {thread} to i64")
+        rest = f"i64 {wide}, i64 {MASK_BYTES}, ptr {mask}"
+        f.op(f"call i64 (i64, ...) {call}(i64 {SET_AFFINITY[platform.machine()]}, {rest})")  # an empty set is refused
 
     def pause(self) -> None:
         name, argument = PAUSE[platform.machine()]
@@ -160,6 +183,13 @@ def _worker(module: Module) -> None:
     number = f.op("trunc i64 %id to i32")
     f.branch(f.op(f"icmp slt i32 {number}, {w.read(THREADS)}"), mine, top)
     f.block(mine)
+    same, ready = f.label("same"), f.label("ready")
+    here = f.load("i32", w.at(HERE))
+    f.branch(f.op(f"icmp eq i32 {w.processor()}, {here}"), same, ready)
+    f.block(same)
+    w.keep_off("0", here)
+    f.jump(ready)
+    f.block(ready)
     last = w.take_chunks(skip)
     f.block(skip)
     f.store("i32", last, seen)
@@ -189,6 +219,8 @@ def _share(module: Module, name: str, wake: bool) -> None:
     f.block(post)
     f.store("ptr", f.job, w.at(JOB))
     f.store("ptr", f.argument, w.at(ARGUMENT))
+    here = w.processor()
+    f.store("i32", here, w.at(HERE))
     w.write(DONE, "0")
     old = w.read(TICKET, "monotonic", "i64")
     stamp = f.op(f"add i64 {f.op(f'lshr i64 {old}, {2 * NEXT_BITS}')}, 1")
@@ -197,6 +229,14 @@ def _share(module: Module, name: str, wake: bool) -> None:
     if wake:
         f.branch(f.op(f"icmp sgt i32 {w.read(ASLEEP)}, 0"), call, begin)
         f.block(call)
+        for worker in range(PLACED):
+            move, next = f.label("move"), f.label("next")
+            thread = f.load("i32", w.at(TIDS + 4 * worker))
+            f.branch(f.op(f"icmp ne i32 {thread}, 0"), move, next)
+            f.block(move)
+            w.keep_off(thread, here)
+            f.jump(next)
+            f.block(next)
         w.futex(TICKET + 4, WAKE, str(EVERYONE))
     f.jump(begin)
     f.block(begin)
@@ -298,6 +338,8 @@ class _Pool:
         self._set(THREADS, threads)
 
     def _start(self, number: int) -> None:
+        home = sum(1 << cpu for cpu in os.sched_getaffinity(0) if cpu < 8 * MASK_BYTES)
+        ctypes.memmove(self.state + HOME, home.to_bytes(MASK_BYTES, sys.byteorder), MASK_BYTES)
         with _no_signals():
             while len(self.workers) < number:
                 name = f"retrograd-{len(self.workers) + 1}"
@@ -306,11 +348,14 @@ class _Pool:
                     worker.start()
                 except RuntimeError:  # no more threads are to be had: those who are there will do
                     return
+                if len(self.workers) < PLACED:
+                    self._set(TIDS + 4 * len(self.workers), worker.native_id or 0)
                 self.workers.append(worker)
 
     def stop(self) -> None:
         if self.workers:
             self._set(THREADS, 1)
+            ctypes.memset(self.state + TIDS, 0, 4 * PLACED)
             self._stop()
             for worker in self.workers:
                 worker.join(timeout=1.0)
