@@ -1,0 +1,189 @@
+"""What a page shows, gathered from what the library's objects say of themselves, and written as one file."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import tempfile
+from typing import Any
+
+from .model import plain
+from .page import page
+
+_PLACE = re.compile(r"^(.*):(\d+)(,|$)")
+
+
+def gather(
+    explanation: Any = None,
+    record: Any = None,
+    findings: Any = None,
+    summary: Any = None,
+    compiled: Any = None,
+) -> dict[str, Any]:
+    """Give a page's data: the sections of all that is given, as :func:`retrograd.glass.page.page` reads them.
+
+    Parameters
+    ----------
+    explanation : Explanation or Graph, optional
+        What ``glass.explain`` gave: the section with the graph.
+    record : Record, optional
+        What ``glass.record`` kept; it may bring findings, a summary and a graph of its own.
+    findings : sequence of Finding, optional
+        What ``glass.doctor`` found.
+    summary : Summary, optional
+        What ``glass.summary`` gave.
+    compiled : callable, optional
+        A function or module that ``compile`` made: its kernels and its memory, linked to the graph's nodes by the lines of
+        the program that they come from.
+
+    Returns
+    -------
+    dict
+        Dictionaries, lists, strings and finite numbers only.
+
+    Raises
+    ------
+    TypeError
+        If something is given that has nothing to show.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> from retrograd.glass.report import gather
+    >>> sorted(gather(torch.glass.explain(torch.ones(2, requires_grad=True).sum())))
+    ['graph']
+    """
+    data: dict[str, Any] = {}
+    if record is not None:
+        data.update(_said(record, "record", "to_page"))
+    if summary is not None:
+        data["summary"] = _said(summary, "summary", "to_page")
+    if findings is not None:
+        data["findings"] = [_said(found, "findings", "to_dict") for found in findings]
+    if explanation is not None:
+        data["graph"] = _said(explanation, "explanation", "to_dict")
+    if compiled is not None:
+        data.update(_compiled(compiled, data.get("graph")))
+    return dict(plain(data))
+
+
+def _said(thing: Any, name: str, method: str) -> Any:
+    say = getattr(thing, method, None)
+    if say is None:
+        raise TypeError(
+            f"report: {name} must be what retrograd.glass gives (with {method}()), not {type(thing).__name__}"
+        )
+    return say()
+
+
+def _compiled(function: Any, graph: dict[str, Any] | None) -> dict[str, Any]:
+    """Give the kernels and the memory of the last program that a compiled function has."""
+    explain = getattr(function, "explain", None)
+    if explain is None:
+        raise TypeError(f"report: compiled must be what compile() gave, not {type(function).__name__}")
+    programs = explain().data["programs"]
+    if not programs:
+        return {"kernels": []}
+    by_line: dict[str, list[int]] = {}
+    for node in (graph or {}).get("nodes", []):
+        found = _PLACE.match(node.get("place", ""))
+        if found:
+            by_line.setdefault(f"{os.path.abspath(found[1])}:{found[2]}", []).append(node["id"])
+    kernels, timeline = [], []
+    for part in programs[-1]["parts"]:
+        for kernel in part["kernels"]:
+            lines = kernel["lines"]
+            kernels.append(
+                {
+                    "name": kernel["label"],
+                    "kind": kernel["kind"],
+                    "loops": f"{kernel['kind']} over {' x '.join(map(str, kernel.get('domain', ())))}, {kernel['runs']} runs",
+                    "statements": kernel.get("statements", []),
+                    "lines": lines,
+                    "nodes": sorted({node for line in lines for node in by_line.get(_whole(line), ())}),
+                    "us": 1e6 * kernel["seconds_all"] if kernel.get("seconds_all") is not None else None,
+                    "flops": kernel.get("flops"),
+                    "bytes": kernel.get("bytes_read", 0) + kernel.get("bytes_written", 0),
+                }
+            )
+        timeline += part["memory"]["live_bytes"]
+        memory = part["memory"]
+    rows = [["temporary values, at the peak", memory["peak_bytes"]], ["the arena they share", memory["arena_bytes"]]]
+    rows += [["inputs", memory["input_bytes"]], ["results", memory["output_bytes"]]]
+    return {"kernels": kernels, "memory": {"timeline": timeline, "rows": rows}}
+
+
+def _whole(place: str) -> str:
+    """Give ``file:line`` with the file's whole path."""
+    file, _, line = place.rpartition(":")
+    return f"{os.path.abspath(file)}:{line}"
+
+
+def write(path: str | os.PathLike[str], text: str) -> pathlib.Path:
+    """Write a file whole or not at all: what stood there stays until the new one is complete."""
+    target = pathlib.Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)
+        os.replace(name, target)
+    except BaseException:
+        os.unlink(name)
+        raise
+    return target
+
+
+def report(
+    path: str | os.PathLike[str] = "report.html",
+    explanation: Any = None,
+    *,
+    record: Any = None,
+    findings: Any = None,
+    summary: Any = None,
+    compiled: Any = None,
+    title: str | None = None,
+) -> pathlib.Path:
+    """Write a page of everything that is given: one HTML file that works offline, on a phone, and needs nothing else.
+
+    Parameters
+    ----------
+    path : str or path, default "report.html"
+        Where to; directories are made, and a file that stands there is replaced when the new one is complete.
+    explanation, record, findings, summary, compiled
+        What to show, as for :func:`gather`.
+    title : str, optional
+        The page's heading; that of the graph or the record by default.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    TypeError
+        If something is given that has nothing to show, or nothing at all is given.
+
+    Examples
+    --------
+    >>> import retrograd as torch, tempfile, pathlib
+    >>> w = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = torch.glass.report(
+    ...         pathlib.Path(folder) / "square.html", torch.glass.explain((w * w).sum())
+    ...     )
+    ...     file.read_text(encoding="utf-8")[:15]
+    '<!doctype html>'
+    """
+    data = gather(explanation, record, findings, summary, compiled)
+    if not data:
+        raise TypeError(
+            "report: give it something to show: an explanation, a record, findings, a summary or a compiled function"
+        )
+    heading = title or data.get("title") or (data.get("graph") or {}).get("title") or "retrograd"
+    return write(path, page(data, title=str(heading)))
