@@ -51,7 +51,7 @@ def gather(
     --------
     >>> import retrograd as torch
     >>> from retrograd.glass.report import gather
-    >>> sorted(gather(torch.glass.explain(torch.ones(2, requires_grad=True).sum())))
+    >>> sorted(gather(glass.explain(torch.ones(2, requires_grad=True).sum())))
     ['graph']
     """
     data: dict[str, Any] = {}
@@ -174,9 +174,7 @@ def report(
     >>> import retrograd as torch, tempfile, pathlib
     >>> w = torch.tensor([1.0, 2.0], requires_grad=True)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     file = torch.glass.report(
-    ...         pathlib.Path(folder) / "square.html", torch.glass.explain((w * w).sum())
-    ...     )
+    ...     file = glass.report(pathlib.Path(folder) / "square.html", glass.explain((w * w).sum()))
     ...     file.read_text(encoding="utf-8")[:15]
     '<!doctype html>'
     """

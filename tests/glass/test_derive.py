@@ -1,0 +1,226 @@
+"""Derivations on paper: every equation computed as written gives the gradient of the backward pass."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import retrograd as torch
+from retrograd import glass, nn
+
+F = nn.functional
+
+
+@pytest.fixture(autouse=True)
+def exact():
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x):
+        return x + self.two(F.relu(self.one(x)))
+
+
+class Attention(nn.Module):
+    def __init__(self, causal=False, mask=None):
+        super().__init__()
+        self.ln, self.e = nn.LayerNorm(8), nn.Embedding(5, 8)
+        self.q, self.k, self.v = (nn.Linear(8, 8) for _ in range(3))
+        self.causal, self.mask = causal, mask
+
+    def forward(self, i):
+        h = self.ln(self.e(i))
+        return F.scaled_dot_product_attention(
+            self.q(h), self.k(h), self.v(h), attn_mask=self.mask, is_causal=self.causal
+        )
+
+
+def tokens():
+    return torch.tensor([[0, 1, 2], [3, 4, 0]])
+
+
+def images(channels=2, size=7):
+    return torch.randn(2, channels, size, size)
+
+
+NETWORKS = {
+    "mlp": (lambda: nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), lambda: torch.randn(6, 3)),
+    "no bias": (lambda: nn.Sequential(nn.Linear(3, 4, bias=False), nn.Sigmoid()), lambda: torch.randn(6, 3)),
+    "three dimensions": (lambda: nn.Sequential(nn.Linear(3, 4), nn.Tanh()), lambda: torch.randn(2, 5, 3)),
+    "one example": (lambda: nn.Sequential(nn.Linear(3, 4), nn.Softplus()), lambda: torch.randn(3)),
+    "gelu": (lambda: nn.Sequential(nn.Linear(3, 4), nn.GELU()), lambda: torch.randn(6, 3)),
+    "gelu by tanh": (lambda: nn.Sequential(nn.Linear(3, 4), nn.GELU(approximate="tanh")), lambda: torch.randn(6, 3)),
+    "silu": (lambda: nn.Sequential(nn.Linear(3, 4), nn.SiLU()), lambda: torch.randn(6, 3)),
+    "elu": (lambda: nn.Sequential(nn.Linear(3, 4), nn.ELU(0.7)), lambda: torch.randn(6, 3)),
+    "selu": (lambda: nn.Sequential(nn.Linear(3, 4), nn.SELU()), lambda: torch.randn(6, 3)),
+    "celu": (lambda: nn.Sequential(nn.Linear(3, 4), nn.CELU(0.7)), lambda: torch.randn(6, 3)),
+    "leaky relu": (lambda: nn.Sequential(nn.Linear(3, 4), nn.LeakyReLU(0.1)), lambda: torch.randn(6, 3)),
+    "prelu": (lambda: nn.Sequential(nn.Linear(3, 4), nn.PReLU()), lambda: torch.randn(6, 3)),
+    "softmax": (lambda: nn.Sequential(nn.Linear(3, 4), nn.Softmax(-1)), lambda: torch.randn(6, 3)),
+    "log softmax": (lambda: nn.Sequential(nn.Linear(3, 4), nn.LogSoftmax(-1)), lambda: torch.randn(6, 3)),
+    "layer norm": (lambda: nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4)), lambda: torch.randn(6, 3)),
+    "layer norm, plain": (
+        lambda: nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4, elementwise_affine=False)),
+        lambda: torch.randn(6, 3),
+    ),
+    "batch norm": (lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)), lambda: torch.randn(6, 3)),
+    "batch norm, evaluated": (
+        lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)).eval(),
+        lambda: torch.randn(6, 3),
+    ),
+    "group norm": (lambda: nn.Sequential(nn.Conv2d(2, 4, 3), nn.GroupNorm(2, 4)), images),
+    "rms norm": (lambda: nn.Sequential(nn.Linear(3, 4), nn.RMSNorm(4)), lambda: torch.randn(6, 3)),
+    "instance norm": (lambda: nn.Sequential(nn.Conv2d(2, 4, 3), nn.InstanceNorm2d(4, affine=True)), images),
+    "convolution": (lambda: nn.Conv2d(2, 3, 3), images),
+    "convolution, strided": (lambda: nn.Conv2d(2, 3, (3, 2), stride=(2, 1), padding=(1, 2), dilation=(1, 2)), images),
+    "convolution in groups": (lambda: nn.Conv2d(4, 6, 3, groups=2, bias=False), lambda: images(4)),
+    "convolution of lines": (lambda: nn.Conv1d(2, 3, 3, padding=1), lambda: torch.randn(2, 2, 9)),
+    "convolution of volumes": (lambda: nn.Conv3d(1, 2, 2), lambda: torch.randn(1, 1, 4, 3, 3)),
+    "convolution, reflected": (lambda: nn.Conv2d(2, 3, 3, padding=1, padding_mode="reflect"), images),
+    "transposed convolution": (lambda: nn.ConvTranspose2d(2, 3, 3, stride=2), images),
+    "lenet": (
+        lambda: nn.Sequential(
+            nn.Conv2d(1, 4, 3),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(4, 4, 3),
+            nn.Tanh(),
+            nn.AvgPool2d(2),
+            nn.Flatten(),
+            nn.Dropout(0.5),
+            nn.Linear(16, 3),
+        ),
+        lambda: images(1, 14),
+    ),
+    "residual": (Residual, lambda: torch.randn(6, 4)),
+    "attention": (Attention, tokens),
+    "causal attention": (lambda: Attention(causal=True), tokens),
+    "masked attention": (lambda: Attention(mask=torch.tensor([[True, False, True]] * 3)), tokens),
+    "encoder layer": (lambda: nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0), lambda: torch.randn(3, 2, 8)),
+    "lstm": (lambda: nn.LSTM(3, 2), lambda: torch.randn(4, 2, 3)),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gradients(name):
+    make, batch = NETWORKS[name]
+    paper = glass.derive(make(), batch())
+    wrong = {k: v for k, v in paper.check().items() if not v < 1e-8}
+    assert not wrong
+    assert paper.check()
+    assert str(paper)
+    assert paper.to_latex(document=True).count(r"\begin{align*}") == paper.to_latex().count(r"\end{align*}")
+
+
+LOSSES = {
+    "cross entropy": (nn.CrossEntropyLoss(), lambda: torch.tensor([0, 1, 2, 0, 1, 2])),
+    "cross entropy, summed": (nn.CrossEntropyLoss(reduction="sum"), lambda: torch.tensor([0, 1, 2, 0, 1, 2])),
+    "cross entropy, smoothed": (nn.CrossEntropyLoss(label_smoothing=0.1), lambda: torch.tensor([0, 1, 2, 0, 1, 2])),
+    "squares": (nn.MSELoss(), lambda: torch.randn(6, 3)),
+    "distances": (nn.L1Loss(), lambda: torch.randn(6, 3)),
+    "logits": (nn.BCEWithLogitsLoss(), lambda: torch.rand(6, 3)),
+    "a function": (lambda y, t: ((y - t) ** 2).sum(), lambda: torch.randn(6, 3)),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses(name):
+    loss, target = LOSSES[name]
+    net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 3))
+    paper = glass.derive(net, torch.randn(6, 3), loss=loss, target_values=target())
+    assert max(paper.check().values()) < 1e-8
+
+
+def test_the_perceptron_reads_as_in_the_textbook():
+    net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2))
+    target = torch.tensor([0, 1, 1, 0])
+    paper = glass.derive(net, torch.randn(4, 3), loss=nn.CrossEntropyLoss(), target_values=target)
+    assert paper.lines("forward") == [
+        "z_1 = W_1 h_0 + b_1",
+        "h_1 = relu(z_1)",
+        "z_2 = W_2 h_1 + b_2",
+        "h_2 = relu(z_2)",
+        "z_3 = W_3 h_2 + b_3",
+        "p = softmax(z_3)",
+        "L = mean_n(-sum_i y * log(p))",
+    ]
+    assert paper.lines("backward") == [
+        "delta_3 = (p - y) / N",
+        "delta_2 = (W_3^T delta_3) * relu'(z_2)",
+        "delta_1 = (W_2^T delta_2) * relu'(z_1)",
+    ]
+    assert paper.lines("gradient")[:2] == ["dL/dW_3 = delta_3 h_2^T", "dL/db_3 = sum_n delta_3"]
+    assert paper.legend["W_1"] == "0.weight"
+    assert (
+        r"\delta_{1} &= \left({W_{2}}^{\top} \, \delta_{2}\right) \odot \mathrm{relu}'\left(z_{1}\right)"
+        in paper.to_latex()
+    )
+
+
+def test_every_delta_has_its_numbers():
+    net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    x = torch.randn(5, 3)
+    hidden = net[0](x)
+    out = net[2](torch.tanh(hidden))
+    g = torch.randn(5, 2)
+    wanted = torch.autograd.grad(out, hidden, g)[0]
+    paper = glass.derive(net, x, gradient=g)
+    delta = next(e for e in paper.equations if e.left == "delta_1")
+    np.testing.assert_allclose(delta.value, wanted.numpy(), atol=1e-12)
+
+
+def test_attention_reads_as_on_paper():
+    paper = glass.derive(nn.MultiheadAttention(8, 2, batch_first=True), *[torch.randn(2, 3, 8)] * 3)
+    assert "dL/dS_1 = A_1 * (dL/dA_1 - sum_j dL/dA_1 * A_1)" in paper.lines("backward")
+    assert "S_1 = (Q_1 K_1^T) / sqrt(d)" in paper.lines("forward")
+    assert max(paper.check().values()) < 1e-8
+
+
+def test_attention_with_a_mask_that_the_paper_does_not_know_is_derived_operation_by_operation():
+    attention = nn.MultiheadAttention(8, 2, batch_first=True)
+    mask = torch.triu(torch.ones(3, 3, dtype=torch.bool), 1)
+    x = torch.randn(2, 3, 8)
+    paper = glass.derive(lambda x: attention(x, x, x, attn_mask=mask)[0], x, names={"mask": mask})
+    assert not [e for e in paper.lines("forward") if e.startswith("Q_1 =")]
+    assert max(paper.check().values()) < 1e-8
+
+
+def test_a_function_is_derived_from_the_rules_of_its_operations():
+    w = torch.tensor([1.0, 2.0], requires_grad=True)
+    paper = glass.derive(lambda w: (w * w).sum() / w.amax(), w)
+    assert paper.check() == {"w": 0.0}
+
+
+def test_inputs_are_made_up_where_the_first_layer_tells():
+    for net in (nn.Linear(3, 2), nn.Sequential(nn.Conv2d(1, 2, 5), nn.ReLU()), nn.Embedding(4, 3), nn.BatchNorm1d(3)):
+        kept = {k: v.clone() for k, v in net.state_dict().items()}
+        paper = glass.derive(net)
+        assert max(paper.check().values()) < 1e-8
+        assert isinstance(net, nn.BatchNorm1d) or all((net.state_dict()[k] == v).all() for k, v in kept.items())
+    with pytest.raises(TypeError, match="give ReLU its inputs"):
+        glass.derive(nn.ReLU())
+
+
+def test_the_network_is_left_as_it_was():
+    net = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    x = torch.randn(2, 3)
+    before = net(x)
+    glass.derive(net, x)
+    assert all(p.grad is None for p in net.parameters())
+    assert torch.equal(net(x), before)
+
+
+def test_data_form():
+    paper = glass.derive(nn.Linear(2, 1), torch.randn(3, 2))
+    data = paper.to_dict()
+    assert data["equations"][0]["left"] == "z_1"
+    assert data["check"].keys() == {"weight", "bias"}
+    assert "<pre>" in paper._repr_html_()
