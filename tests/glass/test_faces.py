@@ -11,7 +11,7 @@ import pytest
 
 import retrograd as torch
 from retrograd import glass, nn
-from retrograd.glass.layout import layers, positions
+from retrograd.glass.layout import arrange
 from retrograd.glass.render_text import amount, show, step_lines, text, tree
 
 
@@ -94,15 +94,31 @@ def test_html_loads_and_runs_nothing():
     ET.fromstring(page.replace("<style>", "<x><style>", 1).replace("<br>", "<br/>") + "</x>")
 
 
-def test_layers_follow_the_edges():
+def test_layers_follow_the_edges_and_long_edges_pass_the_boxes():
     seen = network()
-    level = {k: i for i, layer in enumerate(layers(seen)) for k in layer}
+    layout = arrange(seen)
+    level = {k: i for i, layer in enumerate(layout.layers) for k in layer}
     assert all(level[e.source] < level[e.target] for e in seen.edges)
     assert sorted(level) == [n.id for n in seen.nodes]
-    place = positions(seen)
-    for layer in layers(seen):
-        heights = sorted(place[k][1] for k in layer)
+    for layer in layout.layers:
+        heights = sorted(layout.place[k][1] for k in layer)
         assert all(b - a >= 1 - 1e-9 for a, b in itertools.pairwise(heights))
+    for edge in seen.edges:
+        way = layout.ways[edge.id]
+        assert [x for x, _ in way] == list(range(level[edge.source] + 1, level[edge.target]))
+        for x, y in way:
+            assert all(abs(layout.place[k][1] - y) > 0.7 for k in layout.layers[int(x)])
+
+
+def test_a_chain_is_straight():
+    x = torch.tensor(1.0, requires_grad=True)
+    y = x
+    for _ in range(6):
+        y = torch.tanh(y * 1.5)
+    seen = glass.explain(y)
+    layout = arrange(seen)
+    heights = [layout.place[n.id][1] for n in seen.nodes if n.kind == "operation"]
+    assert max(heights) - min(heights) < 0.3
 
 
 @pytest.mark.parametrize("kind", ["svg", "png", "pdf"])

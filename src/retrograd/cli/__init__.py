@@ -10,7 +10,11 @@ from importlib import import_module
 __all__ = ["main"]
 
 # Each names a module of this package with `configure(parser)` and `execute(arguments) -> exit status`.
-COMMANDS = {"run": "run a program or notebook written for PyTorch, with this library in torch's place"}
+COMMANDS = {
+    "run": "run a program or notebook written for PyTorch, with this library in torch's place",
+    "explain": "every value and gradient of an expression, and how each came to be",
+    "glass": "show a recorded training run: as a page, live, or in words",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,6 +7,7 @@ from .derive import derive
 from .doctor import Diagnosis, Finding, doctor
 from .explain import explain
 from .explanation import Explanation
+from .record import Record, open_record, record
 from .repair import repair
 from .report import report
 from .summary import summary
@@ -17,9 +18,12 @@ __all__ = [
     "Diagnosis",
     "Explanation",
     "Finding",
+    "Record",
     "derive",
     "doctor",
     "explain",
+    "open_record",
+    "record",
     "repair",
     "report",
     "summary",

@@ -73,8 +73,8 @@ def explain(
     >>> node = seen.node("w*x")
     >>> node.pattern, round(node.gradient.number, 6)
     ('mul: swap multiplier', 0.104994)
-    >>> print(seen.edge("w", "w*x").filled)
-    dL/dw = 0.10499359 * (-1) = -0.10499359
+    >>> print(seen.edge("w", "w*x").rule)
+    dL/dw = dL/dv2 * x
     """
     frame = sys._getframe(1)
     before = MODE.observers

@@ -142,7 +142,7 @@ class Live:
             if source is not None:
                 found.append(source)
                 continue
-            entry = saved[i] if i < len(saved) else None
+            entry: Any = saved[i] if i < len(saved) else None
             if seen is not None and i < len(seen) and len(seen) == len(node.inputs):
                 found.append(self._watched_constant(seen[i]))
             elif is_entry(entry):

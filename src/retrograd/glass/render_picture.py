@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
-from .layout import positions
+from .layout import arrange
 from .model import Edge, ExplainedNode, Graph, Numbers
 from .numbers import brief, short
 
@@ -40,18 +41,21 @@ def picture(graph: Graph, *, heat: bool = False, title: bool = True) -> Any:
         )
     from matplotlib.figure import Figure
 
-    place = positions(graph)
+    layout = arrange(graph)
+    place = layout.place
+    heights = [y for _, y in place.values()] + [y for way in layout.ways.values() for _, y in way]
     wide = max((x for x, _ in place.values()), default=0.0) + 1
-    high = max((y for _, y in place.values()), default=0.0) + 1
+    high = max(heights, default=0.0) + 1
     figure = Figure(figsize=(wide * WIDE + 0.3, high * HIGH + 0.85), facecolor=PAPER)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_xlim(-WIDE / 2 - 0.15, (wide - 0.5) * WIDE + 0.15)
     axes.set_ylim((high - 0.5) * HIGH + 0.25, -HIGH / 2 - 0.6)
     axes.set_axis_off()
     at = {k: (x * WIDE, y * HIGH) for k, (x, y) in place.items()}
-    ways = _ways(graph, at)
+    way = {e: [(x * WIDE, y * HIGH) for x, y in points] for e, points in layout.ways.items()}
+    starts, ends = _ports(graph, at, way)
     for edge in graph.edges:
-        _draw_edge(axes, graph, edge, at, ways)
+        _draw_edge(axes, graph, edge, [starts[edge.id], *way[edge.id], ends[edge.id]])
     for node in graph.nodes:
         _draw_node(axes, graph, node, at[node.id], heat)
     if title:
@@ -122,51 +126,49 @@ def _heat(axes: Any, numbers: Numbers | None, at: tuple[float, float], colors: s
     )
 
 
-def _ways(graph: Graph, at: dict[int, tuple[float, float]]) -> dict[int, float]:
-    """Tell where the edges that reach one node end, so that they do not cross or lie on each other."""
-    found = {}
+def _ports(graph: Graph, at: Any, way: Any) -> tuple[dict[int, Any], dict[int, Any]]:
+    """Tell where edges leave and reach boxes: in the order of where they go and come from, so that they do not cross."""
+    starts: dict[int, Any] = {}
+    ends: dict[int, Any] = {}
     for node in graph.nodes:
-        count = len(node.edges)
-        for i, e in enumerate(sorted(node.edges, key=lambda e: at[graph.edges[e].source][1])):
-            found[e] = 0.0 if count == 1 else (i / (count - 1) - 0.5) * 0.34
-    return found
+        x, y = at[node.id]
+        for edges, side, far, found in ((node.uses, 0.86, 0, starts), (node.edges, -0.88, -1, ends)):
+            heights = {}
+            for e in edges:
+                other = graph.edges[e].target if side > 0 else graph.edges[e].source
+                heights[e] = (way[e][far] if way[e] else at[other])[1]
+            order = sorted(edges, key=lambda e: (heights[e], e))
+            for i, e in enumerate(order):
+                found[e] = (x + side, y + (0.0 if len(order) == 1 else (i / (len(order) - 1) - 0.5) * 0.36))
+    return starts, ends
 
 
-def _draw_edge(axes: Any, graph: Graph, edge: Edge, at: dict[int, tuple[float, float]], ways: dict[int, float]) -> None:
+def _draw_edge(axes: Any, graph: Graph, edge: Edge, points: list[tuple[float, float]]) -> None:
     from matplotlib.patches import FancyArrowPatch
+    from matplotlib.path import Path
 
-    (x0, y0), (x1, y1) = at[edge.source], at[edge.target]
-    start, end = (x0 + 0.86, y0), (x1 - 0.88, y1 + ways[edge.id])
-    long = x1 - x0 > 1.5 * WIDE
+    spots, codes = [points[0]], [Path.MOVETO]
+    for i, ((x0, y0), (x1, y1)) in enumerate(pairwise(points)):
+        inner = i < len(points) - 2
+        reach = 0.45 * (x1 - x0)
+        if not inner and len(points) == 2:  # a straight line between neighbours
+            spots.append((x1, y1))
+            codes.append(Path.LINETO)
+            continue
+        spots += [(x0 + reach, y0), (x1 - reach, y1), (x1, y1)]
+        codes += [Path.CURVE4] * 3
     arrow = FancyArrowPatch(
-        start,
-        end,
-        arrowstyle="-|>",
-        mutation_scale=9,
-        connectionstyle=f"arc3,rad={0.18 if long else 0.0}",
-        color=LINE,
-        linewidth=0.9,
-        zorder=2,
-        shrinkA=0,
-        shrinkB=0,
+        path=Path(spots, codes), arrowstyle="-|>", mutation_scale=9, color=LINE, linewidth=0.9, zorder=2
     )
     axes.add_patch(arrow)
     shown = _edge_text(graph, edge)
-    if shown and not long:
-        mid = 0.5
-        x, y = start[0] + (end[0] - start[0]) * mid, start[1] + (end[1] - start[1]) * mid
-        _text(
-            axes,
-            x,
-            y - 0.1,
-            shown,
-            fontsize=7,
-            color=INK,
-            ha="center",
-            va="center",
-            zorder=6,
-            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.6, "alpha": 0.85},
-        )
+    if shown:
+        (x0, y0), (x1, y1) = points[-2:]
+        middle = 0.5 if len(points) == 2 else 0.7
+        style = {"fontsize": 7, "color": INK, "ha": "center", "va": "center", "zorder": 6}
+        box = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
+        x, y = x0 + (x1 - x0) * middle, y0 + (y1 - y0) * middle
+        _text(axes, x, y - 0.1, shown, bbox=box, **style)
 
 
 def _edge_text(graph: Graph, edge: Edge) -> str:

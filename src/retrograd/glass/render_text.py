@@ -137,7 +137,7 @@ def summary(graph: Graph) -> str:
 
 def matrices(graph: Graph, most: int = 8) -> list[str]:
     """Write the Jacobians that are small enough to be read, first in backward order first."""
-    found = []
+    found: list[str] = []
     for edge in in_order(graph):
         j = edge.jacobian
         if j is None or j.matrix is None or not 1 < j.rows * j.columns <= 64 or len(found) >= most:

@@ -1,0 +1,117 @@
+"""A record on disk: JSON lines that are appended, and arrays as safetensors; whatever moment it is killed at, it opens."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import pathlib
+import tempfile
+import time
+from typing import Any
+
+from ..model import plain
+
+FORMAT = 1
+META, LOSSES, STATISTICS, ARRAYS = "record.json", "losses.jsonl", "statistics.jsonl", "arrays"
+FLUSH_SECONDS = 1.0
+LONGEST_LINE = 256 << 20  # a line of a foreign file that is longer is not read
+
+
+class Store:
+    """Where a record is kept: lines in memory, and in a directory if there is one."""
+
+    def __init__(self, directory: str | os.PathLike[str] | None) -> None:
+        self.folder = None if directory is None else pathlib.Path(directory)
+        self.files: dict[str, Any] = {}
+        self.flushed = time.monotonic()
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if any((self.folder / name).exists() for name in (META, LOSSES, STATISTICS)):
+                raise FileExistsError(
+                    f"record: {self.folder} has a record already; choose another directory, or open that one with glass.open_record"
+                )
+
+    def meta(self, data: dict[str, Any]) -> None:
+        """Write the description, whole or not at all."""
+        if self.folder is not None:
+            self._whole(self.folder / META, json.dumps({"format": FORMAT, **plain(data)}, allow_nan=False).encode())
+
+    def append(self, name: str, line: dict[str, Any], flush: bool = False) -> None:
+        """Add a line; it is handed to the system whole, at once or within a second."""
+        if self.folder is None:
+            return
+        file = self.files.get(name)
+        if file is None:
+            file = self.files[name] = open(self.folder / name, "ab", buffering=1 << 16)  # noqa: SIM115 - open as long as the record
+        file.write(json.dumps(plain(line), allow_nan=False, separators=(",", ":")).encode() + b"\n")
+        now = time.monotonic()
+        if flush or now - self.flushed > FLUSH_SECONDS:
+            self.flushed = now
+            for each in self.files.values():
+                each.flush()
+
+    def arrays(self, step: int, arrays: dict[str, Any]) -> None:
+        """Write a step's arrays as one safetensors file, which is there whole or not at all."""
+        if self.folder is None or not arrays:
+            return
+        from safetensors.numpy import save
+
+        (self.folder / ARRAYS).mkdir(exist_ok=True)
+        self._whole(self.folder / ARRAYS / f"step-{step:09d}.safetensors", save(arrays))
+
+    def close(self) -> None:
+        """Hand everything to the system."""
+        for file in self.files.values():
+            file.close()
+        self.files.clear()
+
+    @staticmethod
+    def _whole(path: pathlib.Path, data: bytes) -> None:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
+
+
+def read_meta(folder: pathlib.Path) -> dict[str, Any]:
+    """Read a record's description; raise ValueError if it is none, or of a newer format."""
+    path = folder / META
+    if not path.is_file():
+        raise FileNotFoundError(f"open_record: {folder} is not a record: it has no {META}")
+    try:
+        data = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"open_record: {path} is not JSON: {error}") from None
+    if not isinstance(data, dict) or not isinstance(data.get("format"), int):
+        raise ValueError(f"open_record: {path} does not describe a record")
+    if data["format"] > FORMAT:
+        raise ValueError(f"open_record: {path} is of format {data['format']}; this version reads up to {FORMAT}")
+    return data
+
+
+def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
+    """Read JSON lines; one that is cut short, which a killed process leaves at the end, or that is none, is left out."""
+    if not path.is_file():
+        return []
+    found = []
+    with path.open("rb") as file:
+        while line := file.readline(LONGEST_LINE):
+            try:
+                data = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(data, dict) and isinstance(data.get("step"), int):
+                found.append(data)
+    return found
+
+
+def number(value: Any) -> float:
+    """Give a number that ``plain`` wrote."""
+    if isinstance(value, str):
+        return float(value) if value in ("NaN", "Infinity", "-Infinity") else math.nan
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan

@@ -1,0 +1,164 @@
+"""What a record shows to be wrong with a training run."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..doctor.depth import DECADES, FEWEST_LAYERS, STEP
+from ..doctor.finding import Finding, ordered
+from ..doctor.training import LARGEST, SMALLEST
+from ..doctor.values import DEAD_SHARE
+from .files import number
+
+
+def findings(record: Any) -> list[Finding]:
+    """Give what is wrong, worst first; at least a few steps must have been looked at for what is of training."""
+    bad = _not_finite(record)
+    if bad:
+        return bad
+    return ordered([*_updates(record), *_depth(record), *_dead(record), *_idle(record), *_diverging(record)])
+
+
+def _not_finite(record: Any) -> list[Finding]:
+    for line in record.statistics:
+        for which in ("value", "gradient"):
+            nodes = record.nodes if which == "value" else list(reversed(record.nodes))
+            for node in nodes:
+                values = (line["nodes"].get(node["key"]) or {}).get(which)
+                if values and len(values) == 8 and (number(values[6]) or number(values[7])):
+                    kind = "forward" if which == "value" else "on the way back"
+                    return [
+                        Finding(
+                            "not-finite", "error", f"{node['op']} is not finite {kind} from step {line['step']} on",
+                            "It is the first operation in the order of that pass whose numbers are not finite.",
+                            f"{number(values[6]):.0f} NaN and {number(values[7]):.0f} infinite of {math.prod(node['shape'])} elements",
+                            "lower the learning rate, clip the gradients, or look at the operation's inputs (glass.doctor names them)",
+                            module=node["module"], place=node["place"], node=record.nodes.index(node),
+                        )
+                    ]  # fmt: skip
+    for step, loss in record.losses:
+        if not math.isfinite(loss):
+            return [
+                Finding(
+                    "not-finite",
+                    "error",
+                    f"the loss is {loss} from step {step} on",
+                    "Nothing is learnt from there on.",
+                    f"loss {loss}",
+                    "lower the learning rate or clip the gradients",
+                )
+            ]
+    return []
+
+
+def _updates(record: Any) -> list[Finding]:
+    ratios: dict[str, float] = {}
+    lines = record.statistics[len(record.statistics) // 2 :]
+    for line in lines:
+        for name, entry in (line.get("parameters") or {}).items():
+            if entry.get("update_ratio") is not None and len(entry.get("value") or ()) == 8:
+                ratios.setdefault(name, 0.0)
+                ratios[name] = max(ratios[name], number(entry["update_ratio"]))
+    finite = [v for v in ratios.values() if math.isfinite(v)]
+    if len(record.statistics) < 3 or not finite:
+        return []
+    median = float(np.median(finite))
+    if SMALLEST <= median <= LARGEST:
+        return []
+    size = "large" if median > LARGEST else "small"
+    return [
+        Finding(
+            "learning-rate", "warning", f"the learning rate is too {size}",
+            "Steps change the weights by more than they can know is right." if size == "large" else "Steps hardly change the weights.",
+            f"median of |update| / |weight| {median:.2g} over {len(finite)} parameters; about 1e-3 is usual",
+            f"make it {'smaller' if size == 'large' else 'larger'}, by a factor of about {max(median / 1e-3, 1e-3 / max(median, 1e-30)):.0e}",
+        )
+    ]  # fmt: skip
+
+
+def _depth(record: Any) -> list[Finding]:
+    if not record.statistics:
+        return []
+    last = record.statistics[-1]["nodes"]
+    layers = [n for n in record.nodes if n["op"] in ("linear", "conv", "matmul") and n["module"]]
+    for which, name in (("gradient", "gradients"), ("value", "values")):
+        points = []
+        for i, node in enumerate(layers[:-1]):
+            values = (last.get(node["key"]) or {}).get(which)
+            if values and number(values[1]) > 0:
+                points.append((i, math.log10(number(values[1]))))
+        if len(points) <= FEWEST_LAYERS:
+            continue
+        slope = float(np.polyfit([p[0] for p in points], [p[1] for p in points], 1)[0])
+        change = points[-1][1] - points[0][1]
+        if abs(slope) < STEP or abs(change) < DECADES:
+            continue
+        shrinks = (change > 0) if which == "gradient" else (change < 0)
+        kind = "vanishing" if shrinks else "exploding"
+        return [
+            Finding(
+                kind, "error", f"{name} {'vanish' if shrinks else 'explode'} with depth",
+                f"Their variance changes by {abs(change):.1f} decades over {len(points)} layers.",
+                f"{abs(slope):.2f} decades a layer at step {record.statistics[-1]['step']}",
+                "choose the weights' variance so that a layer keeps its signal's, or add normalisation or residual connections",
+                layers=[n["module"] for n in layers[:-1]],
+            )
+        ]  # fmt: skip
+    return []
+
+
+def _dead(record: Any) -> list[Finding]:
+    found = []
+    for node in record.nodes:
+        shares = [
+            number(line["nodes"][node["key"]]["dead"])
+            for line in record.statistics[-5:]
+            if "dead" in line["nodes"].get(node["key"], {})
+        ]
+        if len(shares) >= 3 and min(shares) >= DEAD_SHARE:
+            found.append(
+                Finding(
+                    "dead-units", "warning", f"{min(shares):.0%} of the rectified units are dead in {node['module'] or 'the model'}",
+                    "They gave zero for every sample of each of the last steps that were looked at.",
+                    f"shares {', '.join(f'{s:.0%}' for s in shares)}",
+                    "lower the learning rate, initialise the layer before it anew, or use LeakyReLU or GELU",
+                    module=node["module"], place=node["place"], node=record.nodes.index(node),
+                )
+            )  # fmt: skip
+    return found
+
+
+def _idle(record: Any) -> list[Finding]:
+    lines = [line.get("parameters") or {} for line in record.statistics]
+    names = set().union(*lines) if lines else set()
+    idle = sorted(n for n in names if len(lines) >= 3 and all("gradient" not in line.get(n, {}) for line in lines))
+    if not idle or len(idle) == len(names):
+        return []
+    return [
+        Finding(
+            "no-gradient", "warning", f"{len(idle)} of {len(names)} parameters got no gradient",
+            f"Nothing that the loss depends on was computed from {', '.join(idle[:6])}{' and more' if len(idle) > 6 else ''}.",
+            f"grad is None at all {len(lines)} steps that were looked at",
+            "use them in forward, or set requires_grad=False if they are meant to stay",
+            module=idle[0].rpartition(".")[0],
+        )
+    ]  # fmt: skip
+
+
+def _diverging(record: Any) -> list[Finding]:
+    losses = [loss for _, loss in record.losses]
+    if len(losses) < 20:
+        return []
+    first, last = float(np.median(losses[:5])), float(np.median(losses[-5:]))
+    if not (first > 0 and last > 10 * first):
+        return []
+    return [
+        Finding(
+            "learning-rate", "error", "the loss grows",
+            "It is more than ten times what it was at the start.", f"{first:.4g} at the start, {last:.4g} at the end",
+            "lower the learning rate, or clip the gradients",
+        )
+    ]  # fmt: skip
