@@ -98,6 +98,42 @@ class Explanation(Graph):
 
         return fold(self, name, what)
 
+    def fold_module(self, path: str) -> Explanation:
+        """Fold all operations of a module, and of the modules in it, into one node.
+
+        Parameters
+        ----------
+        path : str
+            As in ``named_modules()``.
+
+        Returns
+        -------
+        Explanation
+
+        Raises
+        ------
+        ValueError
+            If no operation was in it, or several of its values are used outside.
+
+        Examples
+        --------
+        >>> import retrograd as torch
+        >>> from retrograd import glass, nn
+        >>> net = nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3))
+        >>> seen = glass.explain(net, torch.ones(4, 2)).fold_module("1")
+        >>> [node.label for node in seen.nodes if node.kind == "fold"]
+        ['1(1.weight, 1.bias, ...)']
+        """
+        members = [
+            n.id
+            for n in self.nodes
+            if n.kind in ("operation", "fold") and (n.module == path or n.module.startswith(f"{path}."))
+        ]
+        if not members:
+            known = dict.fromkeys(n.module for n in self.nodes if n.module)
+            raise ValueError(f"fold_module: no operation is in {path!r}; there are {', '.join(known) or 'no modules'}")
+        return self.fold(path, members)
+
     def forward(self, direction: dict[str, Any] | str | None = None) -> Explanation:
         """Give the forward-mode view: the directional derivative of every value, pushed from the inputs to the result.
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from .plain import from_plain, plain
+
 FORMAT = 1  # of the dictionary; a reader refuses what is newer
 CONVENTION = (
     "Jacobians are in numerator layout: row i, column j holds d out_i / d in_j, for tensors flattened in row-major order. "
@@ -315,43 +317,54 @@ class Graph:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Graph:
-        """Make a graph of what ``to_dict`` gave."""
-        if data.get("format", FORMAT) > FORMAT:
-            raise ValueError(f"this graph is written in format {data['format']}; this version reads up to {FORMAT}")
+        """Make a graph of what ``to_dict`` gave.
+
+        Parameters
+        ----------
+        data : dict
+
+        Returns
+        -------
+        Graph
+
+        Raises
+        ------
+        ValueError
+            If it is something else, or was written by a newer version.
+        """
+        try:
+            if data.get("format", FORMAT) > FORMAT:
+                raise ValueError(f"this graph is written in format {data['format']}; this version reads up to {FORMAT}")
+            made = cls._from(data)
+            made._check()
+        except (TypeError, KeyError, AttributeError, IndexError) as error:
+            raise ValueError(f"this is not an explained graph: {type(error).__name__} {error}") from error
+        return made
+
+    def _check(self) -> None:
+        """Raise ValueError unless nodes and edges are numbered by their places and name each other."""
+        nodes, edges = range(len(self.nodes)), range(len(self.edges))
+        for i, node in enumerate(self.nodes):
+            if node.id != i or any(k not in nodes for k in node.inputs):
+                raise ValueError(
+                    f"this is not an explained graph: node {i} is numbered {node.id} or reads what is not there"
+                )
+            if any(e not in edges for e in (*node.edges, *node.uses)):
+                raise ValueError(f"this is not an explained graph: node {i} has edges that are not there")
+        for i, edge in enumerate(self.edges):
+            if edge.id != i or edge.source not in nodes or edge.target not in nodes or edge.source >= edge.target:
+                raise ValueError(f"this is not an explained graph: edge {i} does not go from one node to a later one")
+        if self.output not in nodes or any(k not in nodes for k in self.backward):
+            raise ValueError("this is not an explained graph: its result or its order names nodes that are not there")
+
+    @classmethod
+    def _from(cls, data: dict[str, Any]) -> Graph:
         known = {f.name: data[f.name] for f in fields(Graph) if f.name in data}
         known["nodes"] = [_node(n) for n in data["nodes"]]
         known["edges"] = [_edge(e) for e in data["edges"]]
         known["seed"] = _numbers(data.get("seed"))
         known["direction"] = {k: from_plain(v) for k, v in data.get("direction", {}).items()}
         return cls(**known)
-
-
-def plain(value: Any) -> Any:
-    """Give a value of this module as JSON has it."""
-    if isinstance(value, float):
-        if math.isfinite(value):
-            return value
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, complex):
-        return {"real": plain(value.real), "imag": plain(value.imag)}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
-    if hasattr(value, "__dataclass_fields__"):
-        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
-    return value
-
-
-def from_plain(value: Any) -> Any:
-    """Give numbers back from what ``plain`` made of them."""
-    if isinstance(value, str):
-        return float(value) if value in ("NaN", "Infinity", "-Infinity") else value
-    if isinstance(value, list):
-        return [from_plain(v) for v in value]
-    if isinstance(value, dict) and set(value) == {"real", "imag"}:
-        return complex(from_plain(value["real"]), from_plain(value["imag"]))
-    return value
 
 
 def _numbers(data: Any) -> Numbers | None:

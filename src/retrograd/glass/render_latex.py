@@ -39,7 +39,7 @@ def latex(graph: Graph, document: bool = False) -> str:
     >>> print(glass.explain(x * x).to_latex().splitlines()[3])
     v_{1} &= x \cdot x & &= {\color{value} 9} \\
     """
-    lines = [rf"% {_comment(graph.title)}", r"\paragraph{Forward}", r"\begin{align*}"]
+    lines = [rf"% {escaped(graph.title)}", r"\paragraph{Forward}", r"\begin{align*}"]
     computed = [n for n in graph.nodes if n.kind in ("operation", "fold")]
     lines += [_line(n) for n in computed]
     lines += [r"\end{align*}"]
@@ -62,10 +62,6 @@ def latex(graph: Graph, document: bool = False) -> str:
         lines += [r"\end{align*}", escaped(graph.convention)]
     body = "\n".join(lines)
     return f"{PREAMBLE}{body}\n\\end{{document}}\n" if document else body
-
-
-def _comment(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _shown(numbers: Numbers | None, color: str) -> str:

@@ -61,8 +61,9 @@ def depth(found: Look) -> list[Finding]:
                 "initialisation",
                 "error",
                 f"the initialisation does not fit: {named}",
-                f"The weights of {len(misfit)} layers have a variance that makes their signals "
-                f"{'shrink' if has < wants else 'grow'} from layer to layer: {has:.3g}, where {wants:.3g} would keep it (fan_in {fan_in:.0f}).",
+                f"{'Values and gradients' if _bad(forward) and _bad(backward) else 'Values' if _bad(forward) else 'Gradients'} "
+                f"{'vanish' if has < wants else 'explode'} with depth: the weights of {len(misfit)} layers have a variance that makes "
+                f"their signals {'shrink' if has < wants else 'grow'} from layer to layer: {has:.3g}, where {wants:.3g} would keep it (fan_in {fan_in:.0f}).",
                 shown,
                 "initialise with the variance that keeps the signal's (He for ReLU: torch.nn.init.kaiming_normal_(w, nonlinearity='relu'), "
                 "biases zero), or add normalisation or residual connections",

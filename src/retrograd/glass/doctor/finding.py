@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -141,6 +142,12 @@ class Diagnosis:
         found = "\n\n".join(map(str, self.findings)) or "Nothing found: values, gradients, data and loss look healthy."
         head = f"{self.title}\n\n" if self.title else ""
         return head + found + (f"\n\n{self.table()}" if self.profile else "")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Draw the variances over depth, measured and predicted, as a PNG, SVG or PDF file; needs matplotlib."""
+        from .picture import save
+
+        save(self, path)
 
     def to_dict(self) -> dict[str, Any]:
         """Give everything as data, as the page shows it."""

@@ -49,7 +49,7 @@ class Layer:
     weight: Any
     bias: Any
     forward: float = np.nan  # log10 of the variance of its result
-    backward: float = np.nan  # log10 of the variance of the loss's gradient with respect to its result
+    backward: float = np.nan  # log10 of the mean square of the loss's gradient with respect to its result
     predicted_forward: float = np.nan
     predicted_backward: float = np.nan
     gain: float = (
@@ -75,15 +75,16 @@ class Look:
     upstream: dict[int, Any] = field(default_factory=dict)  # gradients of the calls' results, by id of the result
 
 
-def log_variance(a: Any) -> float:
-    """Give log10 of an array's variance, without overflow or underflow on the way; -inf for a constant."""
+def log_variance(a: Any, *, about_zero: bool = False) -> float:
+    """Give log10 of an array's variance, or mean square, without overflow or underflow on the way; -inf for a constant."""
     a = np.asarray(a, dtype=np.float64)
     if a.size == 0 or not np.isfinite(a).all():
         return float("nan")
     scale = float(np.abs(a).max())
     if scale == 0:
         return float("-inf")
-    variance = float(np.var(a / scale))
+    a = a / scale
+    variance = float(np.mean(a * a) if about_zero else np.var(a))
     return 2 * float(np.log10(scale)) + float(np.log10(variance)) if variance > 0 else float("-inf")
 
 
@@ -217,5 +218,5 @@ def _measure(found: Look) -> None:
         layer = Layer(call, name.rpartition(".")[0] or name, call.inputs[1], bias)
         layer.forward = log_variance(call.out._a)
         if id(call.out) in found.upstream:
-            layer.backward = log_variance(found.upstream[id(call.out)]._a)
+            layer.backward = log_variance(found.upstream[id(call.out)]._a, about_zero=True)
         found.layers.append(layer)
