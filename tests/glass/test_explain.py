@@ -245,6 +245,44 @@ def test_json_has_only_what_json_has():
     assert json.loads(text)["steps"][0]["phase"] == "forward"
 
 
+def broken(data, way):
+    if way == "a name":
+        return {**data, "nodes": [{**data["nodes"][0], "evil": 1}]}
+    if way == "no nodes":
+        return {k: v for k, v in data.items() if k != "nodes"}
+    if way == "an edge to nowhere":
+        return {**data, "edges": [{**data["edges"][0], "target": 10**9}]}
+    if way == "a circle":
+        return {**data, "edges": [{**e, "source": e["target"], "target": e["source"]} for e in data["edges"]]}
+    if way == "a result that is not there":
+        return {**data, "output": -1}
+    return {**data, "nodes": "x" * 100}
+
+
+@pytest.mark.parametrize(
+    "way", ["a name", "no nodes", "an edge to nowhere", "a circle", "a result that is not there", "text"]
+)
+def test_data_that_is_no_graph_is_refused(way):
+    x = torch.tensor(1.0, requires_grad=True)
+    data = glass.explain(x * x + x).to_dict()
+    with pytest.raises(ValueError, match="not an explained graph"):
+        glass.Explanation.from_dict(broken(data, way))
+
+
+def test_a_value_that_only_an_operation_kept_is_found_there():
+    x = torch.tensor(2.0, requires_grad=True)
+    seen = glass.explain(torch.square(x + torch.rand(())))
+    assert seen.node("v2").value.number ** 2 == pytest.approx(seen.nodes[seen.output].value.number)
+    assert not seen.notes
+
+
+def test_latex_of_special_characters_is_only_text():
+    x = torch.tensor(2.0, requires_grad=True)
+    source = glass.explain(x * x, names={r"a_b%c#d$e&f{g}\input{/etc/passwd}": x}).to_latex()
+    assert r"a\_b\%c\#d\$e\&f\{g\}\backslash{}input\{/etc/passwd\}" in source
+    assert r"\input" not in source
+
+
 def test_a_newer_format_is_refused():
     x = torch.tensor(1.0, requires_grad=True)
     data = glass.explain(x * x).to_dict()

@@ -30,11 +30,21 @@ def small():
 def test_text_has_every_node_and_every_edge():
     seen = small()
     shown = text(seen)
-    assert "x*x + x = 12: 2 operations, 1 leaves; 0 B kept" in shown
+    assert "x*x + x = 12: 2 operations, 1 leaf; 0 B kept" in shown
     assert "mul: swap multiplier" in shown
     assert "14.29%" in shown  # 1 of 7
     assert "dL/dx = 1 * 3 = 3" in shown
     assert seen.to_dict() == small().to_dict()
+
+
+def test_a_long_table_is_cut_where_it_is_printed():
+    x = torch.tensor(1.0, requires_grad=True)
+    y = x
+    for _ in range(150):
+        y = y * 1.01
+    seen = glass.explain(y)
+    assert "... and 101 rows more" in str(seen)
+    assert "rows more" not in text(seen)
 
 
 def test_a_tree_from_the_result_down():

@@ -101,6 +101,17 @@ def test_tensors_fold_by_the_product_of_their_jacobians():
     np.testing.assert_allclose(edge.jacobian.matrix, np.diag(p) - np.outer(p, p), atol=1e-12)
 
 
+def test_modules_are_folded_by_their_paths():
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LayerNorm(4), torch.nn.Sequential(torch.nn.Linear(4, 2)))
+    seen = glass.explain(net, torch.ones(5, 3))
+    folded = seen.fold_module("1").fold_module("2")
+    assert [n.op for n in folded.nodes if n.kind in ("operation", "fold")] == ["linear", "1", "2"]
+    for name in ("0.weight", "1.bias", "2.0.weight"):
+        assert folded.node(name).gradient == seen.node(name).gradient
+    with pytest.raises(ValueError, match="no operation is in '7'; there are 0, 1, 2.0"):
+        seen.fold_module("7")
+
+
 def test_what_cannot_be_folded_says_why():
     seen = explained()
     with pytest.raises(ValueError, match="no part of .* has the form 'tanh"):

@@ -11,7 +11,7 @@ import numpy as np
 from ..core import REGISTRY, Node
 from . import rules
 from .paper import Paper, Term, function, symbol, total
-from .symbols import ONE, Form, name, write
+from .symbols import ONE, Form, attributes, name, write
 
 Back = Callable[[Term], list[Term | None]]  # from dL/d(result) to the gradients of the operands
 
@@ -298,8 +298,7 @@ def generic(step: Step, node: Node, live: Any) -> tuple[Term, Back]:
     """Any operation: its own row's rule, in symbols and in numbers."""
     op: Any = node.op
     terms = [step.term(i) for i in range(len(step.operands))]
-    attrs = {k: v for k, v in node.attrs.items() if k not in ("several", "order")}
-    form = write(op.name, [t.form for t in terms], attrs)
+    form = write(op.name, [t.form for t in terms], attributes(node))
     xs = [live.values.get(o) if isinstance(o, Node) else o.value for o in step.operands]
     value = live.values.get(node)
     exact = value

@@ -170,7 +170,7 @@ class Explanation(Graph):
     def __str__(self) -> str:
         from .render_text import text
 
-        return text(self)
+        return text(self, most=200)
 
     __repr__ = __str__
 

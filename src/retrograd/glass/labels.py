@@ -8,7 +8,7 @@ import numpy as np
 
 from ..core import Node
 from .live import Constant, Live
-from .symbols import ATOM, SUM, Form, name, number, write
+from .symbols import ATOM, SUM, Form, attributes, name, number, write
 
 SHORT, LONG = 20, 120  # letters of a label, and of an expression before it is cut into named values
 
@@ -81,14 +81,14 @@ class Labels:
             return form, form.text, form
         symbol = self.symbols[node] = name(self._unique(f"v{k}"))
         operands = live.operands[node]
-        whole = write(called(node), [self.whole[o] for o in operands], _plain(node))
+        whole = write(called(node), [self.whole[o] for o in operands], attributes(node))
         sums = node.op.name in ("add", "sub")
         grouped = write(
-            called(node), [_grouped(self.whole[o]) if sums else self.whole[o] for o in operands], _plain(node)
+            called(node), [_grouped(self.whole[o]) if sums else self.whole[o] for o in operands], attributes(node)
         )
         label = tight(grouped.text)
         if len(label) > SHORT:
-            label = tight(write(called(node), [self.elided[o] for o in operands], _plain(node)).text)
+            label = tight(write(called(node), [self.elided[o] for o in operands], attributes(node)).text)
         self.elided[node] = symbol if node.op.name in PLAIN else _elided(label, whole)
         self.whole[node] = whole if len(whole.text) <= LONG else symbol
         expression = Form(tight(whole.text), whole.latex, whole.level) if len(whole.text) <= LONG else self.rule(node)
@@ -96,14 +96,10 @@ class Labels:
 
     def rule(self, node: Node) -> Form:
         """Write what a node computes from its operands' symbols."""
-        return write(called(node), [self.symbols[o] for o in self.live.operands[node]], _plain(node))
+        return write(called(node), [self.symbols[o] for o in self.live.operands[node]], attributes(node))
 
 
 PLAIN = ("view", "expand", "sum_to", "alias", "pick", "clone", "cast", "detach")
-
-
-def _plain(node: Node) -> dict[str, Any]:
-    return {k: v for k, v in node.attrs.items() if k not in ("several", "ctx", "cls", "order", "positions")}
 
 
 def called(node: Node) -> str:

@@ -132,7 +132,8 @@ def summary(graph: Graph) -> str:
     operations = sum(n.kind in ("operation", "fold") for n in graph.nodes)
     leaves = sum(n.kind in ("input", "parameter") for n in graph.nodes)
     kept = f"; {amount(graph.kept_bytes)} kept for the backward pass" if graph.mode == "reverse" else ""
-    return f"{graph.title} = {brief(graph.nodes[graph.output].value)}: {operations} operations, {leaves} leaves{kept}"
+    counted = f"{operations} operation{'' if operations == 1 else 's'}, {leaves} {'leaf' if leaves == 1 else 'leaves'}"
+    return f"{graph.title} = {brief(graph.nodes[graph.output].value)}: {counted}{kept}"
 
 
 def matrices(graph: Graph, most: int = 8) -> list[str]:
@@ -150,14 +151,16 @@ def matrices(graph: Graph, most: int = 8) -> list[str]:
     return found
 
 
-def text(graph: Graph, detail: bool = True) -> str:
+def text(graph: Graph, detail: bool = True, most: int | None = None) -> str:
     """Write an explanation as plain text.
 
     Parameters
     ----------
     graph : Graph
     detail : bool
-        Jacobians and the steps too.
+        Jacobians too.
+    most : int, optional
+        Rows of a table, after which it says how many there are.
 
     Returns
     -------
@@ -166,13 +169,19 @@ def text(graph: Graph, detail: bool = True) -> str:
     parts = [
         summary(graph),
         "",
-        _table(node_head(graph), node_rows(graph)),
+        _table(node_head(graph), node_rows(graph), most),
         "",
-        _table(edge_head(graph), edge_rows(graph)),
+        _table(edge_head(graph), edge_rows(graph), most),
     ]
     jacobians = jacobian_rows(graph)
     if jacobians and detail:
-        parts += ["", _table(JACOBIAN_HEAD, jacobians), *(f"\n{m}" for m in matrices(graph)), "", graph.convention]
+        parts += [
+            "",
+            _table(JACOBIAN_HEAD, jacobians, most),
+            *(f"\n{m}" for m in matrices(graph)),
+            "",
+            graph.convention,
+        ]
     parts += ["", *graph.notes] if graph.notes else []
     return "\n".join(parts)
 
@@ -180,11 +189,13 @@ def text(graph: Graph, detail: bool = True) -> str:
 MOST = 56  # letters of a cell
 
 
-def _table(head: Row, rows: list[Row]) -> str:
-    cells = [[_cut(c) for c in row] for row in [head, *rows]]
+def _table(head: Row, rows: list[Row], most: int | None = None) -> str:
+    cells = [[_cut(c) for c in row] for row in [head, *rows[:most]]]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
     lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip() for row in cells]
     lines.insert(1, "  ".join("-" * w for w in widths))
+    if most is not None and len(rows) > most:
+        lines.append(f"... and {len(rows) - most} rows more, in text(), to_dict() and save()")
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ from ..autodiff.trace import Trace
 from ..autodiff.walk import Arrays
 from ..core import MODE, BaseTensor, Graph, Node, TensorType, no_grad, quiet_off, quiet_on, wrap
 from ..core.door import _quiet
-from .symbols import Form, name, number, write
+from .symbols import Form, attributes, name, number, write
 
 MOST_ROWS, MOST_ENTRIES = 32, 1024  # of a Jacobian that is formed and shown
 WORK = 50_000_000  # multiplications above which a rule is not run again for its symbols
@@ -45,7 +45,7 @@ class Traced:
 def _shown_attrs(node: Node) -> dict[str, Any]:
     if node.op is not None and node.op.name in ("conv", "conv_input_grad", "conv_weight_grad", "embed"):
         return {}  # shapes and strides are those of the operation itself, which shows them
-    return node.attrs
+    return attributes(node)
 
 
 def _constant(value: Any) -> Form:

@@ -137,6 +137,8 @@ def _matmul(xs: Sequence[Form], attrs: dict[str, Any]) -> Form:
 
 
 def _transpose(xs: Sequence[Form], attrs: dict[str, Any]) -> Form:
+    if attrs:  # other dimensions than the last two
+        return call("transpose", [xs[0], *(Form(str(attrs[k]), str(attrs[k])) for k in "ab")])
     x = xs[0].held(ATOM)
     return Form(f"{x.text}.T", rf"{{{x.latex}}}^{{\top}}", POWER)
 
@@ -323,6 +325,27 @@ def gradient_form(symbol: Form) -> Form:
     return Form(f"dL/d{inside}", rf"\frac{{\partial L}}{{\partial {symbol.latex}}}")
 
 
+HIDDEN = ("several", "ctx", "cls", "order", "positions")  # of the library's own concern
+
+
+def attributes(node: Any) -> dict[str, Any]:
+    """Give the attributes of a node that say something in an expression.
+
+    Parameters
+    ----------
+    node : Node
+
+    Returns
+    -------
+    dict
+    """
+    if node.op.name == "transpose":
+        n = len(node.shape)
+        if {node.attrs["a"] % n, node.attrs["b"] % n} == {n - 1, n - 2}:
+            return {}
+    return {k: v for k, v in node.attrs.items() if k not in HIDDEN}
+
+
 def shown(value: Any) -> str:
     """Write an attribute of an operation in one short line."""
     if isinstance(value, float):
@@ -336,6 +359,7 @@ def shown(value: Any) -> str:
 
 __all__ = [
     "ATOM",
+    "attributes",
     "ONE",
     "Form",
     "POWER",

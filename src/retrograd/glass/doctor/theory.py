@@ -89,13 +89,21 @@ class Field:
         """Give E[v]."""
         return float((WEIGHTS * self.values._a).sum())
 
-    def slope(self) -> Any:
-        """Give E[(dv/dz)^2] for each group: how the second moment of a gradient changes on its way back to the root."""
+    def derivative(self) -> Any:
+        """Give dv/dz over the grid."""
         if self.constant or not self.values.requires_grad:
-            return np.zeros(GROUPS)
+            return np.zeros(POINTS)
         with enable_grad():
             (d,) = grad(self.values.sum(), [self.root.leaf], retain_graph=True, allow_unused=True)
-        return np.zeros(GROUPS) if d is None else GROUPS * (WEIGHTS * d._a**2).reshape(GROUPS, -1).sum(1)
+        return np.zeros(POINTS) if d is None else d._a
+
+    def slope(self) -> Any:
+        """Give E[(dv/dz)^2] for each group: how the second moment of a gradient changes on its way back to the root."""
+        return GROUPS * (WEIGHTS * self.derivative() ** 2).reshape(GROUPS, -1).sum(1)
+
+    def growth(self) -> float:
+        """Give d E[v^2] / d log q for a root of variance q: how much of an error in q goes on."""
+        return float((WEIGHTS * self.values._a * self.derivative() * (self.root.leaf._a - self.root.mean)).sum())
 
 
 def identity(root: Root) -> Field:
@@ -203,14 +211,21 @@ class Theory:
         layer.covered = True
         layer.gain = variance / source.root.variance if source.root.variance > 0 else math.nan
         variance += float(bias.var())
-        layer.predicted_forward = _log(variance) - source.root.drift
-        root = self._followed(fan_in * float(w.mean()) * middle + float(bias.mean()), variance, call, source.root.drift)
+        # at most all of it: a map that enlarges differences (GELU with He's variance) says nothing from far away
+        growth = fan_in * square * source.growth() / variance if variance > 0 else 0.0
+        carried = source.root.drift * min(max(growth, 0.0), 1.0)
+        layer.predicted_forward = _log(variance) - carried
+        root = self._followed(fan_in * float(w.mean()) * middle + float(bias.mean()), variance, call, carried)
         root.layer, root.measured = layer, False
         root.parts = [(source, fan_out * square)]
         self.fields[id(call.out)] = identity(root)
 
     def _followed(self, mean: float, variance: float, call: Call, drift: float) -> Root:
-        """Make a root of what theory says and go on from what was measured; the difference is kept, so that it is not counted."""
+        """Make a root of what theory says and go on from what was measured.
+
+        ``drift`` is the part of earlier differences that is in what theory says; with the new one it is kept, so that what is
+        predicted further on is what theory says from the start.
+        """
         measured = log_variance(call.out._a)
         said = _log(variance)
         if not (math.isfinite(measured) and math.isfinite(said)) or abs(measured) > 290:
@@ -282,7 +297,7 @@ class Theory:
             sign = 1.0 if name == "add" else -1.0
             spreads = [max(f.second_moment() - f.mean() ** 2, 0.0) for f in (a, b)]
             spread = sum(spreads)
-            drift = sum(f.root.drift * v for f, v in zip((a, b), spreads, strict=True)) / spread if spread else 0.0
+            drift = sum(f.root.drift * f.growth() for f in (a, b)) / spread if spread else 0.0
             root = self._followed(a.mean() + sign * b.mean(), spread, call, drift)
             root.parts = [(a, 1.0), (b, 1.0)]
         root.measured = a.root.measured and b.root.measured
