@@ -71,6 +71,7 @@ class Builder:
             )
         if self.seed.size != 1 and (self.seed == 1).all():
             made.notes.append("The result has several elements: the gradients are those of their sum.")
+        live.names.forget()
         made.live = live
         made.ids = dict(self.id)
         return made

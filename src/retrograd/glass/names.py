@@ -81,6 +81,10 @@ class Names:
         for text, value in found.values():
             self._module(value, "" if len(found) == 1 else f"{text}.")
 
+    def forget(self) -> None:
+        """Let go of the caller's variables, once everything has its name."""
+        self.scope, self.kept, self.tensors, self.by_node = {}, [], {}, {}
+
     def of(self, node: Node, owner: Any) -> str:
         """Give the name of a user's node or of the leaf tensor behind it, or nothing."""
         return self.by_id.get(id(owner), "") if owner is not None else self.by_node.get(node, "")

@@ -50,6 +50,7 @@ def gather(
     Examples
     --------
     >>> import retrograd as torch
+    >>> from retrograd import glass
     >>> from retrograd.glass.report import gather
     >>> sorted(gather(glass.explain(torch.ones(2, requires_grad=True).sum())))
     ['graph']
@@ -172,6 +173,7 @@ def report(
     Examples
     --------
     >>> import retrograd as torch, tempfile, pathlib
+    >>> from retrograd import glass
     >>> w = torch.tensor([1.0, 2.0], requires_grad=True)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = glass.report(pathlib.Path(folder) / "square.html", glass.explain((w * w).sum()))

@@ -217,7 +217,10 @@ def _where(xs: Sequence[Form], attrs: dict[str, Any]) -> Form:
 
 
 def _part(xs: Sequence[Form], attrs: dict[str, Any]) -> Form:
-    index = ", ".join(_index(i) for i in attrs["index"])
+    parts = list(attrs["index"])
+    while parts and parts[-1] is Ellipsis:
+        parts.pop()
+    index = ", ".join(_index(i) for i in parts)
     x = xs[0].held(ATOM)
     return Form(f"{x.text}[{index}]", rf"{{{x.latex}}}_{{[{escaped(index)}]}}")
 
@@ -325,6 +328,7 @@ def gradient_form(symbol: Form) -> Form:
     return Form(f"dL/d{inside}", rf"\frac{{\partial L}}{{\partial {symbol.latex}}}")
 
 
+REDUCTIONS = ("sum", "mean", "amax", "amin")
 HIDDEN = ("several", "ctx", "cls", "order", "positions")  # of the library's own concern
 
 
@@ -343,7 +347,8 @@ def attributes(node: Any) -> dict[str, Any]:
         n = len(node.shape)
         if {node.attrs["a"] % n, node.attrs["b"] % n} == {n - 1, n - 2}:
             return {}
-    return {k: v for k, v in node.attrs.items() if k not in HIDDEN}
+    hidden = (*HIDDEN, "axis", "keepdims") if node.op.name in REDUCTIONS and node.shape == () else HIDDEN
+    return {k: v for k, v in node.attrs.items() if k not in hidden}
 
 
 def shown(value: Any) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ... import random as _random
-from ...autograd import grad as gradients_of
 from ...core import MODE, BaseTensor, enable_grad
 from ...core.place import describe, here
 from ...nn.modules import handles
+from ...tensor.backward import grad as gradients_of
 
 LAYERS = {"linear", "conv", "conv_transpose", "conv_input_grad"}  # operations that mix units with a weight
 
