@@ -427,3 +427,9 @@ def test_a_watch_keeps_what_an_explanation_wants():
     assert not seen.notes
     z = (x + 1).sum()
     assert z._node not in watched.values
+
+
+def test_transposes_say_which_dimensions_change_places():
+    x = torch.ones(2, 3, 4, requires_grad=True)
+    seen = glass.explain(x.transpose(0, 1).sum() + x.transpose(1, 2).sum())
+    assert {n.label for n in seen.nodes if n.op == "transpose"} == {"transpose(x, 0, 1)", "x.T"}

@@ -166,10 +166,10 @@ def test_the_keyboard_moves_along_edges_and_folds(show):
     tab.locator(f'[data-node="{inside}"]').dispatch_event("click")
     tab.focus("svg.graph")
     tab.keyboard.press("Enter")
-    assert tab.locator('.folded[data-group="block"]').count() == 1
+    tab.locator('.folded[data-group="block"]').wait_for(state="attached")
     assert tab.locator(f'[data-node="{inside}"]').count() == 0
     tab.keyboard.press("Enter")
-    assert tab.locator(f'[data-node="{inside}"]').count() == 1
+    tab.locator(f'[data-node="{inside}"]').wait_for(state="attached")
 
 
 def test_five_thousand_nodes_are_painted_within_two_seconds_and_fold(show):
@@ -178,7 +178,7 @@ def test_five_thousand_nodes_are_painted_within_two_seconds_and_fold(show):
     assert tab.locator(".node").count() < 60
     tab.locator(".node.folded").first.dispatch_event("click")
     tab.locator(".node.folded").nth(2).dispatch_event("click")
-    assert tab.locator(".group").count() == 2
+    until(tab, "document.querySelectorAll('.group').length === 2")
     tab.click('text="Unfold all"')
     until(tab, "document.querySelectorAll('.node').length > 5")
     drawn = tab.locator(".node").count()
