@@ -35,6 +35,7 @@ def test_docstrings(name, capfd):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
-def test_pages(page, capfd):
+def test_pages(page, capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # pages make pictures
     failures, _ = doctest.testfile(str(page), module_relative=False, optionflags=OPTIONS, encoding="utf-8")
     assert failures == 0, capfd.readouterr().out

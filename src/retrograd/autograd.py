@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
+from . import memory as _memory
 from .core import BaseTensor, enable_grad, inference_mode, no_grad, set_grad_enabled
 from .tensor import Tensor
 from .tensor import forward_ad as forward_ad
@@ -102,6 +103,11 @@ grad_mode: Any = _module(
     set_grad_enabled=set_grad_enabled,
     inference_mode=inference_mode,
 )
+graph: Any = _module(
+    "graph",
+    "torch.autograd.graph: nodes, their edges, and what becomes of the values they save.",
+    **{name: getattr(_memory.saving, name) for name in _memory.saving.__all__},
+)
 anomaly_mode: Any = _module(
     "anomaly_mode",
     "torch.autograd.anomaly_mode: checks of every step of a backward walk.",
@@ -136,6 +142,7 @@ __all__ = [
     "function",
     "functional",
     "grad",
+    "graph",
     "grad_mode",
     "gradcheck",
     "gradgradcheck",

@@ -767,6 +767,20 @@ def test_under_a_profiler():
         same(f(torch.ones(3)), torch.full((3,), 2.0))
     profiler.disable()
     assert profiler.getstats()
+    assert programs(f) == 1
+
+
+def test_under_a_profile_function():
+    import sys
+
+    f = torch.compile(lambda x: x * 2)
+    seen = []
+    sys.setprofile(lambda *event: seen.append(event))
+    for _ in range(4):
+        same(f(torch.ones(3)), torch.full((3,), 2.0))
+    sys.setprofile(None)
+    assert seen
+    assert programs(f) == 0
 
 
 def test_second_derivatives_keep_what_was_detached():

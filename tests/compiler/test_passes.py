@@ -158,6 +158,45 @@ def test_copies_and_whole_writes_go():
     assert set(names(check(remove_copies, graph, values))) == {"mul", "add"}
 
 
+def recurrence(x, w):
+    h = x
+    for _ in range(4):
+        h = torch.tanh(h @ w)
+    return torch.autograd.grad(h.sum(), w.requires_grad_())[0] if w.requires_grad else recurrence(x, w.requires_grad_())
+
+
+PURPOSE = {  # of each pass: a program, its inputs' shapes, and an operation that is there (or how many) without that pass alone
+    "remove_copies": (lambda x: x.clone() + 1, [(3, 4)], lambda n: "clone" not in n),
+    "stable_forms": (lambda x: 1 / (1 + torch.exp(-x)), [(3, 4)], lambda n: "div" not in n),
+    "fold": (lambda x: x + torch.full((3,), 2.0).exp(), [(2, 3)], lambda n: "exp" not in n),
+    "to_products": (F.linear, [(2, 4), (3, 4)], lambda n: "linear" not in n),
+    "simplify": (lambda x: x.mean(0), [(3, 4)], lambda n: "mean" not in n),
+    "join_terms": (recurrence, [(3, 3), (3, 3)], lambda n: n.count("matmul") <= 8),
+    "assemble_parts": (lambda x: torch.cat([x, x + 1]), [(3, 4)], lambda n: "cat" not in n),
+    "to_windows": (lambda x: F.max_pool2d(x, 2), [(1, 1, 4, 4)], lambda n: "max_pool" not in n),
+    "to_places": (lambda x: x.argmax(1), [(3, 4)], lambda n: "argmax" not in n),
+    "select_by_comparison": (
+        lambda x: x.gather(1, torch.tensor([[1], [0], [3]])),
+        [(3, 4)],
+        lambda n: "gather" not in n,
+    ),
+}
+
+
+def test_each_pass_has_a_purpose_of_its_own():
+    assert {step.__name__ for step in passes.PIPELINE} == set(PURPOSE)
+
+
+@pytest.mark.parametrize("name", PURPOSE)
+def test_without_a_pass(name, monkeypatch):
+    fn, shapes, reached = PURPOSE[name]
+    graph, _ = graph_of(fn, *shapes)
+    assert reached(names(passes.optimise(graph)))
+    rest = tuple([step for step in passes.PIPELINE if step.__name__ != name])
+    monkeypatch.setattr(passes, "PIPELINE", rest)
+    assert not reached(names(passes.optimise(graph)))
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_every_pass_keeps_values_of_random_programs(seed):
     maker, arrays = drawn(seed, "float64")

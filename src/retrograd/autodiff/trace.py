@@ -20,7 +20,7 @@ class Trace:
     the inner one alone records, and what is then run from its graph is recorded by the outer one.
 
     What a trace makes of questions about values is its own policy: ``asked`` is called before a value leaves the library,
-    ``drawing`` before a random draw, ``writing`` before a write, ``custom`` for a function with a derivative of its own.
+    ``drawing`` before a random draw, ``writing`` before a write, ``walking`` before a backward walk, ``custom`` for a function with a derivative of its own.
     """
 
     def __init__(self, inputs: Sequence[Any] = ()) -> None:
@@ -68,6 +68,9 @@ class Trace:
 
     def writing(self, tensor: Any, value: Any) -> None:
         """Hear that a tensor is about to be written in place."""
+
+    def walking(self) -> None:
+        """Hear that a backward walk is about to begin."""
 
     def custom(self, cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Take over the call of a function with a derivative of its own; None leaves it to be recorded as it runs."""

@@ -23,6 +23,7 @@ from ..core import (
     wrap,
 )
 from ..core.door import _quiet
+from ..core.large import add_into
 from ..core.rows import SparseArray
 from ..ops.elementwise import add, cast, conj, real_part
 from ..ops.shape import expand, sum_to
@@ -70,7 +71,7 @@ class Arrays:
         if r.shape != want.shape:
             if node.op is None or not node.op.broadcasts:
                 raise _misfit(node, r, want)
-            r = np.asarray(sum_to.numpy(r, shape=want.shape))  # a sum down to one element is not an array in NumPy
+            r = sum_to(r, shape=want.shape)
         return r
 
     @staticmethod
@@ -254,6 +255,10 @@ def pullback(
     finally:
         MODE.backward -= 1
         quiet_off(token)
+        if MODE.endings and not MODE.backward:
+            endings, MODE.endings = MODE.endings, ()
+            for ending in endings:
+                ending()
 
 
 def _step(pending: dict[int, Any], heap: list[int], node: Node, g: Any, leaf: Any, retain: bool) -> None:
@@ -361,7 +366,7 @@ def _after(hooks: Any, node: Node, results: list[Any], g: Any, as_tensors: bool)
             _check_replaced(hook, before, after, n)
         given = new
     return [
-        (n, None if v is None or r is None else v if as_tensors else v._a, False)
+        (n, None if v is None or r is None else v if as_tensors else as_array(v), False)
         for (n, r, _), v in zip(results, given, strict=True)
     ]
 
@@ -381,7 +386,7 @@ def _before(hooks: Any, node: Node, g: Any, as_tensors: bool) -> Any:
         for before, after in zip(upstream, new, strict=True):
             _check_replaced(hook, before, after, node)
         upstream = new
-    back = [None if v is None else v if as_tensors else v._a for v in upstream]
+    back = [None if v is None else v if as_tensors else as_array(v) for v in upstream]
     return back if g.__class__ is list else back[0]
 
 
@@ -452,7 +457,7 @@ def _arrive(pending: dict[int, Any], heap: list[int], node: Node, g: Any, owned:
     elif as_tensors:
         found[1] = add(found[1], g)
     elif found[2]:
-        np.add(found[1], g, out=found[1])
+        add_into(found[1], g)
     else:
         r = np.add(found[1], g)
         found[1] = r if r.__class__ is _ndarray or r.__class__ is SparseArray else np.asarray(r)

@@ -29,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--fold", action="append", default=[], metavar="NAME=FORM", help="make every part of this form one node")
     add("--forward", nargs="?", const="", metavar="NAME", help="the forward-mode view, along one input or all")
     add("--steps", action="store_true", help="both passes one node at a time")
+    add("--step", action="store_true", help="the same, waiting for Enter after each; q ends it")
     add("--jacobians", action="store_true", help="local Jacobians: structure, size and cost")
     add("--json", action="store_true", help="the data, as JSON")
     add("--latex", action="store_true", help="the derivation, as LaTeX")
@@ -134,10 +135,23 @@ def _show(made: Any, arguments: argparse.Namespace) -> None:
         print(to_json(made))
     elif arguments.latex:
         print(made.to_latex(document=arguments.document))
+    elif arguments.step:
+        _step_through(made)
     elif not written:
         from retrograd.glass.render_text import show
 
         show(made, arguments.jacobians, arguments.steps, color=False if arguments.plain else None)
+
+
+def _step_through(made: Any) -> None:
+    """Print one step after the other; between them wait for whoever looks, if somebody does."""
+    from retrograd.glass.render_text import step_lines
+
+    lines = step_lines(made)
+    for line in lines:
+        print(line, flush=True)
+        if sys.stdin.isatty() and line is not lines[-1] and input().strip().lower() == "q":
+            return
 
 
 def _write(made: Any, path: str, kind: str) -> None:

@@ -87,6 +87,26 @@ def wrap_numpy(fn: Any) -> Callable[..., Any]:
     return call
 
 
+def epoch(step: Any, data: Any, **options: Any) -> Any:
+    """Run a step over all batches of a loader, natively from one batch to the next.
+
+    A method of compiled functions too; its arguments and what it gives are told by :func:`retrograd.compiler.epochs.epoch`.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> total = torch.zeros(())
+    >>> def step(x):
+    ...     total.add_(x.sum())
+    ...     return total.clone()
+    >>> torch.compiler.epoch(step, (torch.arange(6.0),), batch_size=2)
+    tensor([ 1.,  6., 15.])
+    """
+    from .epochs import epoch as run
+
+    return run(step, data, **options)
+
+
 def reset() -> None:
     """Forget what was compiled."""
 

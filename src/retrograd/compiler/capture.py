@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..autodiff.trace import Trace
-from ..core import FREED, MODE, REGISTRY, BaseTensor, Graph, Node, Storage, reachable, wrap
+from ..core import FREED, MODE, REGISTRY, BaseTensor, Graph, Node, Storage, apply, reachable, wrap
+from ..core.node import leaf_node
 from ..core.place import describe, here
 from ..tensor.backward import grad
 from ..tensor.composed import ALIAS
 from ..tensor.tree import flatten
+from .numbers import Either
 
 
 class Recorder(Trace):
@@ -25,6 +28,8 @@ class Recorder(Trace):
         self.optimizers = list(optimizers)
         self.reasons: list[str] = []
         self.draws: list[Node] = []
+        self.told: list[Any] = []  # tensors from outside that are to require gradients from now on
+        self.unseen: str | None = None  # where a leaf was written through .data
         self.numbers: dict[int, Any] = {}  # plain numbers by identity, with those that remember how they came to be
         self.grads = {id(t): t._grad for t in leaves}
         self.leaves = list(leaves)
@@ -41,7 +46,10 @@ class Recorder(Trace):
         """Give a node for a Python scalar: for one that changes from call to call, one that remembers."""
         found = self.numbers.get(id(value))
         node = super().constant(value)
-        if found is not None:
+        if found is not None and type(found[1]) is list:
+            either = self.constants[node] = Either(value)
+            either.candidates = list(found[1])
+        elif found is not None:
             self.constants[node] = found[1]
         return node
 
@@ -49,7 +57,34 @@ class Recorder(Trace):
         """Give the node that stands for a tensor's value, and remember which it had before."""
         if tensor._node is None or tensor._node not in self.known:
             self.outside.setdefault(id(tensor), tensor._node)
+            if tensor.requires_grad and tensor.is_leaf and id(tensor) not in self.grads:  # of no module or optimizer
+                self.grads[id(tensor)] = tensor._grad
+                self.leaves.append(tensor)
         return super().node_of(tensor)
+
+    def variable(self, tensor: Any) -> Node:
+        """Give a tensor a node whose gradient goes to its ``.grad``, as a leaf's does."""
+        before = self.node_of(tensor)
+        if any(t is tensor for t, _ in self.inputs):
+            self.reasons.append(f"a tensor from outside was told to require a gradient at {describe(here())}")
+            self.told.append(tensor)
+        node = super().variable(tensor)
+        if not before.requires_grad:
+            node.hook_table().retain = weakref.ref(tensor)
+        return node
+
+    def writing(self, tensor: Any, value: Any) -> None:
+        """Note a write that history does not see."""
+        base = tensor._base
+        if base is not None and base._s is not tensor._s and base.requires_grad:
+            old = base._node
+            if any(n.requires_grad and old in n.inputs for n in self.known):  # a backward walk may read the old value
+                self.unseen = describe(here())
+
+    def walking(self) -> None:
+        """Find that what a backward walk reads was overwritten unseen: the graph still has the old values."""
+        if self.unseen is not None:
+            self.reasons.append(f"a backward pass began after a write through .data at {self.unseen}")
 
     def drawing(self, generator: Any) -> None:
         """Let draws be drawn again."""
@@ -62,6 +97,7 @@ class Recorder(Trace):
             and not isinstance(base, np.memmap)
             and base.base is None
             and tensor._s.root is tensor._a
+            and not (base.size == 1 and not tensor._a.flags.writeable)  # one number, repeated
         ):
             self.reasons.append(f"a tensor was made of a NumPy array at {describe(here())}")
         super().made(tensor)
@@ -71,6 +107,36 @@ class Recorder(Trace):
         super().add(node, tensor)
         if node.op is not None and node.op.impure:
             self.draws.append(node)
+
+
+DETACHED: Any = object()  # a step of a view: the same values without history
+
+
+def _views(results: list[Any], known: dict[int, Any]) -> dict[int, tuple[Any, Any]]:
+    """Give the results that share memory with an input or with another result, each as steps from the tensor they are views of."""
+    shared: dict[int, list[Any]] = {}
+    for t in {id(t): t for t in (*known.values(), *results)}.values():
+        shared.setdefault(id(t._s.root), []).append(t)
+    found: dict[int, tuple[Any, Any]] = {}
+    for t in results:
+        others = shared[id(t._s.root)]
+        if id(t) in known or id(t) in found or len(others) == 1:
+            continue
+        base = t._base
+        cut = base is not None and any(op.name == "detach" for op, _ in t._steps)
+        if base is not None and (cut or base.requires_grad is t.requires_grad):
+            found[id(t)] = base, t._steps
+        elif base is None and t._node is not None and not t.requires_grad:
+            for u in others:
+                same = u is not t and u._base is None and id(u) not in found
+                if same and u._a.shape == t._a.shape and u._a.strides == t._a.strides and _start(u) == _start(t):
+                    found[id(t)] = u, (DETACHED,)
+                    break
+    return found
+
+
+def _start(t: Any) -> int:
+    return int(t._a.__array_interface__["data"][0])
 
 
 class Captured:
@@ -96,6 +162,8 @@ class Captured:
         with recorder:
             self.result = fn(*args, **kwargs)
             self._finish(recorder, given)
+        for t in recorder.told:
+            t._node = leaf_node(t)
         if MODE.grad != before:
             self.reason = "the function changed grad mode and left it so"
 
@@ -103,11 +171,15 @@ class Captured:
         leaves, self.structure = flatten(self.result)
         self.results = leaves
         tensors = [t for t in leaves if isinstance(t, BaseTensor)]
-        known = {id(t) for t, _ in recorder.inputs}
+        known = {id(t): t for t, _ in recorder.inputs}
         self.same = {id(t) for t in tensors if id(t) in known}  # results that are inputs themselves
-        outputs = list({id(t): t for t in tensors if id(t) not in self.same}.values())
+        self.views = _views(tensors, known)
+        computed = [self.views[id(t)][0] if id(t) in self.views else t for t in tensors]
+        outputs = list({id(t): t for t in computed if id(t) not in known}.values())
         self.outputs = outputs
         self.requires = [t.requires_grad for t in outputs]
+        if any(t._grad is not None for t in outputs):
+            recorder.reasons.append("a result has a gradient of its own")
         self.new_grads: list[tuple[Any, Any]] = []  # leaves and the gradients that they ended with
         self.cleared: list[Any] = []
         seen = {id(t): t for t in recorder.leaves}
@@ -149,7 +221,8 @@ class Captured:
         for t in self.wanted:
             if t._node is None or not t._node.requires_grad:
                 self.reason = "a tensor that wants a gradient lost its history"
-        draws = [d for d in recorder.draws if d not in set(reachable(graph.outputs))]
+        used = set(reachable(graph.outputs)) if recorder.draws else set()
+        draws = [d for d in recorder.draws if d not in used]
         self.graph = Graph(graph.inputs, (*graph.outputs, *draws), graph.constants)
         self.draws = len(draws)
         if any(self.open):
@@ -171,6 +244,18 @@ class Captured:
         for i, t in enumerate(outputs):
             if t._a.size and any(np.may_share_memory(t._a, u._a) for u in outputs[:i] if u._a.size):
                 self.reason = self.reason or "two results share memory"
+
+    def handed(self, stand: dict[int, Any]) -> list[Any]:
+        """Give the results, from the tensors that stand for inputs and outputs: views of them are taken anew."""
+        found = []
+        for value in self.results:
+            if isinstance(value, BaseTensor):
+                source, steps = self.views.get(id(value), (value, ()))
+                value = stand.get(id(source), source)
+                for step in steps:
+                    value = value.detach() if step is DETACHED else apply(step[0], value, **step[1])
+            found.append(value)
+        return found
 
     def _separate(self, recorder: Recorder) -> None:
         """Give the results of this first run, which the user has now, histories of their own, and the graph other nodes."""

@@ -1,4 +1,4 @@
-"""Compiled functions and modules: which program serves a call, what is compared before it runs, and what it hands back."""
+"""Compiled functions: which program serves a call, and what becomes of a call that none serves yet."""
 
 from __future__ import annotations
 
@@ -10,291 +10,19 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from ..autodiff.trace import replay
-from ..core import (
-    FREED,
-    MODE,
-    BaseTensor,
-    Graph,
-    Node,
-    Op,
-    apply,
-    attach_outputs,
-    describe,
-    enable_grad,
-    here,
-    modified,
-    reachable,
-    refresh,
-    typeof,
-    wrap,
-)
-from ..core.node import Hooks
-from ..tensor.backward import grad
-from ..tensor.composed import ALIAS
+from ..core import MODE, BaseTensor
 from ..tensor.tree import flatten, unflatten
 from .capture import Captured
-from .fast import MISSED, fast
+from .entry import Entry
+from .fast import MISSED
 from .guards import PLAIN, Guards, Unguardable
+from .later import Later
 from .numbers import Promotion, as_inputs, settle
-from .passes import optimise
-from .program import HIDDEN, Program
-from .split import Halves
 from .watch import Watch
 
 MOST_PROGRAMS = 8
 STRICT = False  # tests: raise the compiler's own errors
 WARMING = 1  # eager calls of one kind before a run is traced: optimizers make their state in the first
-
-
-class Entry:
-    """One program of a function: what it was captured from, its guards, and how it is run."""
-
-    lock: Any
-    raw: Graph  # as it was captured
-    ledger: Any = None  # where numbers that are inputs are kept
-    numbers: Any = ()
-    scalars: dict[int, float]  # the numbers among the arguments that are not inputs
-
-    def __init__(self, captured: Captured, guards: Guards, given: list[Any]) -> None:
-        self.captured = captured
-        self.guards = guards
-        self.check = guards.check()
-        position = {id(t): i for i, t in enumerate(given)}
-        places = {id(t): k for k, t in enumerate(captured.inputs)}
-        self.targets: list[Any] = [None] * (len(captured.outputs) + len(captured.new_grads))
-        self.targets += [places[id(t)] for t in captured.written] + [HIDDEN] * captured.draws
-        self.halves: Halves | None = None
-        if captured.gradients:
-            self._halve()
-        else:
-            self.program = Program(captured.graph, self.targets)
-        self.sources: list[tuple[str, Any]] = []
-        for t in captured.inputs:
-            if id(t) in position:
-                self.sources.append(("given", position[id(t)]))
-            elif id(t) in captured.old_grads:
-                self.sources.append(("grad", captured.old_grads[id(t)]))
-            else:
-                self.sources.append(("held", t))
-        self.hooks = Hooks.changes
-        self.hooked = [_hooks(t) for t in captured.inputs]
-        self.held_types = [(t._a.shape, t._a.dtype, _wants(t)) for t in captured.inputs]
-        old = {id(p) for p in captured.old_grads.values()}
-        self.grads_were = [(t, id(t) in old) for t, _ in captured.new_grads]
-        self.written_roots = {
-            id(captured.inputs[k]._s) for k in self.targets if isinstance(k, int) and self.sources[k][0] != "given"
-        }
-        self.wanted = [places[id(t)] for t in captured.wanted]
-        self.given = given
-        self.fast = fast(self, _spent)
-
-    def _halve(self) -> None:
-        captured = self.captured
-        joint = Graph(captured.graph.inputs, (*captured.graph.outputs, *captured.gradients), captured.graph.constants)
-        draws = [n for n in joint.nodes if n.op is not None and n.op.impure]
-        ups_ = set(captured.upstream)
-        forward = tuple([n for n in joint.inputs if n not in ups_])
-        results = captured.graph.outputs[: len(captured.outputs)]
-        self.unread = Graph(
-            forward, results, captured.graph.constants
-        )  # as it was recorded: what was detached still is
-        needed = set(self.unread.nodes) & set(reachable(results))
-        self.overwritten = [k for k in self.targets if isinstance(k, int) and forward[k] in needed]
-        joint = optimise(joint)
-        drawn = [n for n in joint.nodes if n.op is not None and n.op.impure]
-        self.drawn = dict(zip(draws, drawn, strict=True))
-        count = len(captured.graph.outputs)
-        ups = list(captured.upstream)
-        inputs = [n for n in joint.inputs if n not in set(ups)]
-        written = {inputs[k] for k in self.targets if isinstance(k, int)}
-        self.halves = Halves(joint, count, ups, written)
-        self.program = Program(self.halves.forward, [*self.targets, *[None] * len(self.halves.saved)], optimised=True)
-        self.backward = Program(self.halves.backward, optimised=True)
-        self.kept = [inputs.index(n) for n in self.halves.kept]
-
-    def takes(self, leaves: list[Any]) -> bool:
-        """Tell whether the numbers among a call's arguments are those that the program was made for, or its inputs."""
-        for i, value in self.scalars.items():
-            if leaves[i] != value:
-                return False
-        if self.ledger is not None:
-            self.ledger.arguments[:] = leaves
-        return True
-
-    def fits(self, given: list[Any]) -> bool:
-        """Tell whether everything that the run depended on is as it was."""
-        if not self.check():
-            return False
-        if Hooks.changes != self.hooks:
-            holders = [given[source] if kind == "given" else source for kind, source in self.sources]
-            if [_hooks(t) for t in holders] != self.hooked:
-                return False
-            self.hooks = Hooks.changes
-        for t, was in self.grads_were:
-            if (t._grad is not None) is not was:
-                return False
-        for (kind, t), (shape, dtype, wants) in zip(self.sources, self.held_types, strict=True):
-            if kind == "held":
-                a = t._a
-                if a.shape != shape or a.dtype != dtype or _wants(t) is not wants:
-                    return False
-            elif kind == "grad" and (t._grad is None or t._grad._a.shape != shape):
-                return False
-        return not any(id(t._s) in self.written_roots for t in given)
-
-    def refresh(self) -> None:
-        """Write the present numbers into the inputs that stand for them."""
-        for optimizer in self.guards.optimizers:
-            optimizer.refresh_inputs()
-        if self.numbers:
-            values = self.ledger.read()
-            for a, compute in self.numbers:
-                a[...] = compute(*values)
-
-    def run(self, given: list[Any]) -> Any:
-        """Run the program and hand its results to their places."""
-        captured = self.captured
-        self.refresh()
-        holders: list[Any] = []
-        for kind, source in self.sources:
-            t = given[source] if kind == "given" else source._grad if kind == "grad" else source
-            if t._base is not None and t._base._node is not t._seen:
-                refresh(t)
-            holders.append(t)
-        values = [t._a if t._a.flags.c_contiguous else np.ascontiguousarray(t._a) for t in holders]
-        found = self.program(values)
-        for k in {k for k in self.targets if isinstance(k, int)}:
-            t = holders[k]
-            t._s.version += 1
-            if values[k] is not t._a:
-                np.copyto(t._a, values[k])
-        count = len(captured.outputs)
-        for (t, _), a in zip(captured.new_grads, found[count : count + len(captured.new_grads)], strict=True):
-            t._grad = wrap(a)
-        for t in captured.cleared:
-            t._grad = None
-        outputs = [wrap(a) for a in found[:count]]
-        for t, requires, is_open in zip(outputs, captured.requires, captured.open, strict=True):
-            if requires and not is_open:
-                t._node = _spent(t._a)
-        if self.halves is not None:
-            self._attach(outputs, found[len(found) - len(self.halves.saved) :], holders, values)
-        stand = {id(t): h for t, h in zip(captured.inputs, holders)}  # numbers that became inputs come last
-        stand.update({id(t): made for t, made in zip(captured.outputs, outputs, strict=True)})
-        leaves = []
-        for value in captured.results:
-            if not isinstance(value, BaseTensor):
-                leaves.append(value)
-            else:
-                leaves.append(stand[id(value)])
-        return unflatten(leaves, captured.structure)
-
-    def _attach(self, outputs: list[Any], saved: list[Any], holders: list[Any], values: list[Any]) -> None:
-        """Give the open results their common history."""
-        opened = [t for t, o in zip(outputs, self.captured.open, strict=True) if o]
-        inputs = tuple(holders[k]._node for k in self.wanted)
-        kept = [(values[k], holders[k]._s, holders[k]._s.version) for k in range(len(holders))]
-        types = [typeof(t) for t in opened]
-        node = Node(
-            COMPILED, inputs, {"entry": self}, (), np.dtype(np.float32), True, here(), (saved, kept), types, None
-        )
-        attach_outputs(node, opened)
-
-
-def _hooks(t: Any) -> tuple[int, ...]:
-    """Give the numbers of the hooks on a leaf; those of other tensors are in their histories."""
-    node = t._node
-    found: tuple[int, ...] = () if node is None or node.op is not None or node.hooks is None else node.hooks.registered
-    return found
-
-
-def _wants(t: Any) -> bool:
-    return t._node is not None and t._node.requires_grad
-
-
-def _saved(node: Any) -> Any:
-    if node.saved is FREED:
-        raise RuntimeError(
-            "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
-            "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
-            "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
-            f"after calling backward. (a compiled function, called at {describe(node.place)})"
-        )
-    return node.saved
-
-
-def _walk_back(node: Any, gradients: Any, needs: Any, as_tensors: bool) -> list[Any]:
-    """Give the gradients of a compiled function's inputs: by its second program, or recorded, operation by operation."""
-    entry = node.attrs["entry"]
-    saved, kept = _saved(node)
-    for k in (*entry.kept, *(range(len(kept)) if as_tensors else ())):
-        a, storage, version = kept[k]
-        if storage.version != version and k not in {t for t in entry.targets if isinstance(t, int)}:
-            raise modified(node, kept[k], "an input")
-    if as_tensors:
-        return _recorded(node, gradients, saved, kept)
-    given = [
-        np.zeros(t.shape, t.dtype) if g is None else np.ascontiguousarray(g)
-        for g, t in zip(gradients, node.types, strict=True)
-    ]
-    with entry.lock:
-        return list(entry.backward([*given, *saved, *[kept[k][0] for k in entry.kept]]))
-
-
-def _recorded(node: Any, gradients: Any, saved: list[Any], kept: list[Any]) -> list[Any]:
-    entry = node.attrs["entry"]
-    graph = entry.unread
-    for k in entry.overwritten:
-        raise modified(node, kept[k], "an input")
-    tensors = [wrap(a) for a, _, _ in kept]
-    aliases = []
-    for k, outer in zip(entry.wanted, node.inputs, strict=True):
-        t = tensors[k]
-        if outer is not None:
-            t._node = Node(ALIAS, (outer,), {}, t._a.shape, t._a.dtype, True, node.place, (), None, None)
-        aliases.append(t)
-    values = dict(zip(entry.halves.saved, saved, strict=True))
-
-    def step(n: Node, xs: list[Any]) -> Any:
-        if n.op.impure:  # type: ignore[union-attr]
-            return wrap(values[entry.drawn[n]])
-        return apply(n.op, *[wrap(x) if isinstance(x, np.ndarray) else x for x in xs], **n.attrs)  # type: ignore[arg-type]
-
-    with enable_grad():
-        results = replay(graph, tensors, step)
-    opened = [t for t, o in zip(results, entry.captured.open, strict=True) if o]
-    pairs = [(t, g) for t, g in zip(opened, gradients, strict=True) if g is not None]
-    live = [t for t, outer in zip(aliases, node.inputs, strict=True) if outer is not None]
-    found = iter(grad([t for t, _ in pairs], live, [g for _, g in pairs], create_graph=True, allow_unused=True))
-    return [None if outer is None else next(found) for outer in node.inputs]
-
-
-def _op(name: str, shown: str, reverse: Any, outputs: int) -> Op:
-    op = Op.__new__(Op)
-    op.name, op.view, op.broadcasts, op.family, op.outputs, op.impure = name, False, False, "composed", outputs, False
-    op.names, op.shown, op.vjp, op.jvp, op.conjugates = (), shown, [], None, False
-    op.plans, op.quick, op.add_into, op.inline, op.fresh = {}, [], None, None, None
-    op.reverse, op.forward = reverse, None
-    return op
-
-
-def _gone(node: Any, g: Any, needs: Any, as_tensors: bool) -> Any:
-    raise RuntimeError(
-        "Trying to backward through the graph a second time: backward() was already called inside the compiled function "
-        "that gave this result"
-    )
-
-
-COMPILED = _op("compiled", "CompiledFunctionBackward", _walk_back, 0)
-SPENT = _op("compiled_step", "CompiledFunctionBackward", _gone, 1)
-
-
-def _spent(a: Any) -> Node:
-    """Give the history of a result whose backward pass ran inside the program."""
-    return Node(SPENT, (), {}, a.shape, a.dtype, True, None, FREED, None, None)
 
 
 class Compiled:
@@ -321,6 +49,7 @@ class Compiled:
         self.lock = threading.RLock()
         self.warned = False
         self.quick: Any = None  # the way into the program that served the last call
+        self.epochs: list[dict[str, Any]] = []  # what the last ones came to
         functools.update_wrapper(self, fn, updated=())
 
     def __get__(self, owner: Any, kind: Any = None) -> Any:
@@ -342,6 +71,8 @@ class Compiled:
                 except Exception:
                     return self._failed(quick.entry, args, kwargs)
             if result is not MISSED:
+                for ending in quick.entry.endings:
+                    ending()
                 return result
         if mode.special:  # inside another trace, an observer, forward or anomaly mode
             return self.fn(*args, **kwargs)
@@ -361,6 +92,8 @@ class Compiled:
                         entry.fast.arm()
                         flat = structure[2][0][2] == [None] * len(args) and len(given) == len(leaves) and not kwargs
                         self.quick = entry.fast if flat else None
+                    for ending in entry.endings:  # behind the arming, so that the next call sees what they change
+                        ending()
                     return result
             return self._new(key, leaves, structure, given)
 
@@ -406,7 +139,7 @@ class Compiled:
     # -- a call that no program serves yet ---------------------------------------------------------------------------------
     def _new(self, key: Any, leaves: list[Any], structure: Any, given: list[Any]) -> Any:
         args, kwargs = unflatten(leaves, structure)
-        if sys.getprofile() is not None:  # somebody else watches every call; compile when they are done
+        if callable(sys.getprofile()):  # somebody else watches every call; compile when they are done
             return self.fn(*args, **kwargs)
         watches = self.watches.setdefault(key, [])
         if len(watches) < WARMING or self.made >= MOST_PROGRAMS:
@@ -435,12 +168,15 @@ class Compiled:
         second = Watch()
         former = next(iter(self.entries.get(key, ())), None)
         promotion = None if former is None else Promotion(former, leaves)
-        with promotion or contextlib.nullcontext(), second:
+        later = Later(guards.schedulers, guards.names)
+        with promotion or contextlib.nullcontext(), later, second:
             if promotion:
                 args, kwargs = unflatten(promotion.ledger.arguments, structure)
             captured = Captured(self.fn, args, kwargs, given, list(parameters.values()), guards.optimizers)
         reason = captured.reason or next(iter(watch.impure + second.impure), None)
+        reason = reason or later.reason
         changed = guards.changed()
+        later.run()
         fresh = set(second.codes) - set(watch.codes)
         if reason is None and (fresh or changed is not None):
             watch.codes.update(second.codes)  # it took another way, or made something that it keeps: look once more
@@ -461,6 +197,7 @@ class Compiled:
         else:
             promotion = None
             settle(raw)
+        endings = later.release(guards)
         try:
             entry = Entry(captured, guards, given)
         except Exception as error:
@@ -469,6 +206,7 @@ class Compiled:
             self._give_up(key, f"the compiler failed ({type(error).__name__}: {error}); please report it")
             return captured.result
         entry.lock, entry.raw = self.lock, raw
+        entry.endings = endings
         entry.scalars = {i: x for i, x in enumerate(leaves) if type(x) is float}
         if promotion and former:
             for _, holder, i, _ in promotion.ledger.places:
@@ -478,7 +216,14 @@ class Compiled:
             self.entries[key].remove(former)  # whose numbers this program takes too
         self.entries.setdefault(key, []).insert(0, entry)
         self.made += 1
-        return captured.result
+        result, captured.result = captured.result, None
+        return result
+
+    def epoch(self, data: Any, **options: Any) -> Any:
+        """Run over all batches of a loader: see :func:`retrograd.compiler.epochs.epoch`."""
+        from .epochs import epoch
+
+        return epoch(self, data, **options)
 
     def explain(
         self, *, graph: bool = False, guards: bool = False, ir: bool = False, assembly: bool = False, rounds: int = 20

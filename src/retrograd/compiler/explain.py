@@ -20,7 +20,8 @@ from .report import report
 from .runtime import blas, jit
 
 if TYPE_CHECKING:
-    from .compiled import Compiled, Entry
+    from .compiled import Compiled
+    from .entry import Entry
 
 WHAT = {
     "dict": "attributes, globals and entries of dicts",
@@ -114,6 +115,7 @@ def explain(
                 "eager": eager,
                 "warming": warm,
                 "programs": programs,
+                "epochs": [dict(note) for note in compiled.epochs],
                 "machine": _machine(),
                 "show": {"graph": graph, "guards": guards, "ir": ir, "assembly": assembly},
             }

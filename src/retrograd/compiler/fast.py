@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core import MODE, BaseTensor, wrap
+from ..core import MODE, wrap
 from ..core.node import Hooks
 from ..tensor.tree import unflatten
+from .history import attach, spent
 from .runtime import gate as g
 
 if TYPE_CHECKING:
-    from .compiled import Entry
+    from .entry import Entry
 
 LONG = 50_000  # multiply-adds and elements from which other threads of Python may run meanwhile
 MISSED: Any = object()
@@ -25,14 +26,12 @@ class Fast:
     Parameters
     ----------
     entry : Entry
-    spent : callable
-        Makes the history of a result whose backward pass has run.
     """
 
     watched: list[tuple[str, Any, Any]]
     rest: Any  # compares what memory alone does not show, or None
 
-    def __init__(self, entry: Entry, spent: Any) -> None:
+    def __init__(self, entry: Entry) -> None:
         self.entry = entry
         self.gate = g.gate()
         self.grad = MODE.grad
@@ -96,7 +95,7 @@ class Fast:
         self.words[g.FORBIDDEN], self.words[g.FORBIDDEN_COUNT] = self.descriptor.array(forbidden), len(forbidden)
         self.pairs = np.zeros(0, np.uint64)
         self.error = program.error
-        self.plain = captured.structure is None and count == 1 and not captured.cleared
+        self.plain = captured.structure is None and count == 1 and not captured.cleared and not captured.views
         self.simple = self.plain and entry.halves is None
 
     def arm(self) -> None:
@@ -184,7 +183,7 @@ class Fast:
             outputs.append(t)
         if self.entry.halves is not None:
             holders = [given[source] if kind == "given" else source for kind, source in self.entry.sources]
-            self.entry._attach(outputs, outs[self.count :], holders, [t._a for t in holders])
+            attach(self.entry, outputs, outs[self.count :], holders, [t._a for t in holders])
         return outputs[0] if self.plain else self._results(outputs, given)
 
     def _execute(self, given: Any, outs: list[Any]) -> None:
@@ -218,13 +217,7 @@ class Fast:
         }
         for value, t in zip(captured.outputs, outputs, strict=True):
             stand[id(value)] = t
-        leaves = []
-        for value in captured.results:
-            if not isinstance(value, BaseTensor):
-                leaves.append(value)
-            else:
-                leaves.append(stand.get(id(value), value))
-        return unflatten(leaves, captured.structure)
+        return unflatten(captured.handed(stand), captured.structure)
 
 
 def _held(e: Any) -> Any:
@@ -237,7 +230,7 @@ def _held(e: Any) -> Any:
     return holder[key] if kind == "item" else None
 
 
-def fast(entry: Entry, spent: Any) -> Fast | None:
+def fast(entry: Entry) -> Fast | None:
     """Give a program's short way, or None where it has to take the long one."""
     if len({id(t) for t in entry.given}) != len(entry.given):  # one tensor in two places
         return None
@@ -249,10 +242,14 @@ def fast(entry: Entry, spent: Any) -> Fast | None:
         return None
     if any(not t._a.flags.c_contiguous or t._base is not None for kind, t in entry.sources if kind == "held"):
         return None
+    if any(place is not None for place in entry.grads_given) or any(
+        id(t) in entry.position for t in entry.captured.cleared
+    ):
+        return None
     if entry.guards.arrays or entry.guards.generators:
         return None
     watched, rest = entry.guards.watched()
-    made = Fast(entry, spent)
+    made = Fast(entry)
     made.rest = entry.guards.check(rest) if rest else None
     made.watched = watched
     return made

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..core import BaseTensor
 from ..nn import Module
+from .later import is_scheduler
 from .watch import Watch, whose
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), enum.Enum, np.generic, types.EllipsisType, slice, range)
@@ -46,6 +47,7 @@ class Guards:
         self.seen_places: set[Any] = set()
         self.modules: list[Any] = []
         self.optimizers: list[Any] = []
+        self.schedulers: list[Any] = []
         self.generators: list[tuple[Any, Any]] = []
         self.names: set[str] = set()
         self.waiting: list[tuple[Any, str]] = []
@@ -134,6 +136,11 @@ class Guards:
             self._network(value, name)
         elif hasattr(value, "param_groups") and hasattr(value, "refresh_inputs"):
             self._optimizer(value, name)
+        elif is_scheduler(value):
+            self.schedulers.append(value)
+            self._own(value, name)
+            if type(value).__module__.partition(".")[0] != __name__.partition(".")[0]:
+                self._attributes(value, value.__dict__, name)
         elif isinstance(value, np.ndarray):
             self._array(value, name)
         elif isinstance(value, (random.Random, np.random.Generator, np.random.RandomState)):

@@ -9,11 +9,15 @@ from typing import Any
 from ..core import Node
 from ..core.place import line_of
 from .codegen.loops import Analysis
+from .codegen.scans import SCANS
 from .codegen.small import is_small
-from .lowering.kernel import FULL, TAIL, Call, Fill, Loops, Operand, Statement
+from .contractions import conv as convolutions
+from .contractions import native as contractions
+from .lowering.kernel import FULL, TAIL, Call, Fill, Joined, Loops, Operand, Statement
 from .lowering.maps import Affine
-from .program import Program, Step
+from .program import Program
 from .runtime import jit
+from .steps import Step
 
 # What moves or chooses numbers without computing with them; every other op counts as one operation an element.
 FREE = {"cast", "clone", "where", "iota", "index_select", "index_add_zeros", "check_index", "drawn_with"}
@@ -56,6 +60,9 @@ def describe_steps(program: Program, seconds: Sequence[float] | None) -> list[di
 def _kernel(program: Program, step: Step, source: Any) -> dict[str, Any]:
     if isinstance(source, Loops):
         return _loops(program, step, source)
+    if isinstance(source, Joined):
+        read = source.parts.type.nbytes
+        return {**_plain("joined", step), "bytes_read": read, "bytes_written": source.node.type.nbytes}
     if isinstance(source, Fill):
         size = source.node.type.nbytes
         return {
@@ -64,8 +71,13 @@ def _kernel(program: Program, step: Step, source: Any) -> dict[str, Any]:
             "value": repr(source.value),
             "bytes_written": size,
         }
+    if isinstance(source, Call) and source.node.op.name in SCANS and step.call is None:  # type: ignore[union-attr]
+        size = source.node.type.nbytes
+        kind = {"op": source.node.op.name, "domain": list(source.node.shape)}  # type: ignore[union-attr]
+        return {**_plain("scan", step), **kind, "bytes_read": size, "bytes_written": size}
     if isinstance(source, Call) and step.call is None:
-        return _product(program, step, source)
+        job = convolutions.of_call(source)
+        return _product(program, step, source) if job is None else _convolution(step, source, job)
     if isinstance(source, Call):
         node = source.node
         read = sum(i.type.nbytes for i, o in zip(node.inputs, source.operands, strict=True) if o is not None)
@@ -114,7 +126,7 @@ def _loops(program: Program, step: Step, nest: Loops) -> dict[str, Any]:
     for node in nest.prelude:
         if node not in program.schedule.lazy:
             read[node, ()] = node.dtype.itemsize
-    product = program._as_product(nest.product) if nest.product is not None else None
+    product = program.writer.product_of(nest.product) if nest.product is not None else None
     if product is not None:  # its elements are what the statements begin with
         for i in nest.product.node.inputs:
             read[i, ("product",)] = i.type.nbytes
@@ -175,9 +187,16 @@ def _operand(o: Operand, names: dict[Node, str]) -> str:
 
 
 # -- products ------------------------------------------------------------------------------------------------------------
+def _convolution(step: Step, call: Call, job: convolutions.Job) -> dict[str, Any]:
+    node = call.node
+    read = sum(i.type.nbytes for i in node.inputs)
+    made = {"op": node.op.name, "sizes": job.label, "flops": 2 * job.work, "bytes_read": read}  # type: ignore[union-attr]
+    return {**_plain("convolution", step), **made, "chunks": job.chunks, "bytes_written": node.type.nbytes}
+
+
 def _product(program: Program, step: Step, call: Call) -> dict[str, Any]:
     node = call.node
-    product = program._as_product(call)
+    product = program.writer.product_of(call)
     assert product is not None
     x, y = node.inputs
     own = is_small(product, jit.host().lanes(node.dtype.itemsize))
@@ -187,7 +206,7 @@ def _product(program: Program, step: Step, call: Call) -> dict[str, Any]:
         "m": product.m,
         "k": product.k,
         "n": product.n,
-        "by": "own nest" if own else "library",
+        "by": "own nest" if own else "library" if contractions.of_product(product) is None else "own kernel",
         "chunks": step.chunks,
         "flops": 2 * product.work,
         "bytes_read": x.type.nbytes + y.type.nbytes,

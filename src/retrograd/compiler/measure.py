@@ -16,7 +16,8 @@ from ..core.door import _quiet
 from ..core.threads import threads
 from ..random import default_generator
 from .codegen.emit import Module
-from .program import Program, write_record
+from .driver import write_record
+from .program import Program
 from .runtime import jit, pool
 from .runtime.cache import native
 

@@ -87,6 +87,27 @@ def _plain(value: Any) -> Any:
     return float.__pos__(value) if isinstance(value, float) else int.__pos__(value)
 
 
+class Either(int):
+    """A whole number that may be one that changes, or only as large: two captures tell which."""
+
+    candidates: list[Any]
+
+    def chosen(self, before: list[Any], old: int) -> Any:
+        """Give the number that was ``old`` when the others were as ``before``; None if there is none, or two that are not the same."""
+        fitting = [c for c in self.candidates if _computed(c, before) == (type(old), old)]
+        probes = [[type(b)(b + k * (i + 2)) for i, b in enumerate(before)] for k in (3, 7, 1000)]
+        alike = all(_computed(c, p) == _computed(fitting[0], p) for c in fitting[1:] for p in probes)
+        return fitting[0] if fitting and alike else None
+
+
+def _computed(number: Any, values: list[Any]) -> tuple[type, Any]:
+    try:
+        found = number.compute(*values)
+    except (ArithmeticError, ValueError):
+        return type(None), None
+    return type(found), found
+
+
 def _make(base: Any) -> type:
     def number(ledger: Ledger, compute: Callable[..., Any], value: Any) -> Any:
         if not isinstance(value, (int, float)) or isinstance(value, bool):
@@ -150,8 +171,11 @@ def _make(base: Any) -> type:
     def plain(self: Any) -> Any:
         value = base.__pos__(self)
         recorder = MODE.trace
-        if base is float and getattr(recorder, "compiling", False):
-            recorder.numbers[id(value)] = (value, self)  # a new object: wherever it turns up, it is this number
+        if getattr(recorder, "compiling", False):
+            if base is int:  # Python keeps small ones once only: it may be this number, where it turns up
+                recorder.numbers.setdefault(id(value), (value, []))[1].append(self)
+            else:
+                recorder.numbers[id(value)] = (value, self)  # a new object: wherever it turns up, it is this number
         else:
             self.ledger.asked = True
         return value
@@ -175,13 +199,16 @@ class Promotion:
 
     def __init__(self, former: Any, arguments: list[Any]) -> None:
         self.former = former
+        self.before: list[Any] = []  # what the numbers were at the former capture
         self.ledger = Ledger()
         self.ledger.arguments = list(arguments)
         for i, value in former.scalars.items():
             if arguments[i] != value:
                 self.ledger.places.append(("item", self.ledger.arguments, i, arguments[i]))
+                self.before.append(value)
         if former.ledger is not None:  # what was an input stays one
-            for kind, holder, key, _ in former.ledger.places:
+            for kind, holder, key, value in former.ledger.places:
+                self.before.append(value)
                 where = self.ledger.arguments if holder is former.ledger.arguments else holder
                 self.ledger.places.append((kind, where, key, _get(kind, where, key)))
         for kind, holder, key, value, _ in former.guards.entries:
@@ -193,6 +220,7 @@ class Promotion:
                 continue
             if type(now) is type(value) and now != value:
                 self.ledger.places.append((kind, holder, key, now))
+                self.before.append(value)
 
     def __bool__(self) -> bool:
         return bool(self.ledger.places)
@@ -211,7 +239,7 @@ class Promotion:
 
     def succeeds(self, graph: Graph) -> bool:
         """Tell whether the numbers can be inputs: the former graph differs from this one in them alone."""
-        return not self.ledger.asked and _alike(self.former.raw, graph)
+        return not self.ledger.asked and _alike(self.former.raw, graph, self.before)
 
     def release(self, guards: Guards) -> None:
         """Let the guards ask for the numbers' types only."""
@@ -226,7 +254,7 @@ def _pick(k: int) -> Callable[..., Any]:
     return lambda *values: values[k]
 
 
-def _alike(a: Graph, b: Graph) -> bool:
+def _alike(a: Graph, b: Graph, before: list[Any]) -> bool:
     one, two = a.nodes, b.nodes
     if len(one) != len(two):
         return False
@@ -245,6 +273,8 @@ def _alike(a: Graph, b: Graph) -> bool:
         except TypeError:
             return False
         old, new = a.constants.get(x, MISSING), b.constants.get(y, MISSING)
+        if isinstance(new, Either):
+            new = b.constants[y] = _settled(new, old, before)
         if isinstance(new, (Float, Int)):
             if isinstance(old, np.ndarray) or old is MISSING:
                 return False
@@ -258,6 +288,18 @@ def _alike(a: Graph, b: Graph) -> bool:
             return False
         place[x] = y
     return tuple(place.get(o) for o in a.outputs) == b.outputs
+
+
+def _settled(new: Either, old: Any, before: list[Any]) -> Any:
+    """Give the changing number that a whole number is, or the plain one."""
+    plain = int.__pos__(new)
+    if isinstance(old, np.ndarray) or not isinstance(old, (int, float)):
+        return plain
+    was = _plain(old)
+    if was == plain:
+        return plain
+    chosen = new.chosen(before, was)
+    return plain if chosen is None else chosen
 
 
 def numbers_in(graph: Graph) -> list[Node]:
@@ -292,6 +334,6 @@ def as_inputs(graph: Graph) -> tuple[Graph, list[tuple[Node, Any]]]:
 
 def settle(graph: Graph) -> None:
     """Give remembering constants back as plain numbers."""
-    for n in numbers_in(graph):
-        value = graph.constants[n]
-        graph.constants[n] = _plain(value)
+    for n, value in list(graph.constants.items()):
+        if isinstance(value, (Float, Int, Either)):
+            graph.constants[n] = _plain(value)

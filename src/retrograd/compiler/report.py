@@ -28,9 +28,17 @@ def report(data: dict[str, Any]) -> str:
         )
     if not (programs or data["eager"] or data["warming"]):
         lines.append("it has not been called yet: the first call runs eagerly, the second is traced and compiled")
+    lines += [_epoch(note) for note in data["epochs"]]
     for number, program in enumerate(programs, 1):
         lines += ["", *_program(number, program, data["show"])]
     return "\n".join(lines)
+
+
+def _epoch(note: dict[str, Any]) -> str:
+    each = f", {_time(note['seconds'] / note['steps'])} each" if note["steps"] else ""
+    how = f"{note['native']} of them in native loops" if note["native"] else "one call each"
+    why = f", because {note['reason']}" if note["reason"] else ""
+    return f"epoch: {_count(note['steps'], 'step')}{each}, {how}{why}"
 
 
 def _program(number: int, program: dict[str, Any], show: dict[str, bool]) -> list[str]:
@@ -112,6 +120,8 @@ def _what(kernel: dict[str, Any]) -> str:
                 f"product {m}x{k} @ {k}x{n}, gone on with in registers, {kernel['vector_width']} at once{rate}{chunks}"
             )
         return f"loops over {rows}{_product(kernel['columns'])}, {kernel['vector_width']} at once{sweeps}{chunks}"
+    if kind == "convolution":
+        return f"{kernel['op']} of {kernel['sizes']}; {kernel['chunks']} chunks"
     if kind == "product":
         batch = f"{_product(kernel['batch'])} of " if kernel["batch"] else ""
         rate = f", {kernel['gflops']:.3g} GFLOP/s" if kernel["gflops"] else ""

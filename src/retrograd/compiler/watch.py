@@ -46,6 +46,7 @@ def whose(filename: str, module: str = "") -> str:
     return "user"
 
 
+ENVIRONMENT = type(os.environ).__getitem__.__code__
 IMPURE_CODES = {
     f.__code__: what
     for f, what in (
@@ -104,7 +105,7 @@ class Watch:
     def _event(self, frame: Any, event: str, arg: Any) -> None:
         if event == "call":
             code = frame.f_code
-            if code in IMPURE_CODES:
+            if code in IMPURE_CODES and not (code is ENVIRONMENT and self._asks_itself(frame)):
                 self.impure.append(IMPURE_CODES[code])
             owner = self._owner(code.co_filename, frame.f_globals)
             if owner == "user":
@@ -122,7 +123,7 @@ class Watch:
                 self.flattened = True
             if arg is builtins.next and self._owner(frame.f_code.co_filename, frame.f_globals) != "user":
                 return  # how the standard library runs generators
-            if self._is_impure(arg) and self._owner(frame.f_code.co_filename, frame.f_globals) != "library":
+            if self._is_impure(arg) and not self._asks_itself(frame):
                 at = frame
                 while at is not None and self._owner(at.f_code.co_filename, at.f_globals) != "user":
                     at = at.f_back
@@ -137,6 +138,13 @@ class Watch:
         if found is None:
             found = self._whose[filename] = whose(filename)
         return found
+
+    def _asks_itself(self, frame: Any) -> bool:
+        """Tell whether the library does it for itself: reads a setting, imports a part of its own."""
+        at = frame
+        while at is not None and self._owner(at.f_code.co_filename, at.f_globals) == "other":
+            at = at.f_back
+        return at is not None and self._owner(at.f_code.co_filename, at.f_globals) == "library"
 
     @staticmethod
     def _is_impure(function: Any) -> bool:

@@ -21,6 +21,7 @@ from .mode import (
 from .node import FREED, BaseTensor, Handle, Hooks, Node, Storage, leaf_node, register_tensor, tensor_class, wrap
 from .op import REGISTRY, Op, Rule
 from .place import Place, describe, here, line_of
+from .saving import Held, Keeper
 from .types import TensorType, typeof
 from .writes import STRAIGHT, VIEW_WRITE, assign, check_writable
 
@@ -38,7 +39,9 @@ __all__ = [
     "BaseTensor",
     "Graph",
     "Handle",
+    "Held",
     "Hooks",
+    "Keeper",
     "Node",
     "Op",
     "Place",

@@ -9,6 +9,7 @@ import numpy as np
 from . import node as _class
 from . import op as _op
 from .errors import at, shapes_error, show_call
+from .large import LARGE
 from .mode import MODE
 from .node import BaseTensor, Node, Storage, next_seq, wrap
 from .op import Op
@@ -53,6 +54,7 @@ def apply(op: Op, *xs: Any, **attrs: Any) -> Any:
     """
     mask = 0
     count = len(xs)
+    run = op.numpy
     if count == 2:  # most operations have two operands, or one: the loop below, written out
         x, y = xs
         p: Node | None = None
@@ -63,6 +65,8 @@ def apply(op: Op, *xs: Any, **attrs: Any) -> Any:
             if x._base is not None and x._base._node is not x._seen:
                 refresh(x)
             u = x._a
+            if u.size >= LARGE and op.large is not None:
+                run = op.large
             p = x._node
             if p is not None:
                 if p.requires_grad:
@@ -73,6 +77,8 @@ def apply(op: Op, *xs: Any, **attrs: Any) -> Any:
             if y._base is not None and y._base._node is not y._seen:
                 refresh(y)
             v = y._a
+            if v.size >= LARGE and op.large is not None:
+                run = op.large
             q = y._node
             if q is not None:
                 if q.requires_grad:
@@ -82,7 +88,7 @@ def apply(op: Op, *xs: Any, **attrs: Any) -> Any:
         nodes: tuple[Any, ...] = (p, q)
         token = quiet_on(_quiet)
         try:
-            a = op.numpy(u, v, **attrs) if attrs else op.numpy(u, v)
+            a = run(u, v, **attrs) if attrs else run(u, v)
         except Exception as error:
             raise failed(op, xs, attrs, error) from (None if isinstance(error, ValueError) else error)
         finally:
@@ -98,9 +104,12 @@ def apply(op: Op, *xs: Any, **attrs: Any) -> Any:
             else:
                 p = None
         nodes = (p,)
+        u = x._a
+        if u.size >= LARGE and op.large is not None:
+            run = op.large
         token = quiet_on(_quiet)
         try:
-            a = op.numpy(x._a, **attrs) if attrs else op.numpy(x._a)
+            a = run(u, **attrs) if attrs else run(u)
         except Exception as error:
             raise failed(op, xs, attrs, error) from (None if isinstance(error, ValueError) else error)
         finally:
@@ -120,13 +129,15 @@ def apply(op: Op, *xs: Any, **attrs: Any) -> Any:
                     else:
                         node = None
                 arrays.append(x._a)
+                if x._a.size >= LARGE and op.large is not None:
+                    run = op.large
             else:
                 arrays.append(x)
             inputs.append(node)
         nodes = tuple(inputs)
         token = quiet_on(_quiet)
         try:
-            a = op.numpy(*arrays, **attrs)
+            a = run(*arrays, **attrs)
         except Exception as error:
             raise failed(op, xs, attrs, error) from (None if isinstance(error, ValueError) else error)
         finally:
@@ -171,7 +182,7 @@ def _finish_special(op: Op, xs: Any, attrs: dict[str, Any], mask: int, t: Any, m
     if mode.trace is not None:
         _record_traced(op, xs, attrs, mask, t, wanted)
     elif wanted:
-        t._node = record(
+        node = record(
             op,
             xs,
             attrs,
@@ -180,6 +191,9 @@ def _finish_special(op: Op, xs: Any, attrs: dict[str, Any], mask: int, t: Any, m
             t,
             mode.keep_inputs,
         )
+        if mode.saving is not None:
+            mode.saving.recorded(node, xs, t)
+        t._node = node
         if mode.anomaly is not None:
             mode.anomaly.recorded(t._node, xs, t._a)
     elif mode.inference and not op.view:
@@ -328,7 +342,8 @@ def refresh(view: Any) -> None:
         )
     for op, attrs in view._steps:
         found = op.type(node.type, **attrs)
-        node = Node(op, (node,), attrs, found.shape, found.dtype, node.requires_grad, here(), (), [node.type], None)
+        wanted = node.requires_grad and op.name != "detach"
+        node = Node(op, (node,), attrs, found.shape, found.dtype, wanted, here(), (), [node.type], None)
         if MODE.trace is not None:
             MODE.trace.add(node, None)
     view._node = node

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from .node import Node
@@ -11,14 +12,18 @@ from .node import Node
 
 def reachable(roots: Iterable[Node | None]) -> list[Node]:
     """Give every node that the roots depend on, inputs before users, without recursion."""
-    seen: set[Node] = set()
-    stack = [r for r in roots if r is not None]
+    seen: set[Any] = {None}
+    stack = list(roots)
     while stack:
         node = stack.pop()
         if node not in seen:
             seen.add(node)
-            stack.extend(i for i in node.inputs if i is not None and i not in seen)
-    return sorted(seen, key=lambda n: n.seq)
+            stack += node.inputs  # type: ignore[union-attr]
+    seen.discard(None)
+    return sorted(seen, key=_number)
+
+
+_number = attrgetter("seq")
 
 
 @dataclass
@@ -33,16 +38,22 @@ class Graph:
         Nodes whose values are the results.
     constants
         Values of nodes without an op that are not inputs.
+    order
+        All nodes, if whoever made the graph knows them; it stays as it is.
+    checked
+        Nodes whose types were found right.
     """
 
     inputs: tuple[Node, ...]
     outputs: tuple[Node, ...]
     constants: dict[Node, Any] = field(default_factory=dict)
+    order: list[Node] | None = field(default=None, repr=False, compare=False)
+    checked: set[Node] = field(default_factory=set, repr=False, compare=False)
 
     @property
     def nodes(self) -> list[Node]:
-        """Every node, inputs before users."""
-        return reachable((*self.inputs, *self.outputs))
+        """Every node, inputs before users: as ``order`` has them, or as they were made."""
+        return reachable((*self.inputs, *self.outputs)) if self.order is None else self.order
 
     def rewrite(self, rule: Callable[[Node, tuple[Node, ...]], Node]) -> Graph:
         """Rebuild the graph from its inputs on; ``rule(node, inputs)`` gives the node that takes a node's place."""
@@ -54,7 +65,7 @@ class Graph:
     def check(self) -> None:
         """Raise TypeError unless each node's type is what its op's type rule gives for its inputs."""
         for node in self.nodes:
-            if node.op is None:
+            if node.op is None or node in self.checked:
                 continue
             found = node.op.type(
                 *(
@@ -67,6 +78,7 @@ class Graph:
                 raise TypeError(
                     f"{node.op.name} in this graph is marked {node.type}, its inputs and attributes give {found}"
                 )
+            self.checked.add(node)
 
     def __str__(self) -> str:
         names: dict[Node, str] = {}

@@ -22,6 +22,10 @@ class Mode(threading.local):
     autocast_cache = True  # whether a leaf's cast is kept to the end of the outermost block
     casts: Any = None  # the casts that are kept
     backward: int = 0  # how many backward walks are running
+    saving: Any = None  # the Keeper that is handed what nodes save
+    endings: tuple[Any, ...] = ()  # called once, when the running backward walk has ended
+    target: Any = None  # memory that the operation about to run may write its result to: its own operand's, overwritten next anyway
+    aside = False  # what runs leaves no mark on later calls: kinds of calls are not counted, and nothing is compiled for them
     dual: Any = None  # the level of eager forward mode, which wants to see every operation and write
 
     def settle(self) -> None:
@@ -33,6 +37,7 @@ class Mode(threading.local):
             or self.anomaly is not None
             or self.observers
             or self.dual is not None
+            or self.saving is not None
             or self.autocast is not None
         )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .large import LARGE, attach, large_rule
 from .node import BaseTensor
 from .types import TensorType
 
@@ -79,12 +80,14 @@ class Rule:
         if callable(self.fn):
             defaults = {n: p.default for n, p in inspect.signature(self.fn).parameters.items()}
         scope: dict[str, Any] = {"fn": self.fn, "defaults": defaults}
-        exec(
-            compile(
-                f"def rule(g, node, xs, out, i):\n    return {body}\n", f"<retrograd rule of {self.op.name}>", "exec"
-            ),
-            scope,
-        )
+        text = f"    return {body}\n"
+        if self.op.broadcasts and self.form != "number":  # one pass over memory instead of one for each operation in it
+            scope |= {"large": large_rule(self), "ndarray": np.ndarray, "LARGE": LARGE}
+            text = (
+                "    if g.__class__ is ndarray and g.size >= LARGE:\n        r = large(g, node, xs, out)\n"
+                f"        if r is not None:\n            return r\n{text}"
+            )
+        exec(compile(f"def rule(g, node, xs, out, i):\n{text}", f"<retrograd rule of {self.op.name}>", "exec"), scope)
         self.call = scope["rule"]
         return self.call(g, node, xs, out, i)
 
@@ -131,6 +134,7 @@ class Op:
     """
 
     batch: Any = None
+    large: Any = None  # computes what ``numpy`` does, asked where an array is large: see core/large.py
 
     def __init__(
         self,
@@ -178,6 +182,7 @@ class Op:
         self.reverse: Any = None  # replaces the rules: (node, g, wanted, as_tensors) -> list of gradients
         self.forward: Any = None  # replaces the tangent rules: (node, tangents, values, out) -> tangent
         REGISTRY[name] = self
+        attach(self)
 
     def _rules(self, given: Any, form: str) -> Any:
         if given is None:
@@ -213,6 +218,10 @@ class Op:
             for x in xs:
                 if isinstance(x, BaseTensor):
                     return door(self, *xs, **attrs)
+        if self.large is not None:
+            for x in xs:
+                if x.__class__ is np.ndarray and x.size >= LARGE:
+                    return self.large(*xs, **attrs)
         r = self.numpy(*xs, **attrs)
         return r if isinstance(r, (np.ndarray, tuple)) else np.asarray(r)
 

@@ -9,7 +9,7 @@ import numpy as np
 from .door import one_of_several, refresh
 from .errors import at, show_call
 from .mode import MODE
-from .node import FREED, BaseTensor, Node, wrap
+from .node import BaseTensor, Node, wrap
 from .op import Op
 from .place import here
 from .types import TensorType
@@ -97,6 +97,8 @@ def check_writable(x: Any, name: str, overlap: bool = False) -> None:
             f"or use the out-of-place form){at(here())}"
         )
     base = x._base
+    if base is not None and _detached(x):
+        return
     if base is None:
         if a is not x._s.root and node is None:
             _check_silent_view(x, name)
@@ -116,6 +118,11 @@ def check_writable(x: Any, name: str, overlap: bool = False) -> None:
                 f"that returns multiple views. Such functions do not allow the output views to be modified inplace. "
                 f"You should replace the inplace operation by an out-of-place one.{at(here())}"
             )
+
+
+def _detached(x: Any) -> bool:
+    """Tell whether a view was cut from its base's history: writes through it are not history, as where grad mode is off."""
+    return any(op.name == "detach" for op, _ in x._steps)
 
 
 def _check_silent_view(x: Any, name: str) -> None:
@@ -147,6 +154,8 @@ def assign(x: Any, r: Any, name: str, keep_old: bool = False, given: bool = Fals
             trace.node_of(r)
         trace.node_of(x if x._base is None else x._base)
         trace.writing(x, r)
+    if mode.saving is not None:
+        mode.saving.writing(x, r)
     node = r._node
     storage = x._s
     if r._a is not x._a:
@@ -159,11 +168,19 @@ def assign(x: Any, r: Any, name: str, keep_old: bool = False, given: bool = Fals
             storage.written = (name, here())
         return x
     storage.written = (name, here())
-    if not given and node is not None and node.out is not None and node.out is not FREED and node.out[0] is r._a:
+    if not given and node is not None and node.out.__class__ is tuple and node.out[0] is r._a:
         node.out = (x._a, storage, storage.version)
     before = x._node
     if x._base is not None:
-        _rebind(x._base, VIEW_WRITE, old, node, {"steps": x._steps}, r)
+        base, before_base = x._base, mode.grad
+        cut = trace is not None and _detached(x)
+        mode.grad = before_base and not cut
+        _rebind(base, VIEW_WRITE, old, node, {"steps": tuple([s for s in x._steps if s[0].name != "detach"])}, r)
+        if trace is not None and not mode.grad and old is not None and old.requires_grad:
+            _rebind(
+                base, STRAIGHT, old, base._node, {}, base
+            )  # gradients go on to what was written over, as without a trace
+        mode.grad = before_base
         refresh(x)
         if old is not None and old.hooks is not None:
             _move_retained(old, x._base)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import warnings
 from typing import Any, ClassVar
 
-from ..core import BaseTensor, no_grad
+from ..core import MODE, BaseTensor, no_grad
 from ..nn import _functions as T
 from ..tensor import Size
 from . import constraints
 from .utils import lazy_property
+
+
+def _captured() -> bool:
+    """Tell whether this is a run that a compiled function is made of: a program does not ask for values, nor complain of them."""
+    return getattr(MODE.trace, "compiling", False)
 
 
 class Distribution:
@@ -37,7 +42,7 @@ class Distribution:
         self._batch_shape, self._event_shape = Size(batch_shape), Size(event_shape)
         if validate_args is not None:
             self._validate_args = validate_args
-        if self._validate_args:
+        if self._validate_args and not _captured():
             self._check_parameters()
 
     def _check_parameters(self) -> None:
@@ -169,7 +174,7 @@ class Distribution:
         except NotImplementedError:
             warnings.warn(f"{type(self)} does not define `support` to enable sample validation.", stacklevel=2)
             return
-        if not bool(support.check(value).all()):
+        if not _captured() and not bool(support.check(value).all()):
             raise ValueError(
                 f"Expected value argument ({type(value).__name__} of shape {shape}) to be within the support ({support!r}) "
                 f"of the distribution {self!r}, but found invalid values:\n{value}"

@@ -70,6 +70,80 @@ iota = plain(
 )
 
 
+def _reached(x: Any, *, starts: Any, steps: Any, shape: Any, fill: Any) -> Any:
+    inside, places = [], []
+    for n, start, step, count in zip(x.shape, starts, steps, shape, strict=True):
+        index = start + step * np.arange(count)
+        held = np.flatnonzero((index >= 0) & (index < n))
+        inside.append(held)
+        places.append(index[held])
+    out = np.full(shape, fill, x.dtype)
+    out[np.ix_(*inside)] = x[np.ix_(*places)]
+    return out
+
+
+reach = plain(
+    "reach",
+    _reached,
+    type=lambda x, *, starts, steps, shape, fill: TensorType(tuple(shape), x.dtype),
+    batch=batching.stepped,
+    samples=(
+        {
+            "shapes": ((2, 5),),
+            "attrs": {"starts": (0, -2), "steps": (1, 3), "shape": (2, 3), "fill": 1},
+        },
+    ),
+)
+
+
+def _interleaved(*xs: Any, steps: Any, shape: Any) -> Any:
+    counts = xs[0].shape
+    whole = np.empty(tuple(n * s for n, s in zip(counts, steps, strict=True)), xs[0].dtype)
+    for x, first in zip(xs, np.ndindex(*steps), strict=True):
+        whole[tuple(slice(r, None, s) for r, s in zip(first, steps, strict=True))] = x
+    return np.ascontiguousarray(whole[tuple(map(slice, shape))])
+
+
+interleave = plain(
+    "interleave",
+    _interleaved,
+    type=lambda *types, steps, shape: TensorType(tuple(shape), types[0].dtype),
+    batch=batching.stepped,
+    samples=(
+        {
+            "shapes": ((2, 2), (2, 2), (2, 2), (2, 2)),
+            "attrs": {"steps": (2, 2), "shape": (4, 3)},
+        },
+    ),
+)
+
+
+flat_read = plain(
+    "flat_read",
+    lambda x, index: x.take(index),
+    type=lambda x, index: TensorType(index.shape, x.dtype),
+    names=("x", "index"),
+    batch=batching.picked,
+    samples=({"shapes": ((5,), (2, 3)), "dtypes": (None, "index"), "high": 5},),
+)
+
+
+def _flat_added(x: Any, index: Any, *, size: int) -> Any:
+    out = np.zeros(size, x.dtype)
+    np.add.at(out, index.reshape(-1), x.reshape(-1))
+    return out
+
+
+flat_add = plain(
+    "flat_add",
+    _flat_added,
+    type=lambda x, index, *, size: TensorType((size,), x.dtype),
+    names=("x", "index"),
+    batch=batching.piled,
+    samples=({"shapes": ((2, 3), (2, 3)), "dtypes": (None, "index"), "high": 5, "attrs": {"size": 5}},),
+)
+
+
 def _checked(x: Any, *, size: int, low: int | None = None) -> Any:
     least = -size if low is None else low
     if x.size and (x.min() < least or x.max() >= size):

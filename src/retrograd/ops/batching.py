@@ -125,6 +125,35 @@ def assembled(op: Any, xs: Sequence[Any], flags: Flags, size: int, attrs: Attrs)
     return op(*parts, **{**attrs, "regions": regions, "shape": (size, *attrs["shape"])})
 
 
+def stepped(op: Any, xs: Sequence[Any], flags: Flags, size: int, attrs: Attrs) -> Any:
+    """Places counted from ``starts`` in ``steps``: along the batch one after another."""
+    parts = [grown(x, f, size) for x, f in zip(xs, flags, strict=True)]
+    more = {"starts": (0, *attrs["starts"])} if "starts" in attrs else {}
+    return op(*parts, **{**attrs, **more, "steps": (1, *attrs["steps"]), "shape": (size, *attrs["shape"])})
+
+
+def picked(op: Any, xs: Sequence[Any], flags: Flags, size: int, attrs: Attrs) -> Any:
+    """Places in a vector: each item has its own, or its own places."""
+    x, index = xs
+    if not flags[0]:
+        return op(x, index)
+    return op(REGISTRY["view"](x, shape=(-1,)), _own_places(grown(index, flags[1], size), shape_of(x)[1]))
+
+
+def piled(op: Any, xs: Sequence[Any], flags: Flags, size: int, attrs: Attrs) -> Any:
+    """Sums at places of a vector: each item has its own."""
+    x, index = (grown(v, f, size) for v, f in zip(xs, flags, strict=True))
+    length = attrs["size"]
+    return REGISTRY["view"](op(x, _own_places(index, length), size=size * length), shape=(size, length))
+
+
+def _own_places(index: Any, length: int) -> Any:
+    """Move each item's places into its own stretch."""
+    count = shape_of(index)[0]
+    starts = wrap(np.arange(count) * length)
+    return index + REGISTRY["view"](starts, shape=(count, *(1,) * (len(shape_of(index)) - 1)))
+
+
 def padded(op: Any, xs: Sequence[Any], flags: Flags, size: int, attrs: Attrs) -> Any:
     """Padding: none along the batch."""
     return op(xs[0], **{**attrs, "widths": ((0, 0), *attrs["widths"])})

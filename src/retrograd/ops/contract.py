@@ -7,18 +7,38 @@ from typing import Any
 
 import numpy as np
 
-from ..core import TensorType
+from ..core import TensorType, executors
 from . import batching
 from .derive import bilinear, general
 from .shape import expand, sum_to, transpose
 from .sums import is_narrow
 
+WORTH = 1 << 15  # multiply-adds from which the library's own kernels are asked
+_kernels = f"{__package__.partition('.')[0]}.compiler.contractions.products"
+executors.register("matmul", f"{_kernels}:matmul")
+executors.register("linear", f"{_kernels}:linear")
+
+
+def dot(x: Any, y: Any) -> Any:
+    """Multiply two matrices."""
+    if x.size * y.shape[1] >= WORTH and x.shape[1] == y.shape[0]:
+        run = executors.find("matmul")
+        out = None if run is None else run(x, y)
+        if out is not None:
+            return out
+    return np.dot(x, y)
+
 
 def _dot(x: Any, y: Any) -> Any:
+    if x.ndim == 2 == y.ndim and x.dtype.itemsize > 2:
+        return dot(x, y)
+    if x.ndim > 1 < y.ndim and x.size * y.shape[-1] >= WORTH and x.shape[-1] == y.shape[-2]:
+        run = executors.find("matmul")
+        out = None if run is None else run(x, y)
+        if out is not None:
+            return out
     if is_narrow(x.dtype):
         return np.matmul(x.astype(np.float32), y.astype(np.float32)).astype(x.dtype)
-    if x.ndim == 2 == y.ndim:
-        return np.dot(x, y)
     if x.ndim > 2 and y.ndim == 2 and x.flags.c_contiguous:
         return np.dot(_rows(x), y).reshape(*x.shape[:-1], y.shape[-1])
     return np.matmul(x, y)
@@ -59,6 +79,11 @@ def _rows(x: Any) -> Any:
 
 
 def _linear(x: Any, w: Any, b: Any = None) -> Any:
+    if x.size * w.shape[0] >= WORTH and x.shape[-1] == w.shape[1]:
+        run = executors.find("linear")
+        out = None if run is None else run(x, w, b)
+        if out is not None:
+            return out
     if x.ndim == 2 and x.dtype.itemsize > 2:
         out = np.dot(x, w.T)
     else:
@@ -104,13 +129,16 @@ linear_layer = general(
 linear_layer.conjugates = True
 
 
-def _matrices(*types: TensorType) -> bool:
-    return all(len(t.shape) == 2 and t.dtype.itemsize > 2 for t in types)
+def _plain(*types: TensorType, sums: int) -> bool:
+    """Tell whether NumPy's product of two matrices is taken; ``sums`` is the second one's dimension that is summed over."""
+    if not all(len(t.shape) == 2 and t.dtype.itemsize > 2 for t in types):
+        return False
+    return math.prod(types[0].shape) * types[1].shape[1 - sums] < WORTH
 
 
-# the same products as plain NumPy expressions, for composed functions of matrices
-matmul.inline = lambda types, attrs: "dot({0}, {1})" if _matrices(*types) else None
-weight_product.inline = lambda types, attrs: "dot({0}.T, {1})" if _matrices(*types) else None
+# the same products as plain NumPy expressions, for composed functions of small matrices
+matmul.inline = lambda types, attrs: "dot({0}, {1})" if _plain(*types, sums=0) else None
+weight_product.inline = lambda types, attrs: "dot({0}.T, {1})" if _plain(*types, sums=0) else None
 linear_layer.inline = lambda types, attrs: (
-    None if not _matrices(*types[:2]) else "dot({0}, {1}.T)" if len(types) == 2 else "add_to(dot({0}, {1}.T), {2})"
+    None if not _plain(*types[:2], sums=1) else "dot({0}, {1}.T)" if len(types) == 2 else "add_to(dot({0}, {1}.T), {2})"
 )

@@ -5,11 +5,25 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..core import TensorType, show_call
+from ..core import TensorType, executors, show_call
 from . import batching
 from . import conv_kernels as kernels
 from .columns import Ints, Pairs, output_size
 from .derive import bilinear, linear
+
+WORTH = 1 << 20  # multiply-adds from which the library's own kernels are asked
+for _name in ("conv", "conv_input_grad", "conv_weight_grad"):
+    executors.register(_name, f"{__package__.partition('.')[0]}.compiler.contractions.conv:{_name}")
+
+
+def _computed(name: str, x: Any, y: Any, work: int, attrs: dict[str, Any]) -> Any:
+    """Run a checked op: by the library's own kernel where that is worth it and there is one, else by NumPy."""
+    if work >= WORTH:
+        run = executors.find(name)
+        out = None if run is None else run(x, y, **attrs)
+        if out is not None:
+            return out
+    return getattr(kernels, name)(x, y, **attrs)
 
 
 def _times(shape: Ints) -> str:
@@ -72,8 +86,9 @@ def _conv_type(
 
 
 def _conv(x: Any, y: Any, *, stride: Ints, padding: Pairs, dilation: Ints, groups: int) -> Any:
-    _out_shape(x, y, stride, padding, dilation, groups)
-    return kernels.conv(x, y, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    shape = _out_shape(x, y, stride, padding, dilation, groups)
+    attrs = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    return _computed("conv", x, y, math.prod(shape) * math.prod(y.shape[1:]), attrs)
 
 
 def _checked(name: str, result: TensorType, x: TensorType, w: TensorType, g: TensorType, geometry: Any) -> TensorType:
@@ -93,7 +108,8 @@ def _input_grad_type(x: TensorType, y: TensorType, *, x_shape: Ints, **geometry:
 
 def _input_grad(x: Any, y: Any, *, x_shape: Ints, **geometry: Any) -> Any:
     _input_grad_type(x, y, x_shape=x_shape, **geometry)
-    return kernels.conv_input_grad(x, y, x_shape=x_shape, **geometry)
+    work = x.size * math.prod(y.shape[1:])
+    return _computed("conv_input_grad", x, y, work, {"x_shape": x_shape, **geometry})
 
 
 def _weight_grad_type(x: TensorType, y: TensorType, *, w_shape: Ints, **geometry: Any) -> TensorType:
@@ -103,7 +119,8 @@ def _weight_grad_type(x: TensorType, y: TensorType, *, w_shape: Ints, **geometry
 
 def _weight_grad(x: Any, y: Any, *, w_shape: Ints, **geometry: Any) -> Any:
     _weight_grad_type(x, y, w_shape=w_shape, **geometry)
-    return kernels.conv_weight_grad(x, y, w_shape=w_shape, **geometry)
+    work = x.size * math.prod(w_shape[1:])
+    return _computed("conv_weight_grad", x, y, work, {"w_shape": w_shape, **geometry})
 
 
 def _flops(x: TensorType, y: TensorType, **geometry: Any) -> int:

@@ -90,7 +90,15 @@ def like(mask: Any, x: Any) -> Any:
 add = elementwise("add", np.add, partials=[1, 1])
 sub = elementwise("sub", np.subtract, partials=[1, -1])
 mul = elementwise("mul", np.multiply, partials=[lambda y: y, lambda x: x])
-div = elementwise("div", np.divide, partials=[lambda y: 1 / y, lambda x, y: -(x / y) / y], domain=POSITIVE)
+
+
+def _inverse(y: Any) -> Any:
+    if _scalar(y) and y == 0:  # Python's own division would raise
+        return complex(math.nan, math.nan) if isinstance(y, complex) else math.copysign(math.inf, y)
+    return 1 / y
+
+
+div = elementwise("div", np.divide, partials=[_inverse, lambda x, y: -(x / y) / y], domain=POSITIVE)
 neg = elementwise("neg", np.negative, partials=[-1])
 absolute = general(
     "abs",
@@ -151,6 +159,8 @@ def _power(x: Any, y: Any) -> Any:
         x = np.asarray(x, y.dtype)
         one = np.where(x == 1, 1, np.where(x == -1, 1 - 2 * (y & 1), 0)).astype(y.dtype)
         return np.where(y < 0, one, x ** np.maximum(y, 0))
+    if y.__class__ is not np.ndarray and y == 3 and x.__class__ is np.ndarray and x.dtype.kind in "fV":
+        return x * x * x  # as torch; NumPy's power takes fifty times as long
     if y.__class__ is float and y == -0.5:
         return 1 / np.sqrt(x)  # as torch: NaN for -inf
     return x**y

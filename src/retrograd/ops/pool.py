@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import TensorType
+from ..core import TensorType, executors
 from . import batching
 from . import pool_kernels as kernels
 from .columns import Ints
@@ -15,6 +15,18 @@ from .derive import general, linear, plain
 from .windows import Window, Windows
 
 INDEX = np.dtype(np.int64)
+WORTH = 1 << 14  # elements from which the library's own kernels are asked
+for _name in ("max_pool", "max_pool_gradient", "avg_pool", "avg_pool_grad", "pool_gather", "pool_scatter"):
+    executors.register(_name, f"{__package__.partition('.')[0]}.compiler.eager_pools:{_name}")
+
+
+def _computed(name: str, *xs: Any, **attrs: Any) -> Any:
+    """Run a checked op: by the library's own kernel where arrays are large and there is one, else by NumPy."""
+    if max(x.size for x in xs) >= WORTH:
+        run = executors.find(name)
+        if run is not None:
+            return run(*xs, **attrs)
+    return getattr(kernels, name)(*xs, **attrs)
 
 
 # -- the description of windows ----------------------------------------------------------------------------------------
@@ -128,11 +140,15 @@ def _max_pool(x: Any, *, windows: Windows) -> Any:
     _pooled(x, windows)
     if x.dtype.kind == "b":
         raise NotImplementedError("max_pool is not implemented for 'Bool'; convert the input with .to(torch.uint8)")
-    return kernels.max_pool(x, windows=windows)
+    return _computed("max_pool", x, windows=windows)
 
 
 # The maxima are found again rather than read from the result: an activation in place often follows a pool.
 def _max_pool_to_input(g: Any, x: Any, *, windows: Windows) -> Any:
+    if g.__class__ is np.ndarray and x.__class__ is np.ndarray and x.size >= WORTH:
+        run = executors.find("max_pool_gradient")
+        if run is not None:
+            return run(g, x, windows=windows)
     index = max_pool_index(x, max_pool(x, windows=windows), windows=windows)
     return pool_scatter(g, index, size=tuple(w.size for w in windows))
 
@@ -184,9 +200,17 @@ def _scatter_transpose(g: Any, y: Any, *, size: Ints) -> Any:
     return pool_gather(g, y, dims=len(size))
 
 
+def _pool_gather(x: Any, y: Any, *, dims: int) -> Any:
+    return _computed("pool_gather", x, y, dims=dims)
+
+
+def _pool_scatter(g: Any, y: Any, *, size: Ints) -> Any:
+    return _computed("pool_scatter", g, y, size=size)
+
+
 pool_gather = linear(
     "pool_gather",
-    kernels.pool_gather,
+    _pool_gather,
     type=_gather_type,
     names=("x", "y"),
     transpose=_gather_transpose,
@@ -196,7 +220,7 @@ pool_gather = linear(
 )
 pool_scatter = linear(
     "pool_scatter",
-    kernels.pool_scatter,
+    _pool_scatter,
     type=_scatter_type,
     names=("x", "y"),
     transpose=_scatter_transpose,
@@ -210,7 +234,7 @@ pool_scatter = linear(
 
 def _avg_pool(x: Any, *, windows: Windows, include_padding: bool = True, divisor: int | None = None) -> Any:
     _pooled(x, windows)
-    return kernels.avg_pool(x, windows=windows, include_padding=include_padding, divisor=divisor)
+    return _computed("avg_pool", x, windows=windows, include_padding=include_padding, divisor=divisor)
 
 
 def _avg_pool_transpose(g: Any, *, windows: Windows, include_padding: bool = True, divisor: int | None = None) -> Any:
@@ -218,7 +242,7 @@ def _avg_pool_transpose(g: Any, *, windows: Windows, include_padding: bool = Tru
 
 
 def _avg_pool_grad(x: Any, *, windows: Windows, include_padding: bool = True, divisor: int | None = None) -> Any:
-    return kernels.avg_pool_grad(x, windows=windows, include_padding=include_padding, divisor=divisor)
+    return _computed("avg_pool_grad", x, windows=windows, include_padding=include_padding, divisor=divisor)
 
 
 def _avg_pool_grad_transpose(

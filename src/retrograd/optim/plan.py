@@ -57,6 +57,7 @@ class Plan:
         self.instructions = [s for s in self.recording.symbols if s.array and s in live]
         self.coefficients: list[Any] = []
         self.temporaries: list[str] = []
+        self.kernels: dict[Any, Any] = {}  # by dtype: the compiled body, None, or how many elements it has gone over
         self.root = self._root()
         self.gathers_p = self.outputs["p"] is p or any(p in s.inputs for s in self.instructions if s is not self.root)
         lines, epilogue = self._allocate()

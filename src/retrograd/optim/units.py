@@ -1,7 +1,11 @@
-"""Runs recorded rules on parameters: one at a time, in blocks that stay in cache, or small ones in one flat array."""
+"""Runs recorded rules on parameters: one at a time, in blocks that stay in cache, or small ones in one flat array.
+
+A rule that has gone over many elements is compiled: large parameters are then updated in one pass over memory.
+"""
 
 from __future__ import annotations
 
+import importlib
 import weakref
 from collections import Counter
 from operator import is_, itemgetter
@@ -16,6 +20,7 @@ from .plan import Hyper, Plan, flatten, record
 BLOCK = 16384  # elements a rule works on at a time: Adam's six arrays of them fit in a core's second-level cache
 SMALL = 8192  # parameters of at most this many elements are worth gathering into one flat array
 NATIVE = (np.dtype(np.float32), np.dtype(np.float64))
+PAID = 1 << 23  # elements after which compiling a rule has paid for itself
 
 
 def real_view(a: Any) -> Any:
@@ -38,6 +43,18 @@ class Binding:
             self.coefficients[k] = np.zeros((), np.bool_)
         self.key: Any = None
         self.after: tuple[float, ...] = ()
+        self.dtype = dtype
+
+    def kernel(self, size: int) -> Any:
+        """Give the compiled rule, or None while it has not gone over enough elements; those of this call are counted."""
+        found = self.plan.kernels.get(self.dtype, 0)
+        if found.__class__ is int:
+            self.plan.kernels[self.dtype] = found = found + size
+            if found < PAID:
+                return None
+            compiler = importlib.import_module(f"{__package__.partition('.')[0]}.compiler.eager_update")
+            found = self.plan.kernels[self.dtype] = compiler.update(self.plan, self.dtype)
+        return found
 
     def compute(self, scalars: list[float]) -> None:
         """Fill the coefficients for these scalar states and the group's present hyper-parameters."""
@@ -83,7 +100,9 @@ class Single(Unit):
         self.scalars = [self.state[name]._a for name in plan.scalars]
         views = [real_view(a) for a in (self.a, *(self.state[name]._a for name in plan.states))]
         self.whole = self.a.dtype.kind != "c" and (self.a.size <= BLOCK or self.a.ndim == 0)
-        self.flat = not self.whole and all(v.flags.c_contiguous for v in views)
+        dense = all(v.flags.c_contiguous for v in views)
+        self.packed = views if dense and self.a.size > SMALL else None
+        self.flat = not self.whole and dense
         if self.flat:
             views = [v.reshape(-1) for v in views]
         self._cut(views)
@@ -119,7 +138,11 @@ class Single(Unit):
         if scalars != binding.key:
             binding.compute(scalars)
         body = binding.plan.body
-        if self.whole:
+        packed = self.packed
+        kernel = binding.kernel(self.a.size) if packed is not None else None
+        if packed is not None and kernel is not None:
+            kernel.into((packed[0], real_view(g._a), *packed[1:], *binding.coefficients), ())
+        elif self.whole:
             body(g._a, *self.fixed)
         else:
             array = real_view(g._a)

@@ -12,6 +12,7 @@ import numpy as np
 from ..autodiff import pullback
 from ..autodiff.walk import as_tensor
 from ..core import MODE, BaseTensor, Node, TensorType, at, describe, here, leaf_node, no_grad, show_type, wrap
+from ..core.large import add_into
 from ..ops.elementwise import add
 
 _ADDING = threading.Lock()
@@ -82,7 +83,7 @@ def _accumulate(node: Node, g: Any, owned: bool) -> None:
         elif old._node is not None:
             owner._grad = add(old, wrap(g))
         else:
-            np.add(old._a, g, out=old._a)
+            add_into(old._a, g)
             old._s.version += 1
     if node.hooks.accumulated:
         for hook in list(node.hooks.accumulated.values()):
@@ -238,6 +239,8 @@ def _walk(
     before = MODE.grad
     MODE.grad = create_graph
     try:
+        if MODE.trace is not None:
+            MODE.trace.walking()
         if create_graph or MODE.trace is not None or MODE.dual is not None:
             leaf = _accumulate_tensors if accumulate else None
             return pullback(roots, seeds, retain=retain, as_tensors=True, wanted=wanted, leaf=leaf)

@@ -3,11 +3,15 @@
 A composed function has no rules of its own. The third time it meets the same types, one run of it is traced together with its
 backward walk, and two Python functions are written from the graph: results with what the backward needs, and gradients. Asked for
 a derivative of a derivative, the Node unfolds into the nodes it stands for. See docs/decisions/composed-functions.md.
+
+Where the arrays are large and a type has come often enough to pay for it, the two functions are kernels of the compiler's.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
+import math
 from collections.abc import Callable
 from operator import iadd
 from typing import Any
@@ -40,14 +44,17 @@ from .backward import grad
 
 WARM = 3  # calls with the same types before a program is made
 MOST = 512  # programs kept for one function; after that, new types run as they are
+WATCHERS: list[
+    Any
+] = []  # told by ``entered(fn, xs)`` and ``left(fn, result)`` of calls that run operation by operation
 ALIAS = linear("alias", lambda x: x, type=lambda x: x, transpose=lambda g: g, samples=CASES[1], batch=same)
 
 
 class Table:
     """The programs of one composed function, by the types and settings it was called with."""
 
-    def __init__(self, fn: Callable[..., Any], most_bytes: int | None = None) -> None:
-        self.fn = fn
+    def __init__(self, fn: Callable[..., Any], most_bytes: int | None = None, keeps: bool = True) -> None:
+        self.fn, self.keeps = fn, keeps
         self.most_bytes = most_bytes  # a program that would keep more than this for backward is not made
         self.programs: dict[Any, Any] = {}
 
@@ -81,32 +88,35 @@ class Table:
         return program, mask
 
     def _warm(self, key: Any, seen: int, xs: tuple[Any, ...], mask: int) -> Any:
+        if MODE.aside:
+            return None
         if seen < WARM - 1:
             if len(self.programs) < MOST:
                 self.programs[key] = seen + 1
             return None
-        made: Any = Program(self.fn, xs, mask)
+        made: Any = Program(self.fn, xs, mask, self.keeps)
         if made.aliased or (self.most_bytes is not None and made.kept_bytes > self.most_bytes):
             made = None
         self.programs[key] = made
         return made
 
 
-def composed(label: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def composed(label: str, keeps: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Record calls of a function of Tensors as one Node each, under the name that torch prints for it.
 
     The function takes Tensors and hashable settings by position and gives one Tensor. It must be a composition of operations
     whose course depends on types and settings only, without random draws, in-place writes to its arguments, or Tensors from
-    elsewhere.
+    elsewhere. With ``keeps``, its history may read any argument again, which may not be written to meanwhile; without, only those that
+    a rule of one of its operations reads.
     """
 
     def make(fn: Callable[..., Any]) -> Callable[..., Any]:
-        table = Table(fn)
+        table = Table(fn, keeps=keeps)
 
         @functools.wraps(fn)
         def call(*xs: Any) -> Any:
             program, mask = table.find(xs)
-            r = fn(*xs) if program is None else program.run(xs, mask)
+            r = (_told(fn, xs) if WATCHERS else fn(*xs)) if program is None else program.run(xs, mask)
             node = r._node
             if node is not None:
                 node.label = label
@@ -117,11 +127,24 @@ def composed(label: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return make
 
 
+def _told(fn: Callable[..., Any], xs: tuple[Any, ...]) -> Any:
+    """Run a composed function operation by operation, telling who watches where it begins and ends."""
+    for watcher in WATCHERS:
+        watcher.entered(fn, xs)
+    r = None
+    try:
+        r = fn(*xs)
+    finally:
+        for watcher in WATCHERS:
+            watcher.left(fn, r)
+    return r
+
+
 class Program:
     """One composed function for one set of types: its graph, and the functions written from it."""
 
-    def __init__(self, fn: Callable[..., Any], xs: tuple[Any, ...], mask: int) -> None:
-        self.name = fn.__name__.strip("_")
+    def __init__(self, fn: Callable[..., Any], xs: tuple[Any, ...], mask: int, keeps: bool = True) -> None:
+        self.name, self.keeps = fn.__name__.strip("_"), keeps
         self.tensors = [i for i, x in enumerate(xs) if isinstance(x, BaseTensor)]
         self.wanted = [i for i in self.tensors if mask >> i & 1]
         held = [wrap(x._a) if isinstance(x, BaseTensor) else x for x in xs]
@@ -158,9 +181,11 @@ class Program:
         # a result that is a view of an argument has to stay one, for writes in place to be seen on both sides
         self.aliased = any(np.may_share_memory(out._a, held[i]._a) for i in self.tensors)
         self.kept_bytes = sum(n.type.nbytes for n in self.saved if n not in self.given)
-        self.op = Op.__new__(Op)
-        self._make_op()
+        self.op = self._make_op(self._reverse)
+        self.native_op = self.op
         self.forward, self.backward = write(self)
+        self.native: Any = None  # the kernels that do the same
+        self.calls_left = 0 if self.aliased else calls_before_kernels(self)  # 0: never
         for node in reachable([self.out, *[g for g in self.grads if g is not None]]):
             node.saved, node.out = (), None  # the trial run's values are not needed any more
 
@@ -183,8 +208,8 @@ class Program:
                         kept[i] = None
         return list(kept)
 
-    def _make_op(self) -> None:
-        op = self.op
+    def _make_op(self, reverse: Any) -> Op:
+        op = Op.__new__(Op)
         op.name, op.numpy, op.type, op.names = self.name, None, None, ()  # type: ignore[assignment]
         op.view, op.broadcasts, op.family, op.outputs, op.impure = False, False, "composed", 1, False
         op.lower = op.cost = op.domain = None
@@ -192,10 +217,19 @@ class Program:
         last = self.out.op
         op.shown = last.shown or f"{last.name.capitalize()}Backward0" if last is not None else ""
         op.plans, op.quick, op.add_into, op.inline, op.fresh = {}, [], None, None, None
-        op.reverse, op.forward = self._reverse, self._push
+        op.reverse, op.forward = reverse, self._push
+        return op
 
     def run(self, xs: tuple[Any, ...], mask: int) -> Any:
         """Compute the result, and record it as one node if a gradient is wanted."""
+        if self.native is not None:
+            t = self._run_native(xs, mask)
+            if t is not None:
+                return t
+        elif self.calls_left and not MODE.aside:
+            self.calls_left -= 1
+            if not self.calls_left:
+                self._compile()
         token = quiet_on(_quiet)
         try:
             made = self.forward(*[xs[i]._a for i in self.tensors])
@@ -210,13 +244,69 @@ class Program:
             t._node = Node(self.op, inputs, {}, a.shape, a.dtype, True, here(2), saved, None, (a, t._s, 0))
         return t
 
+    # -- kernels -----------------------------------------------------------------------------------------------------------
+    def _compile(self) -> None:
+        compiler = importlib.import_module(f"{__package__.partition('.')[0]}.compiler.eager_composed")
+        self.native = compiler.pair(
+            self.given, self.out, self.upstream, self.grads, self.constants, self.keeps, self.name
+        )
+        if self.native is not None and self.upstream is not None:
+            self.native_op = self._make_op(self._reverse_native)
+            fresh = dict(zip(self.wanted, self.native.fresh, strict=True))
+            self.native_op.fresh = tuple(fresh.get(i, False) for i in range(max(self.tensors) + 1))
+
+    def _run_native(self, xs: tuple[Any, ...], mask: int) -> Any:
+        arrays = [xs[i]._a for i in self.tensors]
+        try:
+            made = self.native.forward(*arrays)
+        except IndexError:  # NumPy's words for it
+            return None
+        t = wrap(made[0])
+        if mask and self.upstream is not None:
+            a = t._a
+            stores = [xs[i]._s for i in self.tensors]
+            saved = (made, arrays, stores, [s.version for s in stores])
+            inputs = tuple([x._node if mask >> i & 1 else None for i, x in enumerate(xs)])
+            t._node = Node(self.native_op, inputs, {}, a.shape, a.dtype, True, here(3), saved, None, (a, t._s, 0))
+        return t
+
+    def _reverse_native(self, node: Node, g: Any, needs: list[bool], as_tensors: bool) -> list[Any]:
+        _still_there(node)
+        if as_tensors:
+            return self._reverse(node, g, needs, True)
+        made, arrays, stores, versions = node.saved
+        for k in self.native.reads:
+            if stores[k].version != versions[k]:
+                raise modified(node, (arrays[k], stores[k], versions[k]), "an input")
+        out = node.out
+        if self.native.reads_out and out[1].version != out[2]:
+            raise modified(node, out, "output 0")
+        results: list[Any] = [None] * len(node.inputs)
+        for i, r in zip(self.wanted, self.native.gradients(g, made, arrays), strict=True):
+            results[i] = r
+        return results
+
+    def _values_again(self, node: Node) -> tuple[Any, Any]:
+        """Compute what NumPy's forward function would have saved, and its result, from the arguments that were kept."""
+        _, arrays, stores, versions = node.saved
+        for entry in zip(arrays, stores, versions, strict=True):
+            if entry[1].version != entry[2]:
+                raise modified(node, entry, "an input")
+        token = quiet_on(_quiet)
+        try:
+            made = self.forward(*arrays)
+        finally:
+            quiet_off(token)
+        kept = dict(zip(self.tensors, zip(stores, versions, strict=True), strict=True))
+        sources = [(None, None) if i is None else kept[i] for i in self.sources]
+        return (made[1:], [s for s, _ in sources], [v for _, v in sources]), (made[0], Storage(made[0]), 0)
+
+    # -- backward ----------------------------------------------------------------------------------------------------------
     def _values(self, node: Node) -> tuple[Any, Any]:
-        if node.saved is FREED:
-            raise RuntimeError(
-                "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
-                "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you "
-                f"need to backward through the graph a second time or if you need to access saved tensors after calling backward. ({node.name()}, called at {describe(node.place)})"
-            )
+        """Give what the node saved, unchanged since: (values, storages, versions), and its result."""
+        _still_there(node)
+        if node.op is not self.op:
+            return self._values_again(node)
         values, stores, versions = node.saved
         for v, s, version in zip(values, stores, versions, strict=True):
             if s is not None and s.version != version:
@@ -224,12 +314,12 @@ class Program:
         out = node.out
         if self.reads_out and out[1].version != out[2]:
             raise modified(node, out, "output 0")
-        return values, out
+        return node.saved, out
 
     def _reverse(self, node: Node, g: Any, needs: list[bool], as_tensors: bool) -> list[Any]:
-        values, _ = self._values(node)
         results: list[Any] = [None] * len(node.inputs)
         if not as_tensors:
+            (values, _, _), _ = self._values(node)
             for i, r in zip(self.wanted, self.backward(g, *values), strict=True):
                 results[i] = r
             return results
@@ -247,8 +337,7 @@ class Program:
 
     def _unfold(self, node: Node) -> tuple[Node, dict[int, Node]]:
         """Make the nodes that this one stands for, with what they would have saved."""
-        values, out = self._values(node)
-        stores, versions = node.saved[1], node.saved[2]
+        (values, stores, versions), out = self._values(node)
         held = {}
         for n, v, s, version in zip(self.saved, values, stores, versions, strict=True):
             v = v if isinstance(v, np.ndarray) else np.asarray(v)
@@ -289,6 +378,39 @@ class Program:
 
     sources: list[int | None]  # for each saved value, the argument that it is, if it is one
     reads_out: bool
+
+
+def _still_there(node: Node) -> None:
+    if node.saved is FREED:
+        raise RuntimeError(
+            "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
+            "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you "
+            f"need to backward through the graph a second time or if you need to access saved tensors after calling backward. ({node.name()}, called at {describe(node.place)})"
+        )
+
+
+# What NumPy and the compiler take, in seconds, roughly: it decides when compiling has paid for itself, by sizes and counts alone
+LARGE = 1 << 14  # elements of the largest value, below which NumPy's calls are as quick
+PER_CALL, PER_BYTE, PER_DEAR_BYTE, PER_FLOP = 1e-6, 0.1e-9, 1e-9, 1e-11
+TO_COMPILE, TO_COMPILE_NODE = 0.02, 1e-3
+DEAR = {"erf", "erfc", "sigmoid", "softplus", "pow", "tanh", "log1p", "expm1", "gather", "embed"}
+
+
+def calls_before_kernels(program: Program) -> int:
+    """Say after how many calls NumPy has taken as long as compiling the two kernels would; 0 where they are not worth it."""
+    nodes = [n for n in reachable([program.out, *[g for g in program.grads if g is not None]]) if n.op is not None]
+    work = [n for n in nodes if not n.op.view]  # type: ignore[union-attr]
+    if max((math.prod(n.shape) for n in work), default=0) < LARGE:
+        return 0
+    seconds = sum(_seconds(n) for n in work)
+    return WARM + math.ceil((TO_COMPILE + TO_COMPILE_NODE * len(nodes)) / seconds)
+
+
+def _seconds(n: Node) -> float:
+    op: Any = n.op
+    size: int = max([n.type.nbytes, *[i.type.nbytes for i in n.inputs]])
+    flops: int = op.cost(*[i.type for i in n.inputs], **n.attrs) if op.family == "bilinear" and op.cost else 0
+    return PER_CALL + size * (PER_DEAR_BYTE if op.name in DEAR else PER_BYTE) + flops * PER_FLOP
 
 
 def _depends(order: list[Node], source: Node | None) -> set[Node]:
@@ -438,4 +560,13 @@ class Writer:
         return any(o.shape == user.shape for o in others)
 
 
-__all__ = ["composed"]
+def unfold(node: Node) -> tuple[Node, dict[int, Node]] | None:
+    """Give the nodes that a composed function's node stands for: the last one, and by input what takes the argument's place.
+
+    None for a node of any other kind, which has nothing inside.
+    """
+    program = getattr(node.op.reverse, "__self__", None) if node.op is not None else None
+    return program._unfold(node) if isinstance(program, Program) else None
+
+
+__all__ = ["WATCHERS", "composed", "unfold"]

@@ -25,6 +25,7 @@ from ..core import (
 )
 from ..core import dtypes as _d
 from ..core.errors import name_the_call, not_a_tensor
+from ..core.large import LARGE
 from ..core.node import next_seq
 from ..core.rows import SparseOperand
 from ..core.types import RememberingNumber
@@ -162,6 +163,8 @@ def in_place(fn: Callable[..., Any], name: str) -> Callable[..., Any]:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         check_writable(self, shown)
         before = next_seq() if MODE.grad else None
+        if self._a.size >= LARGE and name in STRAIGHT_THERE and _is_silent(self, args, kwargs):
+            MODE.target = self._a
         try:
             r = fn(self, *args, **kwargs)
         except NotImplementedError as error:
@@ -169,6 +172,8 @@ def in_place(fn: Callable[..., Any], name: str) -> Callable[..., Any]:
             if d is not None and not castable(d.numpy, self._a.dtype):
                 raise uncastable(d.numpy, self._a.dtype, shown) from None
             raise
+        finally:
+            MODE.target = None
         if before is not None:
             keep_overwritten(self, r, args, before)
         return finish_in_place(self, r, shown)
@@ -176,6 +181,62 @@ def in_place(fn: Callable[..., Any], name: str) -> Callable[..., Any]:
     method.__name__ = method.__qualname__ = shown
     method.__doc__ = f"Write the result of ``{name}`` into this tensor; give the tensor."
     return method
+
+
+# whose last operation, an elementwise one, is the only one that reads the tensor: its result may be written over it
+STRAIGHT_THERE = {
+    *(
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "neg",
+        "abs",
+        "square",
+        "reciprocal",
+        "sqrt",
+        "rsqrt",
+        "exp",
+        "exp2",
+        "expm1",
+        "log",
+        "log2",
+    ),
+    *(
+        "log10",
+        "log1p",
+        "sin",
+        "cos",
+        "tan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "sigmoid",
+        "relu",
+        "erf",
+        "erfc",
+        "floor",
+        "ceil",
+        "trunc",
+    ),
+    *("clamp", "multiply", "subtract", "true_divide", "divide", "negative", "absolute", "clip"),
+}
+
+
+def _is_silent(x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Tell whether nothing of an in-place operation is recorded, and no other operand shares the tensor's memory."""
+    if MODE.special or (MODE.grad and x._node is not None and x._node.requires_grad):
+        return False
+    for other in (*args, *kwargs.values()):
+        if isinstance(other, BaseTensor) and (
+            other._s is x._s
+            or other._a.dtype != x._a.dtype
+            or (other._a.ndim and other._a.shape != x._a.shape)  # what raises leaves the tensor as it was
+            or (MODE.grad and other._node is not None and other._node.requires_grad)
+            or np.may_share_memory(other._a, x._a)
+        ):
+            return False
+    return True
 
 
 def keep_overwritten(self: Any, r: Any, args: tuple[Any, ...] = (), before: int = 0) -> None:

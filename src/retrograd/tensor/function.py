@@ -14,6 +14,7 @@ from ..core import (
     MODE,
     PICK,
     BaseTensor,
+    Held,
     Node,
     Op,
     TensorType,
@@ -86,6 +87,12 @@ class FunctionCtx:
     def _unpack(self, entry: Any, node: Any) -> Any:
         if entry is None:
             return None
+        if isinstance(entry[0], Held):
+            held, before, i, differentiable = entry
+            a, storage, _ = held.fetch()
+            if i is None:
+                return wrap(a, storage, before)
+            entry = (a, storage, storage.version, i, differentiable)
         if len(entry) == 2:
             t, version = entry
             if t._s.version != version:
@@ -387,6 +394,8 @@ def _record(cls: Any, ctx: FunctionCtx, args: Any, flags: Any, before: Any, resu
         for b, r, k in zip(before, results, kinds, strict=True)
     ]
     node.saved = [_entry(e, before, results, carries) for e in ctx._entries] or ()
+    if MODE.saving is not None and trace is None:
+        node.saved = [_handed_over(e, MODE.saving, node) for e in node.saved] or ()
     ctx._entries = []
     old = [(d, d._s.version) for d in ctx._dirty if d._base is not None]
     if len(results) == 1:
@@ -417,6 +426,18 @@ def _entry(entry: Any, before: Any, results: list[Any], carries: list[bool]) -> 
         if t is b or t is r:
             return r._a, r._s, version, i, carries[i]
     return entry
+
+
+def _handed_over(entry: Any, keeper: Any, node: Node) -> Any:
+    """Give what is saved to the keeper of saved values: (its Held, the value's Node, the result's number, whether it has a slope)."""
+    if entry is None:
+        return None
+    if len(entry) == 2:
+        held = keeper.keep(entry[0], node, 0)
+        return entry if held is None else (held, entry[0]._node, None, False)
+    a, storage, _, i, differentiable = entry
+    held = keeper.keep(wrap(a, storage), node, -1)
+    return entry if held is None else (held, None, i, differentiable)
 
 
 def once_differentiable(fn: Any) -> Any:

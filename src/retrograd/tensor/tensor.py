@@ -282,10 +282,11 @@ class Tensor(Facts, Interop, metaclass=Named):
     @property
     def data(self) -> Tensor:
         """The same values, sharing memory, without history and unseen by the check for overwritten values."""
-        if getattr(MODE.trace, "compiling", False) and self.is_leaf and self.requires_grad:
-            MODE.trace.asked(self, "data")  # a write through it is one that history does not see
-        elif MODE.trace is not None or MODE.dual is not None:
-            return self.detach()
+        if MODE.trace is not None or MODE.dual is not None:
+            r = self.detach()
+            if getattr(MODE.trace, "compiling", False):
+                r._s = Storage(self._s.root)  # versions of its own: history does not see what is written through it
+            return r
         t = _new(Tensor)
         t._a, t._s, t._node, t._base, t._grad = self._a, Storage(self._s.root), None, None, None
         return t
@@ -295,6 +296,8 @@ class Tensor(Facts, Interop, metaclass=Named):
         if not isinstance(new, BaseTensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(new).__name__}")
         if MODE.trace is not None:
+            if new._s.root is self._s.root and new._a.__array_interface__ == self._a.__array_interface__:
+                return  # `x.data -= y` has written already
             MODE.trace.asked(new, "data")
         self._a, self._s = new._a, new._s
         node = self._node

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..core import BaseTensor, enable_grad
+from ..core import MODE, BaseTensor, enable_grad
+from ..memory.checkpoint import SETTINGS, CheckpointError, noop_context_fn, run
+from ..memory.segments import sequential
+from ..memory.selective import CheckpointPolicy, SelectiveCheckpointContext, create_selective_checkpoint_contexts
+from ..random.generator import default_generator
+from ..random.snapshot import Snapshot
 from ..tensor.backward import backward_many
 from ..tensor.function import Function
-from ..tensor.random_functions import fork_rng, get_rng_state, set_rng_state
 
 
 def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -23,14 +27,22 @@ def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     )
 
 
+def check_backward_validity(inputs: Any) -> None:
+    """Warn where no input of a reentrant checkpoint wants a gradient: none can come out of it."""
+    if not any(isinstance(x, BaseTensor) and x.requires_grad for x in inputs):
+        warnings.warn("None of the inputs have requires_grad=True. Gradients will be None", stacklevel=2)
+
+
 class CheckpointFunction(Function):
     """Runs a function without recording, and again with recording when its gradient is asked for."""
 
     @staticmethod
     def forward(ctx: Any, run_function: Callable[..., Any], preserve_rng_state: bool, *args: Any) -> Any:
         """Run it, and keep the inputs only."""
+        check_backward_validity(args)
         ctx.run_function = run_function
-        ctx.random = get_rng_state() if preserve_rng_state else None
+        ctx.autocast = MODE.autocast, MODE.autocast_cache
+        ctx.random = Snapshot(default_generator) if preserve_rng_state else None
         ctx.places = [i for i, x in enumerate(args) if isinstance(x, BaseTensor)]
         ctx.others = [None if isinstance(x, BaseTensor) else x for x in args]
         ctx.save_for_backward(*(args[i] for i in ctx.places))
@@ -43,11 +55,22 @@ class CheckpointFunction(Function):
         for place, x in zip(ctx.places, ctx.saved_tensors, strict=True):
             args[place] = x
         inputs = detach_variable(tuple(args))
-        with fork_rng(enabled=ctx.random is not None):
+        now = Snapshot(default_generator)
+        try:
             if ctx.random is not None:
-                set_rng_state(ctx.random)
-            with enable_grad():
-                outputs = ctx.run_function(*inputs)
+                ctx.random.go_back()
+            before = MODE.autocast, MODE.autocast_cache, MODE.casts
+            (MODE.autocast, MODE.autocast_cache), MODE.casts = ctx.autocast, None
+            MODE.settle()
+            try:
+                with enable_grad():
+                    outputs = ctx.run_function(*inputs)
+            finally:
+                MODE.autocast, MODE.autocast_cache, MODE.casts = before
+                MODE.settle()
+        finally:
+            if ctx.random is not None:
+                now.go_back()
         if isinstance(outputs, BaseTensor):
             outputs = (outputs,)
         pairs = [(y, g) for y, g in zip(outputs, grads, strict=True) if isinstance(y, BaseTensor) and y.requires_grad]
@@ -57,11 +80,6 @@ class CheckpointFunction(Function):
             )
         backward_many([y for y, _ in pairs], [g for _, g in pairs], None, False, None)
         return (None, None, *(x.grad if isinstance(x, BaseTensor) else None for x in inputs))
-
-
-def noop_context_fn() -> tuple[Any, Any]:
-    """Give two contexts that do nothing: for the first run and the second."""
-    return contextlib.nullcontext(), contextlib.nullcontext()
 
 
 def checkpoint(
@@ -74,17 +92,41 @@ def checkpoint(
     early_stop: bool = True,
     **kwargs: Any,
 ) -> Any:
-    """Call a function whose values need not be kept until the backward walk.
+    """Call a function without keeping what its backward walk needs: the walk calls the function again.
 
-    With ``use_reentrant=True`` they are not: the function runs again on the way back, with the same random numbers.
-    With False the call is an ordinary one, and what it computes is kept; results and gradients are the same.
+    The second run draws the same random numbers, under the same autocast, and ends as soon as all that is wanted is there. It is
+    compared with the first by a few elements of each value.
+
+    Parameters
+    ----------
+    function : callable
+    *args
+        Its arguments; a tensor among them that the function writes to is copied first.
+    use_reentrant : bool, optional
+        True: the call is one node, which walks its own graph on the way back; only gradients of arguments and of leaves come out.
+        False (recommended): the graph is the ordinary one, and everything that works without a checkpoint works with it.
+    context_fn : callable
+        Gives two contexts, for the two runs; see ``create_selective_checkpoint_contexts``.
+    determinism_check : str
+        "default", or "none" to compare nothing.
+    debug : bool
+        An error lists all that the two runs saved.
+    early_stop : bool
+        Whether the second run may end early.
+    **kwargs
+        Keyword arguments of the function, and ``preserve_rng_state`` (True): whether the second run draws the same numbers.
+
+    Raises
+    ------
+    CheckpointError
+        On the way back, when the second run saved other values than the first; it names them, and parameters written since.
 
     Examples
     --------
     >>> import retrograd as torch
     >>> from retrograd.utils.checkpoint import checkpoint
     >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
-    >>> checkpoint(lambda x: (x * x).sum(), x, use_reentrant=True).backward()
+    >>> checkpoint(lambda x: (x * x).sum(), x, use_reentrant=False).backward()
     >>> x.grad
     tensor([2., 4.])
     """
@@ -102,14 +144,35 @@ def checkpoint(
         if context_fn is not noop_context_fn or debug:
             raise ValueError("Passing `context_fn` or `debug` is only supported when use_reentrant=False.")
         return CheckpointFunction.apply(function, preserve, *args)
-    with context_fn()[0]:
-        return function(*args, **kwargs)
+    return run(
+        function,
+        args,
+        kwargs,
+        preserve_rng_state=preserve,
+        context_fn=context_fn,
+        determinism_check=determinism_check,
+        debug=debug,
+        early_stop=early_stop,
+    )
 
 
 def checkpoint_sequential(
     functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any
 ) -> Any:
     """Run modules one after another, in this many parts that are checkpointed; the last part is not.
+
+    The first call has parts of equal numbers of modules, and counts the bytes that each saves; later calls with inputs of that
+    shape have parts of equal bytes.
+
+    Parameters
+    ----------
+    functions : Sequential or list of callables
+    segments : int
+    input : Tensor
+    use_reentrant : bool, optional
+        As for ``checkpoint``.
+    **kwargs
+        ``preserve_rng_state``.
 
     Examples
     --------
@@ -130,40 +193,55 @@ def checkpoint_sequential(
         raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
     layers = list(functions.children()) if hasattr(functions, "children") else list(functions)
 
-    def part(some: Iterable[Any]) -> Callable[[Any], Any]:
-        def run(x: Any) -> Any:
-            for layer in some:
-                x = layer(x)
-            return x
+    def part(fn: Callable[..., Any], x: Any) -> Any:
+        return checkpoint(fn, x, use_reentrant=use_reentrant, preserve_rng_state=preserve)
 
-        return run
-
-    size = len(layers) // segments
-    end = 0
-    for _ in range(segments - 1):
-        input = checkpoint(
-            part(layers[end : end + size]), input, use_reentrant=use_reentrant, preserve_rng_state=preserve
-        )
-        end += size
-    return part(layers[end:])(input)
+    return sequential(layers, segments, input, functions, part)
 
 
 @contextlib.contextmanager
-def set_checkpoint_early_stop(enable: bool) -> Any:
-    """Accept torch's setting of how far a second run goes; here it goes to its end."""
-    yield
+def set_checkpoint_early_stop(enable: bool) -> Iterator[None]:
+    """Say, for checkpoints made in the block, whether second runs end as soon as all that is wanted is there.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> with torch.utils.checkpoint.set_checkpoint_early_stop(False):
+    ...     pass
+    """
+    before, SETTINGS.early_stop = SETTINGS.early_stop, enable
+    try:
+        yield
+    finally:
+        SETTINGS.early_stop = before
 
 
 @contextlib.contextmanager
-def set_checkpoint_debug_enabled(enabled: bool | None) -> Any:
-    """Accept torch's setting of whether a second run is compared with the first."""
-    yield
+def set_checkpoint_debug_enabled(enabled: bool | None) -> Iterator[None]:
+    """Say, for checkpoints made in the block, whether errors list all that both runs saved; None leaves it to the calls.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> with torch.utils.checkpoint.set_checkpoint_debug_enabled(True):
+    ...     pass
+    """
+    before, SETTINGS.debug = SETTINGS.debug, enabled
+    try:
+        yield
+    finally:
+        SETTINGS.debug = before
 
 
 __all__ = [
+    "CheckpointError",
     "CheckpointFunction",
+    "CheckpointPolicy",
+    "SelectiveCheckpointContext",
+    "check_backward_validity",
     "checkpoint",
     "checkpoint_sequential",
+    "create_selective_checkpoint_contexts",
     "detach_variable",
     "noop_context_fn",
     "set_checkpoint_debug_enabled",

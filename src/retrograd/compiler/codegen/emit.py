@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 PREFIX = "rg_"  # every symbol of ours, so that none can stand in the way of a C library's
 LOOPED = "i64"  # the type of every loop's counter
 UNLIKELY = '!{!"branch_weights", i32 1, i32 4000}'
+PAST = "!nontemporal !1"  # behind a store of a whole aligned vector: past the caches
 
 Value = str  # an operand without its type: "%t3", "7", "splat (float 0x3FF0000000000000)"
 Count = str | int  # an i64: an operand or a number that is known now
@@ -70,6 +71,10 @@ class Module:
         """Tell whether a variable of that name was defined."""
         return symbol(name) in self._globals
 
+    def defines(self, name: str) -> bool:
+        """Tell whether a function of that name was opened."""
+        return symbol(name) in self._functions
+
     def external(self, name: str) -> Value:
         """Name an object from outside, whose address the symbol is."""
         self._globals[name] = f"@{name} = external global i8"
@@ -82,7 +87,7 @@ class Module:
         lines += self._globals.values()
         lines += [line for name, line in self._declared.items() if name not in self._functions]
         lines += [function.text() for function in self._functions.values()]
-        return "\n".join([*lines, f"!0 = {UNLIKELY}", ""])
+        return "\n".join([*lines, f"!0 = {UNLIKELY}", "!1 = !{i32 1}", ""])
 
 
 class Carried:

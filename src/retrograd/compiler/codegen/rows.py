@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -25,8 +26,11 @@ KIND = {
 Row = Callable[[Lanes, list[Value], Node], Value]
 ROWS: dict[str, Row] = {}
 HEAVY: set[str] = set()  # rows that are dearer to compute twice than to keep
+# loops with these round every product: where a maximum is, is told by its bits
+EXACT = {"eq", "ne", "amax", "amin", "maximum", "minimum"}
 
 
+@functools.cache
 def kind_of(dtype: Any) -> str | None:
     """Give the lanes' name of a dtype, or None where loops have none for it."""
     return KIND.get(dtype.name)
@@ -94,6 +98,23 @@ _simple("logical_xor", lambda l, x, y: l.of("bool").xor(_truth(l, x), _truth(l, 
 _simple("logical_not", lambda l, x: l.of("bool").not_(_truth(l, x)), "fib")
 
 
+_simple("positive", lambda l, x: x, "fi")
+_simple("bitwise_left_shift", Lanes.shl, "i")
+_simple("bitwise_right_shift", Lanes.shr, "i")
+_simple("trunc_divide", Lanes.div_trunc, "fi")
+_simple("floor_divide", Lanes.div_floor, "i")
+_simple("remainder", Lanes.rem, "i")
+_simple("fmod", Lanes.rem_trunc, "i")
+_simple("signbit", lambda l, x: l.ints.compare("lt", l.bits(x), l.ints.const(0)))
+
+
+@row("heaviside", "fi")
+def _heaviside(l: Lanes, a: list[Value], node: Node) -> Value:
+    x, y = a
+    above = l.select(l.compare("gt", x, l.const(0)), l.const(1), l.const(0))
+    return l.select(l.compare("eq", x, l.const(0)), y, above)
+
+
 @row("sgn")
 def _sign(l: Lanes, a: list[Value], node: Node) -> Value:
     zero = l.const(0)
@@ -151,6 +172,13 @@ def _softplus(l: Lanes, a: list[Value], node: Node) -> Value:
     return l.add(l.maximum(x, l.const(0)), vmath.log1p(l, vmath.exp(l, l.neg(l.abs(x)))))
 
 
+@row("logaddexp", heavy=True)
+def _logaddexp(l: Lanes, a: list[Value], node: Node) -> Value:
+    x, y = a
+    apart = l.add(l.maximum(x, y), vmath.log1p(l, vmath.exp(l, l.neg(l.abs(l.sub(x, y))))))
+    return l.select(l.compare("eq", x, y), l.add(x, l.const(math.log(2))), apart)  # infinities too
+
+
 @row("pow", heavy=True)
 def _pow(l: Lanes, a: list[Value], node: Node) -> Value:
     return vmath.pow(l, a[0], a[1])
@@ -174,7 +202,7 @@ def computes(node: Node, constants: dict[Node, Any]) -> bool:
                 return False
         elif kind_of(i.dtype) is None:
             return False
-    if name in ("clone", "iota", "cast"):
+    if name in ("clone", "iota", "cast", "reach"):
         return True
     if name == "check_index":
         return node.dtype.kind == "i" and node.dtype.itemsize >= 4
@@ -187,26 +215,24 @@ def computes(node: Node, constants: dict[Node, Any]) -> bool:
             isinstance(axes, tuple)
             and bool(axes)
             and not node.attrs.get("keepdims")
-            and node.dtype.kind == "f"
-            and node.dtype.itemsize >= 4
+            and _may_reduce(name, node.dtype)
             and node.inputs[0].dtype == node.dtype
         )
-    if name == "index_select":
+    if name in ("index_select", "flat_read"):
         return bool(node.inputs[1].dtype.kind == "i")
-    if name == "index_add_zeros":
-        inner = node.shape[node.attrs["axis"] + 1 :]
-        return (
-            node.dtype.kind == "f"
-            and node.dtype.itemsize >= 4
-            and node.inputs[1].dtype.kind == "i"
-            and math.prod(inner) > 1
-        )
+    if name in ("index_add_zeros", "flat_add"):
+        return node.dtype.kind in "fi" and node.dtype.itemsize >= 4 and node.inputs[1].dtype.kind == "i"
     if name not in ROWS:
         return False
     if name == "round" and node.attrs.get("decimals"):
         return False
     sort = sort_of(operand_dtype(node, constants))
     return sort in SORTS[name] and all(_is_number(i, constants) or sort_of(i.dtype) == sort for i in node.inputs)
+
+
+def _may_reduce(name: str, dtype: Any) -> bool:
+    """Tell whether loops reduce numbers of a dtype: what is narrow would need a wider sum."""
+    return (dtype.kind in "fiu" and dtype.itemsize >= 4) or (name != "sum" and dtype.kind in "biu")
 
 
 def _is_number(node: Node, constants: dict[Node, Any]) -> bool:

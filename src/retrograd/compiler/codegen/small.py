@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 from .emit import Count, Function, Module, Value
 from .lanes import Lanes
+from .panels import LEAST_ROWS, MOST_SUM, mixed, turn
 from .products import Product, share
 
 REGISTERS = 28  # accumulators that fit beside the operands, of 32
 MOST = 3 << 19  # bytes of all three matrices: they stay in the second cache, where packing them gains nothing
+LONG = 1 << 23  # multiply-adds from which operands that both run along the sum are better packed
 PAGE = 4096  # rows that lie whole pages apart compete for the same places of the first cache
 
 
@@ -21,7 +23,7 @@ def is_small(p: Product, lanes: int) -> bool:
     if p.b[-1] == 1 or p.n == 1:
         return fits and (p.k <= 96 or size * p.b[-2] % PAGE != 0)
     if p.a[-1] == 1 and p.b[-2] == 1:  # both run along the sum
-        return fits and p.k >= lanes // 2
+        return fits and p.k >= lanes // 2 and p.work < LONG
     return False
 
 
@@ -38,15 +40,20 @@ def write_small(p: Product, module: Module, name: str, lanes: int) -> None:
 
 def write_tiles(f: Function, p: Product, a: Value, b: Value, lanes: int, put: Put) -> None:
     """Write a product without a batch whose elements go to ``put``, register by register."""
-    (_Outer if p.b[-1] == 1 or p.n == 1 else _Inner)(f, p, [a, b, ""], lanes, put)
+    _order(p, lanes)(f, p, [a, b, ""], lanes, put)
+
+
+def _order(p: Product, lanes: int) -> type[_Outer] | type[_Inner]:
+    """Choose the nest: B's rows are read where they lie, or turned first if enough rows of A go over them."""
+    if p.b[-1] == 1 or p.n == 1 or not (p.a[-1] == 1 and p.b[-2] == 1):
+        return _Outer
+    turns = p.k <= MOST_SUM and p.m >= LEAST_ROWS * p.chunks and p.n >= lanes // 2
+    return _Turned if turns else _Inner
 
 
 def _batch(f: Function, p: Product, level: int, bases: list[Value], lanes: int) -> None:
     if level == len(p.batch):
-        if p.b[-1] == 1 or not (p.a[-1] == 1 and p.b[-2] == 1):
-            _Outer(f, p, bases, lanes)
-        else:
-            _Inner(f, p, bases, lanes)
+        _order(p, lanes)(f, p, bases, lanes)
         return
     if p.batch[level] == 1:
         _batch(f, p, level + 1, bases, lanes)
@@ -92,6 +99,25 @@ def each_block(f: Function, p: Product, most: int, tile: Callable[[Count, int], 
         tile(whole, parts[1][0])
 
 
+Part = tuple[
+    int, int, int
+]  # columns of a tile: the first, as many as a register has lanes, and how many there are, or 0 for all
+
+
+def edges(rest: int, width: int) -> list[Part]:
+    """Cut what is left of a row into one or two smaller registers, or else one that is not full.
+
+    A store that leaves lanes out keeps the loads behind it waiting, where they touch what it left out.
+    """
+    if not rest:
+        return []
+    sizes = [1 << bit for bit in reversed(range(rest.bit_length())) if rest >> bit & 1]
+    if len(sizes) > 2:
+        whole = 1 << (rest - 1).bit_length()
+        return [(0, min(whole, width), rest)]
+    return [(sum(sizes[:i]), size, 0) for i, size in enumerate(sizes)]
+
+
 class _Tiles:
     """What both orders share: a register of the result goes to memory, unless somebody goes on with it."""
 
@@ -119,50 +145,68 @@ class _Outer(_Tiles):
         self.item = "float" if p.kind == "f32" else "double"
         vectors = -(-p.n // width)
         across = min(vectors, 4 if p.m < 8 else 2 if vectors % 2 == 0 or vectors > 4 else 3)
-        self.rows = max(1, min(p.m, REGISTERS // across))
-        start = 0
-        whole = vectors // across
-        masked = p.n % width != 0
-        rest = vectors - whole * across
-        if masked and not rest:
-            whole, rest = whole - 1, across
-        if whole:
-            if whole == 1:
-                self._columns(0, across, False)
-            else:
-                with f.loop(0, whole * across * width, across * width) as j:
-                    self._columns(j, across, False)
-            start = whole * across * width
-        if rest:
-            self._columns(start, rest, masked)
+        edge = edges(p.n % width, width)
+        rest = vectors % across
+        if edge and not rest:
+            rest = across
+        whole = (vectors - rest) // across
+        full = [(v * width, width, 0) for v in range(across)]
+        last = [(v * width, width, 0) for v in range(rest - bool(edge))]
+        last += [((rest - 1) * width + at, size, count) for at, size, count in edge]
+        self.rows = max(1, min(p.m, REGISTERS // max(across, len(last))))
+        if whole == 1:
+            self._columns(0, full)
+        elif whole:
+            with f.loop(0, whole * across * width, across * width) as j:
+                self._columns(j, full)
+        if last:
+            self._columns(whole * across * width, last)
 
-    def _columns(self, j: Count, vectors: int, masked: bool) -> None:
-        each_block(self.f, self.p, self.rows, lambda i, rows: self._tile(i, rows, j, vectors, masked))
+    def _columns(self, j: Count, parts: list[Part]) -> None:
+        each_block(self.f, self.p, self.rows, lambda i, rows: self._tile(i, rows, j, parts))
 
-    def _tile(self, i: Count, rows: int, j: Count, vectors: int, masked: bool) -> None:
+    def _panel(self, j: Count) -> tuple[Value, int]:
+        """Give the address of B's columns from j on, and how far its rows lie apart."""
+        return self.f.element(self.item, self.b, j), self.p.b[-2]
+
+    def _tile(self, i: Count, rows: int, j: Count, parts: list[Part]) -> None:
         f, p = self.f, self.p
-        lanes = Lanes(f, p.kind, self.width, contract=True)
+        kinds = [Lanes(f, p.kind, size, contract=True) for _, size, _ in parts]
+        masks = [lanes.tail(str(count)) if count else None for lanes, (_, _, count) in zip(kinds, parts, strict=True)]
         one = Lanes(f, p.kind, 1)
-        mask = lanes.tail(str(p.n - (-(-p.n // self.width) - 1) * self.width)) if masked else None
         a = f.element(self.item, self.a, f.mul(i, p.a[-2]))
-        b = f.element(self.item, self.b, j)
-        zero = [(lanes.type, lanes.const(0))] * (rows * vectors)
+        b, apart = self._panel(j)
+        zero = [(lanes.type, lanes.const(0)) for lanes in kinds] * rows
         with f.loop_carry(0, p.k, 1, zero) as loop:
-            row = f.element(self.item, b, f.mul(loop.i, p.b[-2]))
-            parts = [
-                lanes.load(row, v * self.width, 1, mask if masked and v == vectors - 1 else None)
-                for v in range(vectors)
-            ]
+            row = f.element(self.item, b, f.mul(loop.i, apart))
+            loaded = [lanes.load(row, at, 1, mask) for lanes, mask, (at, _, _) in zip(kinds, masks, parts, strict=True)]
             column = f.element(self.item, a, f.mul(loop.i, p.a[-1]))
             out = []
             for r in range(rows):
-                factor = lanes.splat(one.load(column, r * p.a[-2]))
-                out += [lanes.fma(factor, parts[v], loop.values[r * vectors + v]) for v in range(vectors)]
+                factor = one.load(column, r * p.a[-2])
+                for v, lanes in enumerate(kinds):
+                    out.append(lanes.fma(lanes.splat(factor), loaded[v], loop.values[r * len(parts) + v]))
             loop.set(*out)
         for r in range(rows):
-            for v in range(vectors):
-                edge = mask if masked and v == vectors - 1 else None
-                self.put(f.add(i, r), f.add(j, v * self.width), lanes, loop.results[r * vectors + v], edge)
+            for v, (at, _, _) in enumerate(parts):
+                self.put(f.add(i, r), f.add(j, at), kinds[v], loop.results[r * len(parts) + v], masks[v])
+
+
+class _Turned(_Outer):
+    """B's columns are contiguous: some at a time are turned into rows on the stack, for all rows of A to go over."""
+
+    def _columns(self, j: Count, parts: list[Part]) -> None:
+        f, p = self.f, self.p
+        columns = max(at + (count or size) for at, size, count in parts)
+        self.apart = -(-columns // self.width) * self.width
+        self.panel = f.alloca(self.item, p.k * self.apart)
+        source = f.element(self.item, self.b, f.mul(j, p.b[-1]))
+        turn(f, Lanes(f, p.kind, self.width), source, p.b[-1], columns, p.k, self.panel, self.apart)
+        super()._columns(j, parts)
+
+    def _panel(self, j: Count) -> tuple[Value, int]:
+        """Give the turned columns."""
+        return self.panel, self.apart
 
 
 class _Inner(_Tiles):
@@ -230,7 +274,7 @@ class _Inner(_Tiles):
         width, apart = lanes.width, 1
         while len(vectors) > 1:
             vectors = [
-                lanes.add(self._mixed(lanes, x, y, apart, 0), self._mixed(lanes, x, y, apart, apart))
+                lanes.add(mixed(self.f, lanes, x, y, apart, 0), mixed(self.f, lanes, x, y, apart, apart))
                 for x, y in zip(vectors[::2], vectors[1::2], strict=True)
             ]
             apart *= 2
@@ -243,13 +287,6 @@ class _Inner(_Tiles):
             width = half
         final = Lanes(f, self.p.kind, width)
         self.put(row, j, final, value, final.tail(str(count)) if count < width else None)
-
-    def _mixed(self, lanes: Lanes, x: Value, y: Value, apart: int, shift: int) -> Value:
-        """Give x's lanes where the index has no bit ``apart``, y's where it has; each from its place without that bit, shifted."""
-        n = lanes.width
-        order = [(lane & ~apart) + shift + (n if lane & apart else 0) for lane in range(n)]
-        mask = ", ".join(f"i32 {i}" for i in order)
-        return self.f.op(f"shufflevector {lanes.type} {x}, {lanes.type} {y}, <{n} x i32> <{mask}>")
 
     def _half(self, width: int, value: Value, start: int) -> Value:
         lanes = Lanes(self.f, self.p.kind, width)

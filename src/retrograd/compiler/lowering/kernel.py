@@ -6,10 +6,27 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ...core import Node
 from .maps import Affine, Map
 
+Bounds = tuple[tuple[Affine, int], ...]  # each: an index that must not be negative, and must be below the number
+CHUNK = 32768  # elements that are worth a thread
+MOST_CHUNKS = 8
 FULL, ROW, TAIL = "full", "row", "tail"  # a statement runs at every element, once a row, or adds into memory
+
+
+def identity_of(node: Node) -> Any:
+    """Give what a reduction begins with."""
+    name, dtype = node.op.name, node.dtype  # type: ignore[union-attr]
+    if name not in ("amax", "amin"):
+        return 0.0 if dtype.kind == "f" else 0
+    if dtype.kind == "b":
+        return name == "amin"
+    if dtype.kind in "iu":
+        return int(np.iinfo(dtype).min if name == "amax" else np.iinfo(dtype).max)
+    return -math.inf if name == "amax" else math.inf
 
 
 @dataclass(eq=False)
@@ -19,6 +36,7 @@ class Operand:
     kind: str  # "number", "value", "scalar", "load"
     node: Any  # the number, or the node whose value it is
     address: Affine = (0, ())
+    bounds: Bounds = ()  # where an address may lie outside, what must hold for it to be read
 
 
 @dataclass(eq=False)
@@ -31,6 +49,7 @@ class Statement:
     operands: list[Operand]
     store: tuple[Node, Affine] | None = None  # the buffer's node and where in it
     reads: str = FULL  # the level of what a reduction reduces
+    bounds: Bounds = ()  # what must hold for the value to be stored
 
 
 @dataclass(eq=False)
@@ -49,6 +68,9 @@ class Loops:
     product: Any = (
         None  # the call of the matrix product whose elements the nest goes on with, while they are in registers
     )
+
+    parts: int = 1  # into how many chunks it is cut although it adds into memory: each has sums of its own
+    apart: dict[Node, Node] = field(default_factory=dict)  # by the sum, what holds every chunk's
 
     @property
     def size(self) -> int:
@@ -76,6 +98,15 @@ class Call:
         tuple[Any, int, tuple[int, ...]] | None
     ]  # (buffer's node, offset, strides) of each, or None for a number
     continues: int = 0  # whether loops go on with its elements: 1 by element, 2 and add columns up
+
+
+@dataclass(eq=False)
+class Joined:
+    """A sum put together from those of its nest's chunks, in their order."""
+
+    time: float
+    node: Node
+    parts: Node
 
 
 @dataclass(eq=False)

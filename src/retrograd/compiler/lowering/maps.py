@@ -5,6 +5,7 @@ A map has one entry per dimension of the value: (constant, coefficients), one co
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 Affine = tuple[int, tuple[int, ...]]
@@ -67,6 +68,29 @@ def split(address: Affine, shape: tuple[int, ...], domain: tuple[int, ...]) -> M
         if low < 0 or high >= shape[d]:
             return None
     return tuple([(c, tuple(r)) for c, r in zip(constants, rows, strict=True)])
+
+
+def refined(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    """Give a shape with the cuts of two shapes of one size; the first where there is none.
+
+    Examples
+    --------
+    >>> from retrograd.compiler.lowering.maps import refined
+    >>> refined((32, 8, 25088), (32, 64, 56, 56))
+    (32, 8, 8, 56, 56)
+    """
+    cuts = set()
+    for shape in (a, b):
+        total = 1
+        for n in reversed(shape):
+            cuts.add(total)
+            total *= n
+        cuts.add(total)
+    steps = sorted(cuts)
+    if any(high % low for low, high in itertools.pairwise(steps)):
+        return a
+    lengths = tuple([high // low for low, high in itertools.pairwise(steps)][::-1])
+    return lengths if len(lengths) > len([n for n in a if n != 1]) else a
 
 
 def reshaped(index: Map, old: tuple[int, ...], new: tuple[int, ...], domain: tuple[int, ...]) -> Map | None:

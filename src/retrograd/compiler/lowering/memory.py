@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import bisect
+import numpy as np
 
 ALIGN = 64
 
@@ -13,19 +13,24 @@ def pack(lifetimes: list[tuple[int, int, int]]) -> tuple[list[int], int]:
     Larger blocks are placed first, each in the lowest gap that it fits.
     """
     offsets = [0] * len(lifetimes)
-    placed: list[tuple[int, int, int, int]] = []  # offset, end, first, last
-    size = 0
-    for k in sorted(range(len(lifetimes)), key=lambda k: (-lifetimes[k][2], lifetimes[k][0])):
-        first, last, count = lifetimes[k]
-        count = -(-max(count, 1) // ALIGN) * ALIGN
-        at = 0
-        for offset, end, a, b in placed:
-            if a > last or b < first:
-                continue
-            if at + count <= offset:
-                break
-            at = max(at, end)
+    placed = np.zeros((4, len(lifetimes)), np.int64)  # offset, end, first, last; in the order of their offsets
+    total = 0
+    order = sorted(range(len(lifetimes)), key=lambda k: (-lifetimes[k][2], lifetimes[k][0]))
+    for count, k in enumerate(order):
+        first, last, size = lifetimes[k]
+        size = -(-max(size, 1) // ALIGN) * ALIGN
+        starts, ends, firsts, lasts = placed[:, :count]
+        together = ((firsts <= last) & (lasts >= first)).nonzero()[0]
+        starts, ends = starts[together], ends[together]
+        free = np.maximum.accumulate(np.concatenate((_ZERO, ends)))  # where the gap before each block begins
+        fits = (free[:-1] + size <= starts).nonzero()[0]
+        at = int(free[fits[0] if fits.size else -1])
         offsets[k] = at
-        size = max(size, at + count)
-        bisect.insort(placed, (at, at + count, first, last))
-    return offsets, size
+        total = max(total, at + size)
+        place = int(placed[0, :count].searchsorted(at))
+        placed[:, place + 1 : count + 1] = placed[:, place:count].copy()
+        placed[:, place] = at, at + size, first, last
+    return offsets, total
+
+
+_ZERO = np.zeros(1, np.int64)

@@ -6,6 +6,8 @@ reads what it reads, where it runs over the same elements and everything else it
 
 from __future__ import annotations
 
+import collections
+import itertools
 import math
 from typing import Any
 
@@ -13,45 +15,13 @@ import numpy as np
 
 from ...core import REGISTRY, Graph, Node
 from ..passes.assembly import covers
-from .kernel import FULL, ROW, TAIL, Call, Fill, Loops, Operand, Statement
-from .maps import VIEWS, Affine, Map, identity, linear, split, strides_of, through
+from .joining import ADDING, HEAVY, REDUCTIONS, Joining
+from .kernel import CHUNK, FULL, MOST_CHUNKS, TAIL, Bounds, Call, Fill, Joined, Loops, Statement
+from .maps import VIEWS, Affine, Map, identity, linear, refined, strides_of, through
+from .merging import merge
 
-REDUCTIONS = {"sum": 0.0, "amax": -math.inf, "amin": math.inf}
-MOST_STATEMENTS = 160
-MOST_STREAMS = 40
-MOST_BEHIND = 12  # statements that go on with a product's elements
-HEAVY = (
-    "exp",
-    "exp2",
-    "expm1",
-    "log",
-    "log2",
-    "log10",
-    "log1p",
-    "tanh",
-    "sigmoid",
-    "softplus",
-    "erf",
-    "erfc",
-    "sin",
-    "cos",
-    "tan",
-    "pow",
-    "hypot",
-    "sinh",
-    "cosh",
-    "asinh",
-    "acosh",
-    "atanh",
-    "asin",
-    "acos",
-    "atan",
-    "atan2",
-    "remainder",
-    "fmod",
-    "floor_divide",
-    "logaddexp",
-)
+REFINED = 16384  # elements from which loops follow the dimensions behind a reshape
+MOST_WAITING = 24  # nodes that may wait for each other
 SIDE_BY_SIDE = 16384  # elements up to which nests over equal domains are joined although they share nothing
 
 
@@ -60,7 +30,7 @@ def place_op() -> Any:
     return REGISTRY["clone"]
 
 
-class Schedule:
+class Schedule(Joining):
     """The steps of a graph.
 
     Parameters
@@ -82,10 +52,13 @@ class Schedule:
         self.loops: list[Loops] = []
         self.calls: list[Call] = []
         self.fills: list[Fill] = []
+        self.joins: list[Joined] = []
         self.copies: dict[Node, Node] = {}  # a view that was copied, and the copy
         self.stored: dict[Node, tuple[Node, Any]] = {}  # a copy into part of a buffer: the buffer and the region
         self.needed: set[Node] = set()  # nodes that must have memory
         self.by_domain: dict[tuple[int, ...], list[Loops]] = {}
+        self.settled: set[Loops] = set()  # whose values other steps read
+        self.depth: dict[Node, int] = {}  # how many waiting nodes hang on each other
         self.readers: dict[Node, list[Loops]] = {}
         self.lazy: set[Node] = set()
         self.waiting: set[Node] = set()  # computed from inputs alone: each goes where it is first asked for
@@ -140,6 +113,9 @@ class Schedule:
             if node.op is not None and not self._in_loops(node) and node.op.name not in VIEWS:
                 wanted.update(self._base(i) for i in node.inputs)
         wanted.update(self._base(o) for o in graph.outputs)
+        users = [node for node in order if node.op is not None and node.op.name not in VIEWS]
+        self.uses = collections.Counter(self._base(i) for node in users for i in node.inputs)
+        last: list[Node] = []  # numbers that nothing else needs: what they are computed from stays open for others
         for node in order:
             op = node.op
             if op is None:
@@ -147,15 +123,23 @@ class Schedule:
             elif op.name in VIEWS:
                 continue
             elif op.name == "assemble":
-                self._schedule_assembly(node)
+                self._schedule_assembly(node, node.attrs["regions"])
+            elif op.name == "interleave":
+                steps = node.attrs["steps"]
+                firsts = itertools.product(*map(range, steps))
+                self._schedule_assembly(node, [tuple(zip(first, steps, strict=True)) for first in firsts])
             elif not self._in_loops(node):
                 self._schedule_call(node)
             elif node.shape == () and self._is_number(node) and node not in wanted and self._is_lazy(node):
                 self.lazy.add(node)
-            elif node not in wanted and self._can_wait(node):
+            elif node not in wanted and self._waits(node):
                 self.waiting.add(node)
+            elif node.shape == () and not self.uses[node] and self._is_number(node):
+                last.append(node)
             else:
                 self._schedule_element(node)
+        for node in last:
+            self._schedule_element(node)
         for output in graph.outputs:
             base, _, _ = self.source(output, identity(output.shape), output.shape)
             if base in self.lazy:
@@ -183,6 +167,31 @@ class Schedule:
             if base not in self.lazy or any(self.time[n] > 0 for n in self._leaves(base)):
                 return False
         return True
+
+    def _waits(self, node: Node) -> bool:
+        """Tell whether a node goes where it is first asked for; chains of such nodes stay short."""
+        depth = 1 + max([self.depth.get(self._base(i), 0) for i in node.inputs], default=0)
+        if depth > MOST_WAITING or not (self._can_wait(node) or self._may_wait(node)):
+            return False
+        self.depth[node] = depth
+        return True
+
+    def _may_wait(self, node: Node) -> bool:
+        """Tell whether a node is light, and read from one value that is no larger: it is computed where it is asked for."""
+        if node.op.name in ("reach", "iota"):  # type: ignore[union-attr]
+            return True
+        if not self._is_number(node) or node.op.name in HEAVY:  # type: ignore[union-attr]
+            return False
+        size, found, todo = node.type.nbytes, set(), [self._base(i) for i in node.inputs if self.number(i) is None]
+        while todo:
+            base = todo.pop()
+            if base in self.waiting and base.op.name != "reach":  # type: ignore[union-attr]
+                todo.extend(self._base(i) for i in base.inputs if self.number(i) is None)
+            elif base.type.nbytes * 4 > size:
+                found.add(base)
+        if any(base in self.nest and self.nest[base].product is not None for base in found):
+            return False  # in registers now, behind a product
+        return len(found) <= 1 and all(base.type.nbytes <= size and base.op is not None for base in found)
 
     @staticmethod
     def _is_number(node: Node) -> bool:
@@ -222,7 +231,7 @@ class Schedule:
                 operands.append(None)
                 continue
             base, index, _ = self.source(i, identity(i.shape), i.shape)
-            if index is None:
+            if index is None or (node.op.name == "matmul" and not _lies_in_rows(index, base, i)):  # type: ignore[union-attr]
                 base = self._copy(i)
                 index = identity(i.shape)
             elif base in self.lazy:
@@ -232,6 +241,7 @@ class Schedule:
                 self._schedule_element(base)
             offset, strides = linear(index, strides_of(base.shape), len(i.shape))
             operands.append((base, offset, strides))
+            self._settle(base)
             time = max(time, self.time[base])
             self.needed.add(base)
         call = Call(time + 1, node, operands)
@@ -247,10 +257,10 @@ class Schedule:
         self.calls.append(call)
         self.needed.add(node)
 
-    def _schedule_assembly(self, node: Node) -> None:
+    def _schedule_assembly(self, node: Node, regions: Any) -> None:
         time, least = 0.0, math.inf
-        filled = not covers(node)
-        for piece, region in zip(node.inputs, node.attrs["regions"], strict=True):
+        filled = node.op.name == "assemble" and not covers(node)  # type: ignore[union-attr]
+        for piece, region in zip(node.inputs, regions, strict=True):
             if 0 in piece.shape:
                 continue
             copy = Node(
@@ -259,6 +269,7 @@ class Schedule:
             self.stored[copy] = (node, region)
             self._schedule_element(copy)
             self.needed.add(copy)
+            self._settle(copy)
             time = max(time, self.time[copy])
             least = min(least, self.time[copy])
         if least == math.inf:
@@ -269,14 +280,13 @@ class Schedule:
         self.needed.add(node)
 
     def _schedule_element(self, node: Node) -> None:
-        for nest in self._candidates(node):
-            if self._join(node, nest):
-                return
-        inner = node.inputs[0] if node.op.name in REDUCTIONS or node.op.name == "index_add_zeros" else node  # type: ignore[union-attr]
-        for _ in range(
-            2 + len(node.inputs)
-        ):  # a join that needs a copy of a view makes it, and is tried again behind it
-            nest = Loops(1 + max([self._time_of(i) for i in node.inputs], default=0.0), inner.shape)
+        inner = node.inputs[0] if node.op.name in (*REDUCTIONS, *ADDING) else node  # type: ignore[union-attr]
+        for _ in range(2 + len(node.inputs)):
+            for nest in self._candidates(node):
+                if self._join(node, nest):
+                    return
+            # a join that needs a copy of a view, or what was waiting, makes it, and is tried again there or behind it
+            nest = Loops(1 + max([self._time_of(i) for i in node.inputs], default=0.0), self._domain(inner))
             joined = self._join(node, nest)
             if nest.statements:  # also what was waiting and went there, when the node itself did not
                 self.loops.append(nest)
@@ -284,6 +294,16 @@ class Schedule:
             if joined:
                 return
         self._schedule_call(node)
+
+    def _domain(self, node: Node) -> tuple[int, ...]:
+        """Give the loops for a node: its dimensions, cut where a large value that it views has them cut."""
+        shape = node.shape
+        if math.prod(shape) < REFINED:
+            return shape
+        for i in (node, *node.inputs):
+            if i.op is not None and i.op.name == "view" and i.shape == node.shape:
+                shape = refined(shape, i.inputs[0].shape)
+        return shape
 
     def _time_of(self, node: Node) -> float:
         if self.number(node) is not None:
@@ -293,221 +313,45 @@ class Schedule:
         node = self.copies.get(node, node)
         if node in self.lazy:
             return max([self.time[n] for n in self._leaves(node)], default=0.0)
+        if node in self.waiting:
+            return max([self._time_of(i) for i in node.inputs], default=0.0)
         return self.time.get(node, 0.0)
 
     def _candidates(self, node: Node) -> list[Loops]:
         found: dict[int, Loops] = {}
         read: list[Node] = []
-        for i in node.inputs:
-            base = self._base(i)
+        todo = [self._base(i) for i in node.inputs]
+        while todo:
+            base = todo.pop(0)
             base = self.copies.get(base, base)
+            if base in read:
+                continue
             if base in self.nest:
                 nest = self.nest[base]
                 found[id(nest)] = nest
+            elif base in self.waiting:  # it goes where this node goes, so what it reads counts too
+                todo.extend(self._base(i) for i in base.inputs)
             read.append(base)
         for base in read:
             for nest in self.readers.get(base, ())[-3:]:
                 found.setdefault(id(nest), nest)
-        shape = node.shape if node.op.name not in REDUCTIONS else node.inputs[0].shape  # type: ignore[union-attr]
+        shape = node.shape if node.op.name not in (*REDUCTIONS, *ADDING) else node.inputs[0].shape  # type: ignore[union-attr]
         if math.prod(shape) <= SIDE_BY_SIDE:
             for nest in self.by_domain.get(shape, ())[-2:]:
                 found.setdefault(id(nest), nest)
-        return sorted(found.values(), key=lambda n: -n.time)
+        held = [v for base in read for v in (self._leaves(base) if base in self.lazy else [base]) if v in self.time]
+        size = math.prod(shape)
+        fit = [n for n in found.values() if self._may_read(n, held) and _belongs(size, n, held)]
+        return sorted(fit, key=lambda n: (-n.size, -n.time))
 
-    # -- joining ---------------------------------------------------------------------------------------------------------
-    def _home(self, node: Node, nest: Loops) -> tuple[Map | None, str]:
-        """Give the map from a nest's counters to the index of a value of this shape, and the level it lives on."""
-        domain = nest.domain
-        if node.shape == domain:
-            return identity(domain), FULL
-        size = math.prod(node.shape)
-        if size == nest.size and size > 1:
-            return split(linear(identity(domain), strides_of(domain), len(domain)), node.shape, domain), FULL
-        if nest.split is not None and size == nest.rows:
-            coefs = [0] * len(domain)
-            step = 1
-            for d in reversed(range(len(domain))):
-                if d not in nest.split:
-                    coefs[d] = step if domain[d] != 1 else 0
-                    step *= domain[d]
-            return split((0, tuple(coefs)), node.shape, domain), ROW
-        return None, FULL
-
-    def _operand(self, node: Node, index: Map, nest: Loops) -> Operand | None:
-        """Find where an operand comes from; None where it is not to be had inside this nest."""
-        number = self.number(node)
-        if number is not None:
-            return Operand("number", number)
-        base, at, address = self.source(node, index, nest.domain)
-        number = self.number(base)
-        if number is not None:
-            return Operand("number", number)
-        if base in self.lazy:
-            if any(self.time[n] >= nest.time for n in self._leaves(base)):
-                return None
-            return Operand("scalar", base)
-        if base in self.waiting:
-            self.waiting.discard(base)
-            home, _ = self._home(base, nest)
-            if home is None or home != at or not self._join(base, nest):
-                self._schedule_element(base)
-        inside = nest.by_node.get(base)
-        if inside is not None:
-            if inside.level == TAIL or at is None or inside.home != at or base in self.stored:
-                return None
-            return Operand("value", base)
-        if self.time.get(base, math.inf) >= nest.time:
-            return None
-        if address is None:
-            address = linear(at, strides_of(base.shape), len(nest.domain))  # type: ignore[arg-type]
-        return Operand("load", base, address)
-
-    def _join(self, node: Node, nest: Loops) -> bool:
-        name = node.op.name  # type: ignore[union-attr]
-        if len(nest.statements) >= MOST_STATEMENTS:
+    def _may_read(self, nest: Loops, values: list[Node]) -> bool:
+        """Tell whether all these values are a nest's own or are there before it, which may be put off if nothing has read it."""
+        own = [nest.by_node[v] for v in values if v in nest.by_node]
+        if any(s.level == TAIL for s in own):
             return False
-        if nest.product is not None and not self._continues(node, nest):
-            return False
-        if name in REDUCTIONS:
-            made = self._reduction(node, nest)
-        elif name == "index_add_zeros":
-            made = self._indexed_sum(node, nest)
-        else:
-            home, level = self._home(node, nest)
-            if home is None:
-                return False
-            if name == "index_select":
-                operands = self._selected(node, home, nest)
-            else:
-                operands = self._aligned(node, home, nest)
-            made = None if operands is None else Statement(node, level, home, operands)
-        if made is None:
-            return False
-        streams = {o.node for s in nest.statements for o in s.operands if o.kind == "load"}
-        if len(streams) + len(made.operands) > MOST_STREAMS and nest.statements:
-            return False
-        nest.statements.append(made)
-        nest.by_node[node] = made
-        self.nest[node] = nest
-        self.time[node] = nest.time
-        for o in made.operands:
-            if o.kind == "load":
-                self.needed.add(o.node)
-                self.readers.setdefault(o.node, []).append(nest)
-            elif o.kind == "scalar":
-                self._add_scalar(o.node, nest)
-        if made.level == TAIL:
-            self.fills.append(Fill(nest.time - 0.5, node, REDUCTIONS.get(name, 0.0)))
-            self.needed.add(node)
-        return True
-
-    def _continues(self, node: Node, nest: Loops) -> bool:
-        """Tell whether a product's nest may take a node: few and light ones, whose code stands once for each register."""
-        name = node.op.name if node.op is not None else ""
-        if len(nest.statements) >= MOST_BEHIND or name in (*HEAVY, "index_select", "index_add_zeros", "check_index"):
-            return False
-        if name in REDUCTIONS:
-            return bool(nest.product.continues == 2 and math.prod(node.inputs[0].shape) == nest.size)
-        return node.shape == nest.domain
-
-    def _add_scalar(self, node: Node, nest: Loops) -> None:
-        if node in nest.prelude or self.number(node) is not None:
-            return
-        if node in self.lazy:
-            for i in node.inputs:
-                self._add_scalar(i, nest)
-        else:
-            self.needed.add(node)
-        nest.prelude[node] = None
-
-    def _aligned(self, node: Node, home: Map, nest: Loops) -> list[Operand] | None:
-        """Give the operands of an elementwise node, each broadcast to the node's shape."""
-        out: dict[int, Operand] = {}
-        n = len(nest.domain)
-        order = sorted(range(len(node.inputs)), key=lambda k: self._base(node.inputs[k]) in self.waiting)
-        for k in order:  # what can go anywhere is asked for last
-            i = node.inputs[k]
-            lead = len(node.shape) - len(i.shape)
-            index = tuple([(0, (0,) * n) if size == 1 else home[lead + d] for d, size in enumerate(i.shape)])
-            found = self._operand(i, index, nest)
-            if found is None:
-                return None
-            out[k] = found
-        return [out[k] for k in range(len(node.inputs))]
-
-    def _selected(self, node: Node, home: Map, nest: Loops) -> list[Operand] | None:
-        """Give the operands of a look-up: the table in memory, addressed without its looked-up dimension, and the index."""
-        table, index = node.inputs
-        axis = node.attrs["axis"]
-        k = len(index.shape)
-        n = len(nest.domain)
-        where = self._operand(index, home[axis : axis + k], nest)
-        if where is None or where.kind == "number":
-            return None
-        if where.kind == "value" and nest.by_node[where.node].level == FULL:
-            return None
-        if where.kind == "load" and nest.live and where.address[1][nest.live[-1]]:
-            return None
-        at = (*home[:axis], (0, (0,) * n), *home[axis + k :])
-        base, found, _ = self.source(table, at, nest.domain)
-        if found is None or base in nest.by_node or self.time.get(base, math.inf) >= nest.time:
-            return None
-        one = tuple([(int(d == axis), ()) for d in range(len(table.shape))])
-        unit, unit_map, _ = self.source(table, one, ())
-        zero, zero_map, _ = self.source(table, tuple([(0, ()) for _ in table.shape]), ())
-        if unit_map is None or zero_map is None:
-            return None
-        steps = strides_of(base.shape)
-        stride = linear(unit_map, steps, 0)[0] - linear(zero_map, steps, 0)[0]
-        load = Operand("load", base, linear(found, steps, n))
-        return [load, where, Operand("number", stride)]
-
-    def _reduction(self, node: Node, nest: Loops) -> Statement | None:
-        x = node.inputs[0]
-        home, level = self._home(x, nest)
-        if home is None:
-            return None
-        axes = {a % len(x.shape) for a in node.attrs["axis"]}
-        reduced: set[int] = set()
-        kept: set[int] = set()
-        for d, (_, coefs) in enumerate(home):
-            (reduced if d in axes else kept).update(i for i, k in enumerate(coefs) if k)
-        if reduced & kept:
-            return None
-        operand = self._operand(x, home, nest)
-        if operand is None:
-            return None
-        out = tuple([h for d, h in enumerate(home) if d not in axes])
-        live = nest.live
-        if nest.product is not None and (not live or live[-1] in reduced):
-            return None
-        if level == FULL and live and live[-1] in reduced and nest.split in (None, frozenset(reduced)):
-            if nest.split is None and any(s.level == TAIL for s in nest.statements):
-                return None
-            nest.split = frozenset(reduced)
-            return Statement(node, ROW, out, [operand], reads=level)
-        if level == FULL and live and live[-1] in reduced and not (nest.split is not None and nest.split <= reduced):
-            return None
-        return Statement(node, TAIL, out, [operand], reads=level)
-
-    def _indexed_sum(self, node: Node, nest: Loops) -> Statement | None:
-        g, index = node.inputs
-        home, level = self._home(g, nest)
-        axis = node.attrs["axis"]
-        k = len(index.shape)
-        if home is None or level != FULL or math.prod(node.shape[axis + 1 :]) == 1:
-            return None
-        value = self._operand(g, home, nest)
-        where = self._operand(index, home[axis : axis + k], nest)
-        if value is None or where is None or where.kind == "number":
-            return None
-        if where.kind == "value" and nest.by_node[where.node].level == FULL:
-            return None
-        if where.kind == "load" and nest.live and where.address[1][nest.live[-1]]:
-            return None
-        n = len(nest.domain)
-        out = (*home[:axis], (0, (0,) * n), *home[axis + k :])
-        return Statement(node, TAIL, out, [value, where, Operand("number", strides_of(node.shape)[axis])])
+        if nest not in self.settled and nest.product is None:
+            return True
+        return all(self.time[v] < nest.time or v in nest.by_node for v in values)
 
     # -- memory ----------------------------------------------------------------------------------------------------------
     def _finish(self) -> None:
@@ -516,15 +360,98 @@ class Schedule:
             self.loops.remove(nest)
             self.calls.append(nest.product)
             self.needed.add(nest.product.node)
+        merge(self.loops, self.calls, self.fills, self.stored, self._read_by)
         for nest in self.loops:
             n = len(nest.domain)
             for s in nest.statements:
                 if s.node in self.stored:
                     target, region = self.stored[s.node]
                     s.store = (target, _region_address(s.home, region, target.shape, n))
+                    s.bounds = _overhang(s.home, region, target)
                 elif s.node in self.needed or s.level == TAIL:
                     s.store = (s.node, linear(s.home, strides_of(s.node.shape), n))
-        self.steps: list[Any] = sorted([*self.loops, *self.calls, *self.fills], key=lambda s: s.time)
+        for nest in self.loops:
+            if nest.product is None:
+                self._add_apart(nest)
+        self.steps: list[Any] = sorted([*self.loops, *self.calls, *self.fills, *self.joins], key=lambda s: s.time)
+
+    def _own_place(self, node: Node, nest: Loops) -> bool:
+        """Tell whether a waiting value had better be computed before a large nest that asks for it: small, of use elsewhere, not its."""
+        size = math.prod(node.shape)
+        if size == nest.size or nest.size < REFINED or self.uses[node] < 2:
+            return False
+        todo, seen = [node], set()
+        while todo:
+            value = todo.pop()
+            if value in nest.by_node:
+                return False
+            if value in self.waiting or value is node:
+                todo.extend(b for b in map(self._base, value.inputs) if b not in seen)
+                seen.update(todo)
+        return True
+
+    def _read_by(self, number: Node) -> list[Node]:
+        """Give what a number of a prelude reads from memory."""
+        return self._leaves(number) if number in self.lazy else [number]
+
+    def _add_apart(self, nest: Loops) -> None:
+        """Cut a nest that adds into memory into chunks, each with sums of its own, which are joined in order behind it."""
+        tails = [s for s in nest.statements if s.level == TAIL]
+        if not tails or nest.size < 2 * CHUNK:
+            return
+        if nest.split is not None:
+            rows = [d for d in nest.live if d not in nest.split]
+        else:
+            rows = nest.live[:-1]
+        stores = [(s, s.store) for s in tails if s.store is not None]
+        whole = nest.split is None and not any(any(place[1][1]) for _, place in stores)
+        if not whole and not rows:
+            return
+        outer = nest.size if whole else nest.domain[rows[0]]
+        shared = [s for s, place in stores if whole or not place[1][1][rows[0]]]
+        parts = min(MOST_CHUNKS, nest.size // CHUNK, outer)
+        added = sum(math.prod(s.node.shape) for s in shared)
+        while parts > 1 and 2 * parts * added > nest.size:
+            parts //= 2
+        if parts < 2:
+            return
+        nest.parts = parts
+        for s in shared:
+            node, address = s.store  # type: ignore[misc]
+            held = Node(place_op(), (), {}, (parts, *node.shape), node.dtype, False, node.place, (), None, None)
+            nest.apart[node] = held
+            s.store = (held, address)
+            for fill in self.fills:
+                if fill.node is node:
+                    fill.node = held
+            self.joins.append(Joined(nest.time + 0.25, node, held))
+
+
+def _lies_in_rows(index: Map, base: Node, matrix: Node) -> bool:
+    """Tell whether a matrix, or its transpose, has contiguous rows that do not overlap, as products read them."""
+    down, right = linear(index, strides_of(base.shape), len(matrix.shape))[1][-2:]
+    rows, columns = matrix.shape[-2:]
+    turned = (right, down, columns, rows)
+    return any(
+        (one == 1 or inner == 1) and (lead >= inner or outer == 1)
+        for lead, one, outer, inner in ((down, right, rows, columns), turned)
+    )
+
+
+def _belongs(size: int, nest: Loops, values: list[Node]) -> bool:
+    """Tell whether a value goes into a nest: into a much larger one only with what it reads there, not to hold that up."""
+    return size == nest.size or nest.size < REFINED or any(v in nest.by_node for v in values)
+
+
+def _overhang(home: Map, region: tuple[Any, ...], whole: Node) -> Bounds:
+    """Give what must hold for a part's element to lie inside an interleaved whole: the same for all of its parts."""
+    if whole.op.name != "interleave":  # type: ignore[union-attr]
+        return ()
+    bounds = []
+    for (c, ks), (at, step), count, n in zip(home, region, whole.inputs[0].shape, whole.shape, strict=True):
+        if count * step != n:
+            bounds.append(((at + step * c, tuple([step * k for k in ks])), n))
+    return tuple(bounds)
 
 
 def _region_address(home: Map, region: tuple[Any, ...], shape: tuple[int, ...], n: int) -> Affine:

@@ -72,6 +72,9 @@ def _pow(builder: Builder, node: Node, inputs: tuple[Node, ...]) -> Node | None:
         return _same(builder, node, x)
     if exponent == 2 and not builder.is_scalar(x) and x.dtype == node.dtype and x.shape == node.shape:
         return builder.make(_op("mul"), (x, x), {}, node.shape, node.dtype, node)
+    if exponent == 3 and not builder.is_scalar(x) and x.dtype == node.dtype and x.shape == node.shape:
+        twice = builder.make(_op("mul"), (x, x), {}, node.shape, node.dtype, node)
+        return builder.make(_op("mul"), (twice, x), {}, node.shape, node.dtype, node)
     return None
 
 

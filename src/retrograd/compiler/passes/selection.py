@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ...core import Graph, Node
 from .rebuild import Builder, rebuild
 
@@ -20,10 +22,12 @@ def _hits(builder: Builder, index: Node, shape: tuple[int, ...], axis: int, like
     return builder.call("eq", counter, builder.call("expand", checked, shape=shape), like=like)
 
 
-def _fits(shape: tuple[int, ...], index: Node, axis: int) -> bool:
-    wanted = list(shape)
+def one_in_each_row(x: Node, index: Node, axis: int, most: float = MOST) -> bool:
+    """Tell whether an index picks one element of each row along an axis, of rows that are short enough to be swept."""
+    wanted = list(x.shape)
     wanted[axis] = 1
-    return index.shape == tuple(wanted) and 0 < shape[axis] <= MOST and index.dtype.kind == "i"
+    sorts = x.dtype.kind in "fi" and index.dtype.kind == "i"
+    return sorts and index.shape == tuple(wanted) and 0 < x.shape[axis] <= most
 
 
 def _rule(builder: Builder, node: Node, inputs: tuple[Node, ...]) -> Node | None:
@@ -44,7 +48,7 @@ def _rule(builder: Builder, node: Node, inputs: tuple[Node, ...]) -> Node | None
     if name == "gather":
         x, index = inputs
         axis = node.attrs["axis"] % max(len(x.shape), 1)
-        if x.shape and _fits(x.shape, index, axis) and x.dtype.kind in "fi":
+        if x.shape and one_in_each_row(x, index, axis):
             zero = builder.scalar(0.0 if x.dtype.kind == "f" else 0)
             chosen = builder.call("where", _hits(builder, index, x.shape, axis, node), x, zero, like=node)
             total = builder.call("sum", chosen, axis=(axis,), keepdims=False, like=node)
@@ -52,7 +56,8 @@ def _rule(builder: Builder, node: Node, inputs: tuple[Node, ...]) -> Node | None
     if name == "scatter_add_zeros":
         g, index = inputs
         axis = node.attrs["axis"] % max(len(node.shape), 1)
-        if node.shape and _fits(node.shape, index, axis) and g.dtype.kind == "f" and g.shape == index.shape:
+        known = node.shape and one_in_each_row(node, index, axis, math.inf)  # all of it is written anyway
+        if known and g.dtype.kind == "f" and g.shape == index.shape:
             zero = builder.scalar(0.0)
             spread = builder.call("expand", g, shape=node.shape)
             return builder.call("where", _hits(builder, index, node.shape, axis, node), spread, zero, like=node)

@@ -232,7 +232,11 @@ def store() -> Store | None:
 
 
 def native(
-    text: str, name: str = "kernel", outside: Mapping[str, int] | None = None, passes: bool = False
+    text: str,
+    name: str = "kernel",
+    outside: Mapping[str, int] | None = None,
+    passes: bool = False,
+    own: bool = False,
 ) -> jit.Loaded:
     """Give a text's machine code in memory: from this process, from disk, or compiled now.
 
@@ -247,11 +251,13 @@ def native(
         names them.
     passes : bool
         Run LLVM's own optimizations first.
+    own : bool
+        Give code of the caller's own, whose variables nobody else in the process has.
     """
     found = {**_own_symbols(text), **(outside or {})}
     digest = key(text, passes)
     identity = (digest, tuple(sorted(found.items())))
-    if (known := _loaded.get(identity)) is not None:
+    if not own and (known := _loaded.get(identity)) is not None:
         known.origin = "this process"
         return known
     kept, exports = store(), jit.defined(text)
@@ -268,7 +274,7 @@ def native(
         loaded = jit.load(image, exports, name, found)
         if kept is not None:
             kept.put(digest, image)
-    return _loaded.setdefault(identity, loaded)
+    return loaded if own else _loaded.setdefault(identity, loaded)
 
 
 def _own_symbols(text: str) -> dict[str, int]:

@@ -52,12 +52,12 @@ class Host:
     versions: str  # of llvmlite and of LLVM
     layout: str  # the target's data layout
 
-    @property
+    @functools.cached_property
     def enabled(self) -> frozenset[str]:
         """The features this machine has, by name; :class:`Module` takes them."""
         return frozenset(item[1:] for item in self.features.split(",") if item.startswith("+"))
 
-    @property
+    @functools.cached_property
     def vector_bits(self) -> int:
         """The width of the widest vector that is computed in one instruction."""
         if "avx512f" in self.enabled:

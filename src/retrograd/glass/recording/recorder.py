@@ -129,7 +129,7 @@ class Recorder(Record):
     def _own(self, work: Any, *arguments: Any) -> Any:
         """Do the recorder's own work: its time is counted, and an error in it ends the looking, never the training."""
         start = time.perf_counter()
-        self.busy = True
+        self.busy = MODE.aside = True
         try:
             return work(*arguments)
         except Exception as error:
@@ -139,7 +139,7 @@ class Recorder(Record):
             self.shadow = None
             return None
         finally:
-            self.busy = False
+            self.busy = MODE.aside = False
             self.extra += time.perf_counter() - start
 
     # -- eager steps --------------------------------------------------------------------------------------------------------

@@ -191,6 +191,11 @@ def silu(input: Any, inplace: bool = False) -> Any:
     return in_place(silu, input) if inplace else _silu(input)
 
 
+@composed("MishBackward0")
+def _mish(x: Any) -> Any:
+    return x * T.tanh(_softplus(x))
+
+
 def mish(input: Any, inplace: bool = False) -> Any:
     """Smooth and self-gated: y = x * tanh(softplus(x)).
 
@@ -204,7 +209,7 @@ def mish(input: Any, inplace: bool = False) -> Any:
     """
     require_floats("mish", input)
     _require_real("mish_cpu", input)
-    return in_place(mish, input) if inplace else input * T.tanh(_softplus(input))
+    return in_place(mish, input) if inplace else _mish(input)
 
 
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:

@@ -31,7 +31,7 @@ def _weights(query: Any, key: Any, mask: Any, dead: Any, factor: float, causal: 
     return T.softmax(scores.masked_fill(dead, 0.0), -1).masked_fill(dead, 0.0)
 
 
-_attention_weights = composed("SoftmaxBackward0")(_weights)
+_attention_weights = composed("SoftmaxBackward0", keeps=False)(_weights)
 
 
 @composed("ScaledDotProductFlashAttentionForCpuBackward0")

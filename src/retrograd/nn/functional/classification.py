@@ -92,12 +92,12 @@ def _unreduced(input: Any, chosen: Any, dim: int) -> Any:
     return T.log(T.exp(shifted).sum(dim, keepdim=True)) - T.gather(shifted, dim, chosen.unsqueeze(dim))
 
 
-@composed("NllLossBackward0")
+@composed("NllLossBackward0", keeps=False)
 def _class_losses(input: Any, chosen: Any, dim: int) -> Any:
     return _unreduced(input, chosen, dim).squeeze(dim)
 
 
-@composed("NllLossBackward0")
+@composed("NllLossBackward0", keeps=False)
 def _mean_class_loss(input: Any, chosen: Any, dim: int) -> Any:
     return _unreduced(input, chosen, dim).mean()
 

@@ -212,6 +212,11 @@ def _layer_norm(x: Any, weight: Any, bias: Any, over: tuple[int, ...], eps: floa
     return _affine(_standardised(x, over, eps)[0], weight, bias)
 
 
+@composed("MulBackward0")
+def _rms_norm(x: Any, weight: Any, over: tuple[int, ...], step: float) -> Any:
+    return _affine(x * T.rsqrt(T.square(x).mean(over, keepdim=True) + step), weight, None)
+
+
 def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
     """Divide by the root of the mean square over the last dimensions: y = x / sqrt(mean(x^2) + eps) * weight.
 
@@ -229,7 +234,14 @@ def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float |
     require_floats("rms_norm", input)
     input = rows(input)
     step = dtypes.finfo(input.dtype).eps if eps is None else eps
-    return _affine(input * T.rsqrt(T.square(input).mean(over, keepdim=True) + step), weight, None)
+    return _rms_norm(input, weight, tuple(over), step)
+
+
+@composed("NativeGroupNormBackward0")
+def _group_norm(x: Any, groups: int, weight: Any, bias: Any, eps: float) -> Any:
+    shape = x.shape
+    result = _standardised(x.reshape(shape[0], groups, -1), -1, eps)[0].reshape(shape)
+    return _affine(result, weight, bias, (1, shape[1]) + (1,) * (len(shape) - 2))
 
 
 def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
@@ -264,9 +276,7 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     require_floats("group_norm", input)
     pair_of_dtypes("group_norm", input, weight, bias)
     wide = input if weight is None or weight.dtype == input.dtype else input.to(weight.dtype)
-    grouped = wide.reshape(shape[0], num_groups, -1)
-    result = _standardised(grouped, -1, eps)[0].reshape(shape)
-    result = _affine(result, weight, bias, (1, shape[1]) + (1,) * (len(shape) - 2))
+    result = _group_norm(wide, num_groups, weight, bias, eps)
     return result if wide is input else result.to(input.dtype)
 
 

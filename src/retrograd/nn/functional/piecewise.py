@@ -6,8 +6,14 @@ from typing import Any
 
 from ...core import dtypes
 from ...tensor import Tensor
+from ...tensor.composed import composed
 from .. import _functions as T
 from ._common import in_place, require_floats
+
+
+@composed("HardtanhBackward0")
+def _clipped(x: Any, low: float, high: float) -> Any:
+    return T.where((x > low) & (x < high), x, T.clamp(x.detach(), low, high))
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
@@ -31,8 +37,7 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
         raise RuntimeError("cannot do hardtanh on an unsigned type with negative limits")
     if input._a.dtype.kind in "iu":
         return T.clamp(input, int(min_val), int(max_val))
-    clipped = T.clamp(input.detach(), min_val, max_val)
-    return T.where((input > min_val) & (input < max_val), input, clipped)
+    return _clipped(input, min_val, max_val)
 
 
 def hardtanh_(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
@@ -52,6 +57,11 @@ def relu6(input: Any, inplace: bool = False) -> Any:
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
+@composed("LeakyReluBackward0")
+def _leaky(x: Any, slope: float) -> Any:
+    return T.where(x > 0, x, x * slope)
+
+
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
     """Let a little of the negative through: y = x where x > 0, else negative_slope * x.
 
@@ -64,7 +74,7 @@ def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) 
     require_floats("leaky_relu", input)
     if inplace:
         return in_place(lambda x: leaky_relu(x, negative_slope), input)
-    return T.where(input > 0, input, input * negative_slope)
+    return _leaky(input, negative_slope)
 
 
 def leaky_relu_(input: Any, negative_slope: float = 0.01) -> Any:
@@ -134,6 +144,11 @@ def rrelu_(input: Any, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training:
     return rrelu(input, lower, upper, training, inplace=True)
 
 
+@composed("HardsigmoidBackward0")
+def _hardsigmoid(x: Any) -> Any:
+    return relu6(x + 3) / 6
+
+
 def hardsigmoid(input: Any, inplace: bool = False) -> Any:
     """Sigmoid of straight lines: y = relu6(x + 3) / 6.
 
@@ -144,7 +159,12 @@ def hardsigmoid(input: Any, inplace: bool = False) -> Any:
     tensor([0.0000, 0.5000, 1.0000])
     """
     require_floats("hardsigmoid", input)
-    return in_place(hardsigmoid, input) if inplace else relu6(input + 3) / 6
+    return in_place(hardsigmoid, input) if inplace else _hardsigmoid(input)
+
+
+@composed("HardswishBackward0")
+def _hardswish(x: Any) -> Any:
+    return x * relu6(x + 3) / 6
 
 
 def hardswish(input: Any, inplace: bool = False) -> Any:
@@ -159,7 +179,7 @@ def hardswish(input: Any, inplace: bool = False) -> Any:
     tensor([-0.0000,  0.6667,  4.0000])
     """
     require_floats("hardswish", input)
-    return in_place(hardswish, input) if inplace else input * relu6(input + 3) / 6
+    return in_place(hardswish, input) if inplace else _hardswish(input)
 
 
 def hardshrink(input: Any, lambd: float = 0.5) -> Any:

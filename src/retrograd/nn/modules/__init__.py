@@ -138,6 +138,7 @@ from .pooling import (
     MaxPool2d,
     MaxPool3d,
 )
+from .reversible import InvertibleModule, Reversible, ReversibleSequence
 from .rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBase
 from .sequence_loss import CTCLoss, LinearCrossEntropyLoss, LinearCrossEntropyOptions
 from .sparse import Embedding, EmbeddingBag
@@ -286,6 +287,9 @@ __all__ = [
     "ReplicationPad2d",
     "ReplicationPad3d",
     "SELU",
+    "InvertibleModule",
+    "Reversible",
+    "ReversibleSequence",
     "Sequential",
     "SiLU",
     "Sigmoid",

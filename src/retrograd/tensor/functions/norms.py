@@ -87,7 +87,7 @@ def softmax(input: Any, dim: Any, dtype: Any = None, **named: Any) -> Any:
     return narrowed(_softmax(x, axes), given)
 
 
-@composed("SoftmaxBackward0")
+@composed("SoftmaxBackward0", keeps=False)
 def _softmax(x: Any, axes: tuple[int, ...]) -> Any:
     top = constant(r.amax, x, axis=axes, keepdims=True)
     y = apply(e.exp, apply(e.sub, x, top))
@@ -113,7 +113,7 @@ def log_softmax(input: Any, dim: Any, dtype: Any = None, **named: Any) -> Any:
     return narrowed(_log_softmax(x, axes), given)
 
 
-@composed("LogSoftmaxBackward0")
+@composed("LogSoftmaxBackward0", keeps=False)
 def _log_softmax(x: Any, axes: tuple[int, ...]) -> Any:
     z = apply(e.sub, x, constant(r.amax, x, axis=axes, keepdims=True))
     total = apply(r.sum_, apply(e.exp, z), axis=axes, keepdims=True)

@@ -1,0 +1,247 @@
+"""Convolutions and their Jacobian products: which kernel makes which, compiled once for a geometry, run on arrays of any batch.
+
+``conv``, ``conv_input_grad`` and ``conv_weight_grad`` are what eager mode calls (see ``core.executors``); :func:`describe` and
+:func:`write` serve the compiler's programs. A kernel's function is ``void(ptr arguments, i64 chunk)``; it shares its work out
+itself. Its arguments are the addresses of both operands, in the op's order, of the result and of scratch memory, the number of
+images, the number of chunks, and the address of a bias.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...core.threads import threads
+from ...ops.columns import output_size, scratch
+from ..codegen.emit import Module
+from ..lowering.maps import strides_of
+from ..runtime import cache, entry, jit, pool
+from . import conv_channels, conv_inner, conv_pixels, conv_weights, conv_winograd
+from .conv_blocks import CHUNKS, LINE
+from .conv_geometry import Correlation, forward, transposed
+
+Array = np.ndarray[Any, Any]
+KINDS = {"float32": "f32", "float64": "f64"}
+BATCHES = (32, 8, 4, 2, 1)  # a kernel is planned for the largest of these that the batch has, and takes any
+Plan = conv_channels.Plan | conv_pixels.Plan | conv_winograd.Plan | conv_weights.Plan | conv_inner.Plan
+NAMES = ("conv", "conv_input_grad", "conv_weight_grad")
+LONG = 1 << 19  # multiplications for which a sleeping thread is woken
+SHARE = 1 << 17  # multiplications that are worth a chunk
+MOST_CHUNKS = 16
+
+
+def registers() -> int:
+    """Give how many vectors sums may use, of those the machine has."""
+    here = jit.host()
+    if "avx512f" in here.enabled:
+        return 28
+    return 12 if here.triple.startswith(("x86_64", "i686")) else 24
+
+
+@dataclass(frozen=True)
+class Job:
+    """A convolution of one geometry and batch.
+
+    Attributes
+    ----------
+    plan : object
+        How it is cut up; of one of the modules that write kernels.
+    images : int
+        The batch.
+    chunks : int
+        Pieces that the main part of the work is shared out in.
+    """
+
+    plan: Plan
+    images: int
+    chunks: int
+
+    @property
+    def work(self) -> int:
+        """Multiplications."""
+        return self.images * self.plan.correlation.work
+
+    @property
+    def label(self) -> str:
+        """What is convolved, in a line."""
+        c = self.plan.correlation
+        sizes = ["x".join(map(str, each)) for each in (c.length, c.kernel, c.result)]
+        groups = f" in {c.groups} groups" if c.groups > 1 else ""
+        return f"{self.images} x {c.into} to {c.out} channels{groups}, {sizes[0]} by {sizes[1]} to {sizes[2]}"
+
+    @property
+    def scratch(self) -> int:
+        """Bytes of scratch memory, from the start of a cache line."""
+        return self.plan.scratch(self.chunks)
+
+
+def describe(
+    name: str, first: tuple[int, ...], second: tuple[int, ...], kind: str, attrs: dict[str, Any]
+) -> Job | None:
+    """Plan an op on operands of these shapes; None where there is nothing to multiply.
+
+    Parameters
+    ----------
+    name : str
+        conv, conv_input_grad or conv_weight_grad.
+    first, second : tuple of int
+        The operands' shapes.
+    kind : str
+        f32 or f64.
+    attrs : dict
+        The op's attributes.
+    """
+    geometry = (tuple(attrs["stride"]), tuple(attrs["padding"]), tuple(attrs["dilation"]), attrs["groups"])
+    others = tuple(attrs.get("x_shape") or attrs.get("w_shape") or ())
+    return _described(name, tuple(first), tuple(second), others, kind, *geometry)
+
+
+@functools.lru_cache(maxsize=4096)
+def _described(
+    name: str,
+    first: tuple[int, ...],
+    second: tuple[int, ...],
+    other: tuple[int, ...],
+    kind: str,
+    stride: tuple[int, ...],
+    padding: tuple[tuple[int, int], ...],
+    dilation: tuple[int, ...],
+    groups: int,
+) -> Job | None:
+    if name == "conv":
+        x, w = first, second
+        pixels = output_size(x[2:], w[2:], stride, padding, dilation)
+    else:
+        x, w = (other, second) if name == "conv_input_grad" else (second, other)
+        pixels = first[2:]
+    if not all(x) or not all(w) or not all(pixels):
+        return None
+    make = transposed if name == "conv_input_grad" else forward
+    correlation = make(w[1], w[0] // groups, x[2:], w[2:], pixels, stride, padding, dilation, groups)
+    if not correlation.live:  # no tap meets anything
+        return None
+    images = x[0]
+    plan = planned(name, correlation, kind, next(n for n in BATCHES if n <= images))
+    if isinstance(plan, conv_weights.Plan | conv_inner.Plan):
+        return Job(plan, images, plan.chunks)
+    most = max(1, images * correlation.work // SHARE)
+    return Job(plan, images, max(1, min(MOST_CHUNKS, plan.units(images), most)))
+
+
+@functools.lru_cache(maxsize=4096)
+def planned(name: str, correlation: Correlation, kind: str, images: int) -> Plan:
+    """Choose the kernel of an op, and how it cuts its work up, from sizes and the machine's vectors alone."""
+    width = jit.host().lanes(4 if kind == "f32" else 8)
+    sizes = (correlation, kind, width, registers())
+    if name == "conv_weight_grad":
+        inner = conv_inner.cost(*sizes) < conv_weights.cost(*sizes)
+        return conv_inner.make_plan(*sizes, images) if inner else conv_weights.make_plan(*sizes, images)
+    costs = conv_channels.cost(*sizes), conv_pixels.cost(*sizes), conv_winograd.cost(*sizes, images)
+    if costs[2] <= min(costs):
+        return conv_winograd.make_plan(*sizes, images)
+    return conv_pixels.make_plan(*sizes) if costs[1] <= min(costs) else conv_channels.make_plan(*sizes, images)
+
+
+def write(job: Job, module: Module, name: str) -> None:
+    """Write a job's kernel into a module, as a function of that name."""
+    plan, wake = job.plan, job.work > LONG
+    if isinstance(plan, conv_weights.Plan):
+        phases = conv_weights.write(plan, module, f"{name}_w")
+    elif isinstance(plan, conv_inner.Plan):
+        phases = conv_inner.write(plan, module, f"{name}_i")
+    elif isinstance(plan, conv_winograd.Plan):
+        phases = conv_winograd.write(plan, module, f"{name}_f")
+    elif isinstance(plan, conv_pixels.Plan):
+        phases = conv_pixels.write(plan, module, f"{name}_p")
+    else:
+        phases = conv_channels.write(plan, module, f"{name}_c")
+    f = module.function(name, [("ptr noalias", "arguments"), ("i64", "chunk")])
+    for function, chunks in phases:
+        count = f.load("i64", f.element("i64", f.arguments, CHUNKS), 8) if chunks is None else str(chunks)
+        if chunks == 1:
+            f.call(f"@rg_{function}", arguments=[("ptr", f.arguments), ("i64", 0)])
+        else:
+            pool.emit_parallel(f, f"@rg_{function}", f.arguments, count, wake)
+    f.ret()
+
+
+def of_call(call: Any) -> Job | None:
+    """Plan the work of a call in a program; None where it is no convolution of contiguous operands that have a kernel."""
+    node = call.node
+    kind = KINDS.get(node.dtype.name)
+    if node.op.name not in NAMES or kind is None or any(o is None for o in call.operands):
+        return None
+    first, second = (i.shape for i in node.inputs)
+    for (_, _, strides), shape in zip(call.operands, (first, second), strict=True):
+        if any(n > 1 and a != b for n, a, b in zip(shape, strides, strides_of(shape), strict=True)):
+            return None
+    return describe(node.op.name, first, second, kind, node.attrs)
+
+
+@functools.lru_cache(maxsize=1024)
+def _compiled(plan: Plan, wake: bool) -> Callable[[int, int], None]:
+    module = Module(jit.host().enabled)
+    write(Job(plan, (LONG + 1) * wake, 1), module, "convolution")
+    loaded = cache.native(module.text(), "convolution")
+    function: Callable[[int, int], None] = loaded.function("convolution", None, ctypes.c_void_p, ctypes.c_int64)
+    return function
+
+
+@functools.lru_cache(maxsize=4096)
+def _runner(job: Job) -> tuple[Callable[[int, int], None], int]:
+    return _compiled(job.plan, job.work > LONG), job.scratch
+
+
+def run(job: Job, first: Array, second: Array, result: Array, bias: Array | None = None) -> None:
+    """Run a job on contiguous arrays."""
+    function, bytes = _runner(job)
+    pool.ensure(threads())
+    with scratch.borrow("convolution", bytes + LINE) as memory:
+        at = entry.pointer(memory)
+        addresses = (entry.pointer(first), entry.pointer(second), entry.pointer(result), at + -at % LINE)
+        last = 0 if bias is None else entry.pointer(bias)
+        table = (ctypes.c_int64 * 7)(*addresses, job.images, job.chunks, last)
+        function(ctypes.addressof(table), 0)
+
+
+def _computed(name: str, first: Array, second: Array, shape: tuple[int, ...], attrs: dict[str, Any]) -> Array | None:
+    kind = KINDS.get(first.dtype.name)
+    if kind is None or first.dtype != second.dtype:
+        return None
+    job = describe(name, first.shape, second.shape, kind, attrs)
+    if job is None:
+        return None
+    out = np.empty(shape, first.dtype)
+    run(job, np.ascontiguousarray(first), np.ascontiguousarray(second), out)
+    return out
+
+
+def conv(x: Array, w: Array, **attrs: Any) -> Array | None:
+    """Compute a convolution as ``ops.conv_kernels.conv`` does; None where these are no arrays for it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from retrograd.compiler.contractions.conv import conv
+    >>> conv(
+    ...     np.ones((1, 1, 4)), np.ones((1, 1, 2)), stride=(2,), padding=((1, 1),), dilation=(1,), groups=1
+    ... )
+    array([[[1., 2., 1.]]])
+    """
+    pixels = output_size(x.shape[2:], w.shape[2:], attrs["stride"], attrs["padding"], attrs["dilation"])
+    return _computed("conv", x, w, (x.shape[0], w.shape[0], *pixels), attrs)
+
+
+def conv_input_grad(g: Array, w: Array, **attrs: Any) -> Array | None:
+    """Compute the cotangent of a convolution's input as ``ops.conv_kernels.conv_input_grad`` does, or None."""
+    return _computed("conv_input_grad", g, w, attrs["x_shape"], attrs)
+
+
+def conv_weight_grad(g: Array, x: Array, **attrs: Any) -> Array | None:
+    """Compute the cotangent of a convolution's kernel as ``ops.conv_kernels.conv_weight_grad`` does, or None."""
+    return _computed("conv_weight_grad", g, x, attrs["w_shape"], attrs)

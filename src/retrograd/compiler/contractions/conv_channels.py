@@ -1,0 +1,443 @@
+"""Convolutions with channels along vectors: a few pixels' sums in registers, the source's numbers broadcast from where they lie.
+
+A block of the source with its zeros is copied to scratch memory, where every tap of every pixel is at a fixed distance; no
+patch is ever packed. Sums are kept pixel by pixel, channels side by side, and turned to planes when a block is done.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from ..codegen.emit import Count, Function, Module, Value
+from ..codegen.lanes import Lanes
+from . import conv_blocks as blocks
+from . import conv_packing
+from .conv_blocks import (
+    CHUNKS,
+    FIRST,
+    IMAGES,
+    LINE,
+    RESULT,
+    SCRATCH,
+    SLOTS,
+    Window,
+    argument,
+    item,
+    rounded,
+    size,
+    up,
+)
+from .conv_geometry import Correlation, Part, part_taps
+
+BODY = 140  # multiply-adds written out in one turn of the innermost loop
+KERNEL_BYTES = 32 << 10  # of packed kernel that stay in the first cache while a block's pixels pass
+SUM_BYTES = 96 << 10  # of sums of a block
+TURN = 10.0  # multiply-adds that turning a vector of sums takes as long as
+BLOCK_BYTES = 384 << 10  # of a block of the source
+PIECES = 8  # of the work, at least
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a correlation is cut up, for any number of images.
+
+    Attributes
+    ----------
+    vectors : int
+        Vectors of result channels in registers.
+    pixels : int
+        Most pixels in registers.
+    high : int
+        Rows of pixels among them.
+    block : tuple of int
+        Results along depth and height that one block makes, in steps of the parts.
+    channels : int
+        Source channels whose kernels are multiplied at a time.
+    splits : int
+        Parts that the result channels of one block are cut into, for threads.
+    """
+
+    correlation: Correlation
+    kind: str
+    width: int
+    vectors: int
+    pixels: int
+    high: int
+    block: tuple[int, int]
+    channels: int
+    splits: int
+    bias: bool = False
+    relu: bool = False
+
+    @property
+    def across(self) -> int:
+        """Channels side by side in sums and packed kernels."""
+        return self.vectors * self.width
+
+    @property
+    def panels(self) -> int:
+        """Blocks of result channels of a group."""
+        return up(self.correlation.out, self.across)
+
+    @property
+    def steps(self) -> tuple[int, int, int]:
+        """The parts' steps between results."""
+        d, h, w = self.correlation.parts[0]
+        return d.step, h.step, w.step
+
+    @property
+    def blocks(self) -> tuple[int, int]:
+        """How many blocks an image has, along depth and height."""
+        result, steps = self.correlation.result, self.steps
+        return up(result[0], self.block[0] * steps[0]), up(result[1], self.block[1] * steps[1])
+
+    def units(self, images: int) -> int:
+        """Give how many pieces of work there are."""
+        return images * math.prod(self.blocks) * self.splits
+
+    @property
+    def window(self) -> Window:
+        """The block of the source that a block of results reads."""
+        c = self.correlation
+        extent = []
+        for d in range(3):
+            count = self.block[d] if d < 2 else max(p[2].count for p in c.live)
+            low = c.low[d]
+            reach = max(
+                (min(count, p[d].count) - 1) * p[d].stride + p[d].first + max(0, (p[d].taps - 1) * p[d].spread)
+                for p in c.live
+            )
+            extent.append(reach - low + 1)
+        return Window(self.kind, c.groups * c.into, c.length, (extent[0], extent[1], extent[2]), c.low[2])
+
+    @property
+    def slice(self) -> int:
+        """Results of one depth of a block, for one channel."""
+        result, steps = self.correlation.result, self.steps
+        return min(self.block[1] * steps[1], result[1]) * result[2]
+
+    @property
+    def block_pixels(self) -> int:
+        """Results of a block, for one channel."""
+        return min(self.block[0] * self.steps[0], self.correlation.result[0]) * self.slice
+
+    @property
+    def slot(self) -> int:
+        """Bytes of scratch memory that one thread needs."""
+        return rounded(self.window.bytes) + self.sums
+
+    @property
+    def sums(self) -> int:
+        """Bytes of the sums of one image's block."""
+        return rounded(size(self.kind) * self.block_pixels * self.across)
+
+    @property
+    def packed(self) -> list[int]:
+        """Where each living part's packed kernels begin, in numbers; and their end."""
+        c, at = self.correlation, [0]
+        for part in c.live:
+            at.append(at[-1] + c.groups * self.panels * c.into * part_taps(part) * self.across)
+        return at
+
+    @property
+    def kept(self) -> int:
+        """Numbers of all packed kernels, and of the bias behind them."""
+        return self.packed[-1] + self.bias * self.correlation.groups * self.panels * self.across
+
+    def scratch(self, slots: int) -> int:
+        """Bytes of scratch memory for that many threads at a time."""
+        return SLOTS + rounded(size(self.kind) * self.kept) + slots * self.slot + LINE
+
+
+def make_plan(
+    c: Correlation, kind: str, width: int, registers: int, images: int, bias: bool = False, relu: bool = False
+) -> Plan:
+    """Cut a correlation up; ``registers`` are those that sums may use."""
+    most = up(c.out, width)
+    vectors = (
+        min((2, 3, 4, 1), key=lambda v: (up(most, v) * v, v == 1 and most > 1)) if registers >= 24 else min(2, most)
+    )
+    vectors = min(vectors, most)
+    pixels = max(1, registers // vectors)
+    counts = [max(p[d].count for p in c.parts) for d in range(3)]
+    high = max(1, min(pixels // max(counts[2], 1), counts[1]))
+    across = vectors * width
+    depth, rows = counts[0], up(counts[1], high) * high
+    pitch = max(p[2].high for p in c.live) - c.low[2] + 1
+    steps = [c.parts[0][d].step for d in range(3)]
+
+    def fits(d: int, h: int) -> bool:
+        source = [
+            (n - 1) * max(p[k].stride for p in c.live)
+            + max(p[k].first + max(0, (p[k].taps - 1) * p[k].spread) for p in c.live)
+            - c.low[k]
+            + 1
+            for k, n in ((0, d), (1, h))
+        ]
+        bytes = size(kind) * c.groups * c.into * source[0] * source[1] * pitch
+        sums = size(kind) * across * d * steps[0] * h * steps[1] * c.result[2]
+        return bytes <= BLOCK_BYTES and sums <= SUM_BYTES
+
+    while depth > 1 and not fits(depth, rows):
+        depth = up(depth, 2)
+    while rows > high and not fits(depth, rows):
+        rows = max(high, rows // 2 // high * high)
+    count = up(counts[1], rows)
+    rows = up(up(counts[1], count), high) * high  # the same number of blocks, of equal sizes
+    taps = max(part_taps(p) for p in c.live)
+    at_once = max(1, min(c.into, KERNEL_BYTES // (size(kind) * across * taps)))
+    at_once = up(c.into, up(c.into, at_once))
+    panels = up(c.out, across)
+    plan = Plan(c, kind, width, vectors, pixels, high, (depth, rows), at_once, 1, bias, relu)
+    units = plan.units(images)
+    return plan if units >= PIECES else replace(plan, splits=min(panels, up(PIECES, units)))
+
+
+def cost(c: Correlation, kind: str, width: int, registers: int) -> float:
+    """Estimate, in multiply-adds of vectors, what an image takes."""
+    plan = make_plan(c, kind, width, registers, 32)
+    total = 0.0
+    for part in c.live:
+        pixels = math.prod(a.count for a in part)
+        total += pixels * plan.panels * plan.vectors * (c.into * part_taps(part) + TURN)
+    return c.groups * total
+
+
+def write(plan: Plan, module: Module, name: str) -> list[tuple[str, int | None]]:
+    """Write the functions ``void(ptr arguments, i64 chunk)`` that run one after another, and give their names and chunks.
+
+    None as the number of chunks: it is among the arguments.
+    """
+    c = plan.correlation
+    blocks.write_window(plan.window, module, f"{name}_window", plan.width)
+    for n, part in enumerate(c.live):
+        for rows, columns in sorted(_shapes(plan, part)):
+            _write_tile(plan, part, rows, columns, module, f"{name}_tile{n}_{rows}_{columns}")
+    _write_main(plan, module, name)
+    conv_packing.write(plan, module, f"{name}_pack")
+    return [(f"{name}_pack", conv_packing.chunks(plan)), (name, None)]
+
+
+def _widths(plan: Plan, part: Part) -> list[tuple[int, int]]:
+    """Cut a row of a part's pixels into tiles of nearly equal width: (how many, width)."""
+    count = part[2].count
+    tiles = up(count, max(1, plan.pixels // plan.high))
+    wide, extra = divmod(count, tiles)
+    return [(n, w) for n, w in ((extra, wide + 1), (tiles - extra, wide)) if n]
+
+
+def _shapes(plan: Plan, part: Part) -> set[tuple[int, int]]:
+    """Tiles' rows and columns that a part needs."""
+    rows = {plan.high} if part[1].count >= plan.high else set()
+    if part[1].count % plan.high:
+        rows.add(part[1].count % plan.high)
+    return {(r, w) for r in rows for _, w in _widths(plan, part)}
+
+
+def _write_tile(plan: Plan, part: Part, rows: int, columns: int, module: Module, name: str) -> None:
+    """Write ``void(ptr source, ptr kernel, ptr sums, i64 channels, i1 fresh)``: add some channels' products to a tile's sums."""
+    f = module.function(
+        name,
+        [
+            ("ptr noalias", "source"),
+            ("ptr noalias", "kernel"),
+            ("ptr noalias", "sums"),
+            ("i64", "channels"),
+            ("i1", "fresh"),
+            ("ptr", "bias"),
+        ],
+    )
+    lanes = Lanes(f, plan.kind, plan.width, contract=True)
+    one = Lanes(f, plan.kind, 1)
+    number, window, across = lanes.item, plan.window, plan.across
+    depth, height, width = part
+    pixels = [(y, x) for y in range(rows) for x in range(columns)]
+    reads = [window.at(0, y * height.stride, x * width.stride) for y, x in pixels]
+    row = plan.correlation.result[2] * height.step
+    places = [(y * row + x * width.step) * across + v * plan.width for y, x in pixels for v in range(plan.vectors)]
+
+    def old() -> list[Value]:
+        return [lanes.load(f.sums, at) for at in places]
+
+    def new() -> list[Value]:
+        if not plan.bias:
+            return [lanes.const(0)] * len(places)
+        return [lanes.load(f.params["bias"], v * plan.width) for v in range(plan.vectors)] * len(pixels)
+
+    sums = f.choose(f.params["fresh"], [lanes.type] * len(places), new, old)
+    taps = part_taps(part)
+    counts = (depth.taps, height.taps, width.taps)
+    written = 3  # the first dimension whose taps are written out
+    body = len(places)
+    while written and body * counts[written - 1] <= BODY:
+        written -= 1
+        body *= counts[written]
+
+    def turn(level: int, source: Value, kernel: Value, sums: list[Value]) -> list[Value]:
+        """Go through the taps of the dimensions from ``level`` on."""
+        if level == 3:
+            blocks.fence(f)
+            right = [lanes.load(kernel, v * plan.width) for v in range(plan.vectors)]
+            out = []
+            for p, at in enumerate(reads):
+                factor = lanes.splat(one.load(source, at))
+                out += [lanes.fma(factor, b, sums[p * plan.vectors + v]) for v, b in enumerate(right)]
+            return out
+        move = [0, 0, 0]
+        move[level] = part[level].spread
+        away, inner = window.at(*move), math.prod(counts[level + 1 :]) * across
+        if part[level].taps == 1:
+            return turn(level + 1, source, kernel, sums)
+        if level >= written:
+            for t in range(counts[level]):
+                sums = turn(level + 1, f.element(number, source, t * away), f.element(number, kernel, t * inner), sums)
+            return sums
+        with f.loop_carry(0, counts[level], 1, [(lanes.type, s) for s in sums]) as loop:
+            here = f.element(number, source, f.mul(loop.i, away))
+            loop.set(*turn(level + 1, here, f.element(number, kernel, f.mul(loop.i, inner)), loop.values))
+        return loop.results
+
+    with f.loop_carry(0, f.channels, 1, [(lanes.type, s) for s in sums]) as loop:
+        source = f.element(number, f.source, f.mul(loop.i, window.plane))
+        kernel = f.element(number, f.kernel, f.mul(loop.i, taps * across))
+        loop.set(*turn(0, source, kernel, loop.values))
+    for at, value in zip(places, loop.results, strict=True):
+        lanes.store(value, f.sums, at)
+    f.ret()
+
+
+def _write_main(plan: Plan, module: Module, name: str) -> None:
+    """Write the walk over images, blocks, result channels, source channels and tiles."""
+    c, window = plan.correlation, plan.window
+    f = module.function(name, [("ptr noalias", "arguments"), ("i64", "chunk")])
+    number = item(plan.kind)
+    source, result, scratch = (argument(f, i) for i in (FIRST, RESULT, SCRATCH))
+    images, chunks = argument(f, IMAGES, "i64"), argument(f, CHUNKS, "i64")
+    units = f.mul(images, plan.units(1))
+    begin, end = blocks.shared(f, units, chunks, f.chunk)
+    slot = blocks.take_slot(f, scratch, SLOTS)
+    packed = f.byte(scratch, SLOTS)
+    block = f.byte(packed, f.add(rounded(size(plan.kind) * plan.kept), f.mul(slot, plan.slot)))
+    sums = f.byte(block, rounded(window.bytes))
+    with f.loop(begin, end) as unit:
+        place, split = blocks.divided(f, unit, plan.splits)
+        place, down = blocks.divided(f, place, plan.blocks[1])
+        image, deep = blocks.divided(f, place, plan.blocks[0])
+        depth, height = f.mul(deep, plan.block[0]), f.mul(down, plan.block[1])
+        part = c.live[0]
+        f.call(
+            f"@rg_{name}_window",
+            arguments=[
+                ("ptr", f.element(number, source, f.mul(image, c.groups * c.into * math.prod(c.length)))),
+                ("ptr", block),
+                ("i64", f.add(f.mul(depth, part[0].stride), c.low[0])),
+                ("i64", f.add(f.mul(height, part[1].stride), c.low[1])),
+            ],
+        )
+        first, last = (0, plan.panels) if plan.splits == 1 else blocks.shared(f, plan.panels, plan.splits, split)
+        rows = f.min(plan.block[1] * plan.steps[1], f.sub(c.result[1], f.mul(height, plan.steps[1])))
+        slices = f.min(plan.block[0] * plan.steps[0], f.sub(c.result[0], f.mul(depth, plan.steps[0])))
+        corner = f.add(f.mul(f.mul(depth, plan.steps[0]), c.result[1]), f.mul(height, plan.steps[1]))
+        with f.loop(0, c.groups) as group, f.loop(first, last) as panel:
+            kernels = f.add(f.mul(group, plan.panels), panel)
+            mine = f.element(number, packed, f.add(plan.packed[-1], f.mul(kernels, plan.across)))
+            if len(c.live) < len(c.parts):
+                _clear(plan, f, sums, f.mul(slices, plan.slice), mine)
+            planes = f.element(number, block, f.mul(group, c.into * window.plane))
+            with f.loop(0, c.into, plan.channels) as channel:
+                count = plan.channels if c.into % plan.channels == 0 else f.min(plan.channels, f.sub(c.into, channel))
+                fresh = "false" if len(c.live) < len(c.parts) else f.op(f"icmp eq i64 {channel}, 0")
+                left = f.element(number, planes, f.mul(channel, window.plane))
+                for n, part in enumerate(c.live):
+                    at = f.mul(f.add(f.mul(kernels, c.into), channel), part_taps(part) * plan.across)
+                    bases = (left, f.element(number, packed, f.add(plan.packed[n], at)), sums, mine)
+                    _write_tiles(plan, f, part, f"{name}_tile{n}", bases, (depth, height), count, fresh)
+            of = f.add(f.mul(group, c.out), f.mul(panel, plan.across))
+            start = f.mul(f.add(f.mul(image, c.groups * c.out), of), c.pixels)
+            goal = f.element(number, result, f.add(start, f.mul(corner, c.result[2])))
+            _write_out(plan, f, (sums, goal), panel, slices, rows)
+    blocks.give_slot(f, scratch, slot)
+    f.ret()
+
+
+def _write_out(plan: Plan, f: Function, bases: tuple[Value, Value], panel: Count, slices: Count, rows: Count) -> None:
+    """Write the turning of a block's sums to the result's planes."""
+    c, number, (sums, goal) = plan.correlation, item(plan.kind), bases
+    whole = plan.blocks[1] == 1  # slices of depth lie one behind the other
+    with f.loop(0, 1 if whole else slices) as d:
+        f.call(
+            blocks.turn(f, plan.kind, plan.width, plan.relu),
+            arguments=[
+                ("ptr", f.element(number, sums, f.mul(d, plan.slice * plan.across))),
+                ("i64", plan.across),
+                ("i64", f.mul(f.mul(slices if whole else 1, rows), c.result[2])),
+                ("ptr", f.element(number, goal, f.mul(d, c.result[1] * c.result[2]))),
+                ("i64", c.pixels),
+                ("i64", f.min(plan.across, f.sub(c.out, f.mul(panel, plan.across)))),
+            ],
+        )
+
+
+def _clear(plan: Plan, f: Function, sums: Value, pixels: Count, bias: Value) -> None:
+    """Write the first sums where some results have no part that would."""
+    lanes = Lanes(f, plan.kind, plan.width)
+    values = [lanes.load(bias, v * plan.width) if plan.bias else lanes.const(0) for v in range(plan.vectors)]
+    with f.loop(0, pixels) as p:
+        for v, value in enumerate(values):
+            lanes.store(value, f.element(lanes.item, sums, f.mul(p, plan.across)), v * plan.width)
+
+
+def _write_tiles(
+    plan: Plan,
+    f: Function,
+    part: Part,
+    name: str,
+    bases: tuple[Value, Value, Value, Value],
+    place: tuple[Count, Count],
+    count: Count,
+    fresh: Value,
+) -> None:
+    """Write the loops over a block's tiles of one part."""
+    number, window, (source, kernel, sums, bias) = item(plan.kind), plan.window, bases
+    deep, tall, wide = part
+    depth, height = place
+    result, low = plan.correlation.result, plan.correlation.low
+    slices = f.min(plan.block[0], f.sub(deep.count, depth))
+    rows = f.max(0, f.min(plan.block[1], f.sub(tall.count, height)))
+    shift = window.at(deep.first - low[0], tall.first - low[1], 0) + wide.first - low[2]
+
+    def tile(d: Count, h: Count, column: Count, high: int, width: int) -> None:
+        row = f.add(f.mul(d, deep.stride * window.extent[1]), f.mul(h, tall.stride))
+        at = f.add(f.add(f.mul(row, window.pitch), shift), f.mul(column, wide.stride))
+        slice = f.mul(f.add(f.mul(d, deep.step), deep.start), plan.slice)
+        line = f.mul(f.add(f.mul(h, tall.step), tall.start), result[2])
+        pixel = f.add(f.add(slice, line), f.add(f.mul(column, wide.step), wide.start))
+        f.call(
+            f"@rg_{name}_{high}_{width}",
+            arguments=[
+                ("ptr", f.element(number, source, at)),
+                ("ptr", kernel),
+                ("ptr", f.element(number, sums, f.mul(pixel, plan.across))),
+                ("i64", count),
+                ("i1", fresh),
+                ("ptr", bias),
+            ],
+        )
+
+    def tiles(d: Count, h: Count, high: int) -> None:
+        x = 0
+        for many, width in _widths(plan, part):
+            with f.loop(x, x + many * width, width) as column:
+                tile(d, h, column, high, width)
+            x += many * width
+
+    with f.loop(0, slices) as d:
+        even, _ = blocks.divided(f, rows, plan.high)
+        even = f.mul(even, plan.high)
+        if tall.count >= plan.high:
+            with f.loop(0, even, plan.high) as h:
+                tiles(d, h, plan.high)
+        if tall.count % plan.high:
+            with f.if_(f.op(f"icmp slt i64 {even}, {rows}")):
+                tiles(d, even, tall.count % plan.high)

@@ -1,0 +1,404 @@
+"""Weight gradients of convolutions: sums over pixels in registers, for some taps of the source and vectors of result channels.
+
+The gradient of a block is laid out pixel by pixel, channels side by side; the source is broadcast from a block with its zeros.
+Sums over all images of a share stay in memory that the share owns; shares are added up in their order at the end.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..codegen.emit import Count, Function, Module, Value
+from ..codegen.lanes import Lanes
+from . import conv_blocks as blocks
+from .conv_blocks import FIRST, IMAGES, LINE, RESULT, SCRATCH, SECOND, SLOTS, Window, argument, item, rounded, size, up
+from .conv_geometry import Correlation
+
+GRADIENT_BYTES = 36 << 10  # of one panel of a block's gradient: it stays in the first cache
+SOURCE_BYTES = 384 << 10  # of a block of the source
+OWN_BYTES = 1 << 20  # of all sums, up to which each share of the images has its own
+MOST_BYTES = 16 << 20  # of the sums of all shares, where they are larger
+SHARES = 8  # of the work
+TURN = 10.0  # multiply-adds that turning a vector of the gradient takes as long as
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a weight gradient is cut up, for any number of images.
+
+    Attributes
+    ----------
+    vectors : int
+        Vectors of result channels in registers.
+    pieces : tuple of tuple of int
+        Cuts of the rows of sums (a channel's taps, then the next channel's) that are in registers at a time: for as many
+        channels as divide the rows well, and for what is left of the channels.
+    together : int
+        Channels of the first cut.
+    images : int
+        Images in a block.
+    block : tuple of int
+        Results along depth and height in a block.
+    parts, splits : int
+        Parts of the images, with sums of their own, and of the result channels.
+    """
+
+    correlation: Correlation
+    kind: str
+    width: int
+    vectors: int
+    together: int
+    pieces: tuple[tuple[int, ...], tuple[int, ...]]
+    images: int
+    block: tuple[int, int]
+    parts: int
+    splits: int
+
+    @property
+    def across(self) -> int:
+        """Channels side by side."""
+        return self.vectors * self.width
+
+    @property
+    def panels(self) -> int:
+        """Blocks of result channels of a group."""
+        return up(self.correlation.out, self.across)
+
+    @property
+    def blocks(self) -> tuple[int, int]:
+        """How many blocks an image has."""
+        result = self.correlation.result
+        return up(result[0], self.block[0]), up(result[1], self.block[1])
+
+    @property
+    def window(self) -> Window:
+        """The block of the source that a block of the gradient meets."""
+        c = self.correlation
+        return _window(c, self.kind, self.block)
+
+    @property
+    def pixels(self) -> int:
+        """Results of a block, for one channel of one image."""
+        return self.block[0] * self.block[1] * self.correlation.result[2]
+
+    @property
+    def sums(self) -> int:
+        """Numbers of one part's sums."""
+        c = self.correlation
+        return c.groups * self.panels * c.into * c.taps * self.across
+
+    @property
+    def slot(self) -> int:
+        """Bytes of scratch memory that one thread needs."""
+        gradient = size(self.kind) * self.images * self.pixels * self.across * up(self.panels, self.splits)
+        return self.images * rounded(self.window.bytes) + rounded(gradient)
+
+    @property
+    def chunks(self) -> int:
+        """Pieces of work."""
+        return self.parts * self.splits
+
+    def scratch(self, slots: int) -> int:
+        """Bytes of scratch memory for that many threads at a time."""
+        return SLOTS + self.parts * rounded(size(self.kind) * self.sums) + slots * self.slot + LINE
+
+
+def _window(c: Correlation, kind: str, block: tuple[int, int]) -> Window:
+    (part,) = c.parts
+    counts = (*block, part[2].count)
+    d, h, w = ((n - 1) * a.stride + (a.taps - 1) * a.spread + 1 for n, a in zip(counts, part, strict=True))
+    return Window(kind, c.groups * c.into, c.length, (d, h, w), part[2].first)
+
+
+def make_plan(c: Correlation, kind: str, width: int, registers: int, images: int) -> Plan:
+    """Cut a weight gradient up; ``registers`` are those that sums may use."""
+    most = up(c.out, width)
+    vectors = min((3, 2, 4, 1) if registers >= 24 else (2, 1), key=lambda v: (up(most, v) * v, v == 1 and most > 1))
+    vectors = min(vectors, most)
+    rows = max(1, registers // vectors)
+    together = channels_together(c, rows)
+    pieces = (cut(together * c.taps, rows), cut(c.into % together * c.taps, rows))
+    across = vectors * width
+    result, bytes = c.result, size(kind)
+    depth, height = result[0], result[1]
+
+    def fits(d: int, h: int) -> bool:
+        return d * h * result[2] * across * bytes <= GRADIENT_BYTES and _window(c, kind, (d, h)).bytes <= SOURCE_BYTES
+
+    while depth > 1 and not fits(depth, height):
+        depth -= 1
+    while height > 1 and not fits(depth, height):
+        height -= 1
+    height = up(result[1], up(result[1], height))
+    depth = up(result[0], up(result[0], depth))
+    several = 1
+    if (depth, height) == result[:2]:
+        room = min(
+            GRADIENT_BYTES // (c.pixels * across * bytes), SOURCE_BYTES // _window(c, kind, (depth, height)).bytes
+        )
+        several = max(1, min(room, up(images, SHARES)))
+    panels = up(c.out, across)
+    sums = c.groups * panels * c.into * c.taps * across * bytes
+    splits = 1 if sums <= OWN_BYTES else min(panels, SHARES // 2 if 2 * sums <= MOST_BYTES else SHARES)
+    units = up(images, several) * up(result[0], depth) * up(result[1], height)
+    parts = max(1, min(SHARES // splits, units))
+    return Plan(c, kind, width, vectors, together, pieces, several, (depth, height), parts, splits)
+
+
+def channels_together(c: Correlation, rows: int) -> int:
+    """Give how many source channels' taps are cut up together: few where one has many taps."""
+    if c.taps * 4 >= rows * 3:
+        return 1
+    return min(c.into, rows // c.taps)
+
+
+def cut(rows: int, most: int) -> tuple[int, ...]:
+    """Cut rows into pieces of nearly equal length."""
+    if not rows:
+        return ()
+    pieces = up(rows, most)
+    each, extra = divmod(rows, pieces)
+    return (each + 1,) * extra + (each,) * (pieces - extra)
+
+
+def cost(c: Correlation, kind: str, width: int, registers: int) -> float:
+    """Estimate, in multiply-adds of vectors, what an image takes."""
+    plan = make_plan(c, kind, width, registers, SHARES)
+    each = c.into * c.taps * max(1.0, (1 + 1 / plan.pieces[0][0]) / plan.vectors) + TURN
+    return c.groups * c.pixels * plan.panels * plan.vectors * each
+
+
+def write(plan: Plan, module: Module, name: str) -> list[tuple[str, int | None]]:
+    """Write the functions ``void(ptr arguments, i64 chunk)`` that run one after another, and give their names and chunks."""
+    c = plan.correlation
+    blocks.write_window(plan.window, module, f"{name}_window", plan.width)
+    for n, pieces in enumerate(plan.pieces):
+        start = 0
+        for k, rows in enumerate(pieces):
+            places = [divmod(row, c.taps) for row in range(start, start + rows)]
+            _write_tile(plan, places, module, f"{name}_tile{n}_{k}")
+            start += rows
+    _write_clear(plan, module, f"{name}_clear")
+    _write_main(plan, module, name)
+    _write_sum(plan, module, f"{name}_sum")
+    return [(f"{name}_clear", 1), (name, plan.chunks), (f"{name}_sum", sum_chunks(plan))]
+
+
+def _write_tile(plan: Plan, places: list[tuple[int, int]], module: Module, name: str) -> None:
+    """Write ``void(ptr source, ptr gradient, ptr sums, i64 images, i64 depth, i64 height)``: add a block's products to some sums."""
+    f = module.function(
+        name,
+        [
+            ("ptr noalias", "source"),
+            ("ptr noalias", "gradient"),
+            ("ptr noalias", "sums"),
+            ("i64", "images"),
+            ("i64", "depth"),
+            ("i64", "height"),
+        ],
+    )
+    c, window, across = plan.correlation, plan.window, plan.across
+    lanes, one = Lanes(f, plan.kind, plan.width, contract=True), Lanes(f, plan.kind, 1)
+    number = lanes.item
+    (part,) = c.parts
+    reads = []
+    for channel, tap in places:
+        t = (tap // (c.kernel[1] * c.kernel[2]), tap // c.kernel[2] % c.kernel[1], tap % c.kernel[2])
+        reads.append(channel * window.plane + window.at(*[n * a.spread for n, a in zip(t, part, strict=True)]))
+    goals = [row * across + v * plan.width for row in range(len(places)) for v in range(plan.vectors)]
+    sums = [lanes.load(f.sums, at) for at in goals]
+    steps = [window.at(part[0].stride, 0, 0), window.at(0, part[1].stride, 0), part[2].stride]
+    row = c.result[2] * across
+    levels: list[tuple[Count, int, int]] = [
+        (f.images, rounded(window.bytes) // size(plan.kind), plan.pixels * across),
+        (f.depth, steps[0], plan.block[1] * row),
+        (f.height, steps[1], row),
+        (c.result[2], steps[2], across),
+    ]
+    if plan.images == 1:
+        levels[0] = (1, 0, 0)
+    if plan.block[0] == 1:
+        levels[1] = (1, 0, 0)
+
+    def turn(level: int, source: Value, gradient: Value, sums: list[Value]) -> list[Value]:
+        if level == len(levels):
+            right = [lanes.load(gradient, v * plan.width) for v in range(plan.vectors)]
+            out = []
+            for n, at in enumerate(reads):
+                factor = lanes.splat(one.load(source, at))
+                out += [lanes.fma(factor, b, sums[n * plan.vectors + v]) for v, b in enumerate(right)]
+            return out
+        count, move, along = levels[level]
+        if count == 1:
+            return turn(level + 1, source, gradient, sums)
+        with f.loop_carry(0, count, 1, [(lanes.type, s) for s in sums]) as loop:
+            here = f.element(number, source, f.mul(loop.i, move))
+            loop.set(*turn(level + 1, here, f.element(number, gradient, f.mul(loop.i, along)), loop.values))
+        return loop.results
+
+    for at, value in zip(goals, turn(0, f.source, f.gradient, sums), strict=True):
+        lanes.store(value, f.sums, at)
+    f.ret()
+
+
+def _write_clear(plan: Plan, module: Module, name: str) -> None:
+    """Write what is done before everything else."""
+    f = module.function(name, [("ptr noalias", "arguments"), ("i64", "chunk")])
+    blocks.clear_slots(f, argument(f, SCRATCH))
+    f.ret()
+
+
+def _write_main(plan: Plan, module: Module, name: str) -> None:
+    """Write the walk over a share's images, blocks, result channels and source channels."""
+    c, window = plan.correlation, plan.window
+    f = module.function(name, [("ptr noalias", "arguments"), ("i64", "chunk")])
+    lanes = Lanes(f, plan.kind, plan.width)
+    number, bytes = item(plan.kind), size(plan.kind)
+    gradient, source, scratch = (argument(f, i) for i in (FIRST, SECOND, SCRATCH))
+    images = argument(f, IMAGES, "i64")
+    share, split = blocks.divided(f, f.chunk, plan.splits)
+    several, _ = blocks.divided(f, f.add(images, plan.images - 1), plan.images)
+    units = f.mul(several, math.prod(plan.blocks))
+    begin, end = blocks.shared(f, units, plan.parts, share)
+    first, last = (0, plan.panels) if plan.splits == 1 else blocks.shared(f, plan.panels, plan.splits, split)
+    slot = blocks.take_slot(f, scratch, SLOTS)
+    base = f.byte(scratch, SLOTS)
+    sums = f.byte(base, f.mul(share, rounded(bytes * plan.sums)))
+    own = f.byte(base, f.add(plan.parts * rounded(bytes * plan.sums), f.mul(slot, plan.slot)))
+    planes, turned = own, f.byte(own, plan.images * rounded(window.bytes))
+    panel_sums = c.into * c.taps * plan.across
+    with f.loop(0, c.groups) as group:
+        from_, to = (f.mul(f.add(f.mul(group, plan.panels), p), panel_sums) for p in (first, last))
+        with f.loop(from_, to, plan.width) as i:
+            lanes.store(lanes.const(0), sums, i)
+    (part,) = c.parts
+    with f.loop(begin, end) as unit:
+        place, down = blocks.divided(f, unit, plan.blocks[1])
+        place, deep = blocks.divided(f, place, plan.blocks[0])
+        image = f.mul(place, plan.images)
+        here = 1 if plan.images == 1 else f.min(plan.images, f.sub(images, image))
+        depth, height = f.mul(deep, plan.block[0]), f.mul(down, plan.block[1])
+        slices = 1 if plan.block[0] == 1 else f.min(plan.block[0], f.sub(c.result[0], depth))
+        rows = f.min(plan.block[1], f.sub(c.result[1], height))
+        with f.loop(0, here) as k:
+            of = f.mul(f.add(image, k), c.groups * c.into * math.prod(c.length))
+            f.call(
+                f"@rg_{name}_window",
+                arguments=[
+                    ("ptr", f.element(number, source, of)),
+                    ("ptr", f.byte(planes, f.mul(k, rounded(window.bytes)))),
+                    ("i64", f.add(f.mul(depth, part[0].stride), part[0].first)),
+                    ("i64", f.add(f.mul(height, part[1].stride), part[1].first)),
+                ],
+            )
+        with f.loop(0, c.groups) as group:
+            _write_turn(
+                plan, f, name, (gradient, turned), (image, group, first, last), (here, slices, rows), (depth, height)
+            )
+            with f.loop(first, last) as panel:
+                kernels = f.mul(f.add(f.mul(group, plan.panels), panel), panel_sums)
+                at = f.mul(f.sub(panel, first), plan.images * plan.pixels * plan.across)
+                right = f.element(number, turned, at)
+
+                def tiles(channel: Count, pieces: tuple[int, ...], n: int) -> None:
+                    left = f.element(number, planes, f.mul(f.add(f.mul(group, c.into), channel), window.plane))
+                    goal = f.element(number, sums, f.add(kernels, f.mul(channel, c.taps * plan.across)))
+                    done = 0
+                    for k, count in enumerate(pieces):
+                        f.call(
+                            f"@rg_{name}_tile{n}_{k}",
+                            arguments=[
+                                ("ptr", left),
+                                ("ptr", right),
+                                ("ptr", f.element(number, goal, done * plan.across)),
+                                ("i64", here),
+                                ("i64", slices),
+                                ("i64", rows),
+                            ],
+                        )
+                        done += count
+
+                whole = c.into // plan.together * plan.together
+                with f.loop(0, whole, plan.together) as channel:
+                    tiles(channel, plan.pieces[0], 0)
+                if whole < c.into:
+                    tiles(whole, plan.pieces[1], 1)
+    blocks.give_slot(f, scratch, slot)
+    f.ret()
+
+
+def _write_turn(
+    plan: Plan,
+    f: Function,
+    name: str,
+    bases: tuple[Value, Value],
+    which: tuple[Count, Count, Count, Count],
+    counts: tuple[Count, Count, Count],
+    corner: tuple[Count, Count],
+) -> None:
+    """Write the loops that lay out a block's gradient pixel by pixel."""
+    c, number = plan.correlation, item(plan.kind)
+    (gradient, turned), (image, group, first, last), (here, slices, rows), (depth, height) = (
+        bases,
+        which,
+        counts,
+        corner,
+    )
+    whole = plan.blocks[1] == 1  # slices of depth lie one behind the other
+    start = f.mul(f.add(f.mul(depth, c.result[1]), height), c.result[2])
+    with f.loop(first, last) as panel, f.loop(0, here) as k, f.loop(0, 1 if whole else slices) as d:
+        channel = f.add(f.mul(group, c.out), f.mul(panel, plan.across))
+        planes = f.mul(f.add(f.mul(f.add(image, k), c.groups * c.out), channel), c.pixels)
+        at = f.add(f.add(planes, start), f.mul(d, c.result[1] * c.result[2]))
+        place = f.add(f.mul(f.sub(panel, first), plan.images), k)
+        goal = f.add(f.mul(place, plan.pixels), f.mul(d, plan.block[1] * c.result[2]))
+        f.call(
+            blocks.turn(f, plan.kind, plan.width),
+            arguments=[
+                ("ptr", f.element(number, gradient, at)),
+                ("i64", c.pixels),
+                ("i64", f.min(plan.across, f.sub(c.out, f.mul(panel, plan.across)))),
+                ("ptr", f.element(number, turned, f.mul(goal, plan.across))),
+                ("i64", plan.across),
+                ("i64", f.mul(f.mul(slices if whole else 1, rows), c.result[2])),
+            ],
+        )
+
+
+def _write_sum(plan: Plan, module: Module, name: str) -> None:
+    """Write what adds up the parts' sums and lays them out as the kernel."""
+    c, number = plan.correlation, item(plan.kind)
+    f = module.function(name, [("ptr noalias", "arguments"), ("i64", "chunk")])
+    result, scratch = argument(f, RESULT), argument(f, SCRATCH)
+    total, chunks, rows = c.groups * plan.panels, sum_chunks(plan), c.into * c.taps
+    begin, end = blocks.shared(f, total, chunks, f.chunk)
+    base = f.byte(scratch, SLOTS)
+    with f.loop(begin, end) as i:
+        group, panel = blocks.divided(f, i, plan.panels)
+        channel = f.add(f.mul(group, c.out), f.mul(panel, plan.across))
+        sums = f.element(number, base, f.mul(i, rows * plan.across))
+        if plan.parts > 1:
+            lanes = Lanes(f, plan.kind, plan.width)
+            with f.loop(0, rows * plan.across, plan.width) as k:
+                value = lanes.load(sums, k)
+                for n in range(1, plan.parts):
+                    value = lanes.add(value, lanes.load(f.byte(sums, n * rounded(size(plan.kind) * plan.sums)), k))
+                lanes.store(value, sums, k)
+        f.call(
+            blocks.turn(f, plan.kind, plan.width),
+            arguments=[
+                ("ptr", sums),
+                ("i64", plan.across),
+                ("i64", rows),
+                ("ptr", f.element(number, result, f.mul(channel, rows))),
+                ("i64", rows),
+                ("i64", f.min(plan.across, f.sub(c.out, f.mul(panel, plan.across)))),
+            ],
+        )
+    f.ret()
+
+
+def sum_chunks(plan: Plan) -> int:
+    """Give into how many chunks adding up is cut."""
+    return max(1, min(8, plan.correlation.groups * plan.panels))

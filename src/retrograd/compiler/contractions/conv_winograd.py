@@ -1,0 +1,382 @@
+"""Convolutions by three by three taps with 2.25 times fewer multiplications: minimal filtering of two by two results at a time.
+
+With the matrices of F(2, 3), ``Y = A' ((G g G') * (B' d B)) A`` for each tile of four by four numbers d of the source (S. Winograd,
+Arithmetic Complexity of Computations, 1980; A. Lavin and S. Gray, Fast Algorithms for Convolutional Neural Networks, 2016). The sums
+over source channels are sixteen products of matrices, one for each place in a tile. The transforms are additions and halves, so
+results are nearly as exact as direct sums.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from ..codegen.emit import Count, Function, Module, Value
+from ..codegen.lanes import Lanes
+from . import conv_blocks as blocks
+from . import conv_packing
+from .conv_blocks import (
+    CHUNKS,
+    FIRST,
+    IMAGES,
+    LINE,
+    RESULT,
+    SCRATCH,
+    SLOTS,
+    Window,
+    argument,
+    item,
+    rounded,
+    size,
+    up,
+)
+from .conv_geometry import Correlation
+
+POINTS = 16  # places in a tile
+MOVED_BYTES = 800 << 10  # of a block's transformed source
+CACHED_BYTES = 1 << 20  # of transformed kernels that stay in the second cache
+FEW_TILES = 28  # of a block, below which images are taken together
+PIECES = 8  # of the work, at least
+GAIN = 1.1  # by which the estimate must be better, for what it does not know
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a correlation is cut up, for any number of images.
+
+    Attributes
+    ----------
+    vectors : int
+        Vectors of result channels in registers.
+    rows : int
+        Rows of tiles in a block.
+    images : int
+        Images in a block.
+    splits : int
+        Parts that the result channels of one block are cut into, for threads.
+    """
+
+    correlation: Correlation
+    kind: str
+    width: int
+    vectors: int
+    held: int
+    rows: int
+    images: int
+    splits: int
+    bias: bool = False
+    relu: bool = False
+
+    @property
+    def across(self) -> int:
+        """Channels side by side in sums and packed kernels."""
+        return self.vectors * self.width
+
+    @property
+    def panels(self) -> int:
+        """Blocks of result channels."""
+        return up(self.correlation.out, self.across)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of tiles of an image."""
+        return up(self.correlation.result[1], 2), up(self.correlation.result[2], 2)
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of an image."""
+        return up(self.grid[0], self.rows)
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of a block, of all its images."""
+        return self.images * self.rows * self.grid[1]
+
+    def units(self, images: int) -> int:
+        """Give how many pieces of work there are."""
+        return up(images, self.images) * self.blocks * self.splits
+
+    @property
+    def window(self) -> Window:
+        """The block of the source, its even and its odd columns side by side."""
+        c = self.correlation
+        extent = (1, 2 * self.rows + 2, 2 * self.grid[1] + 2)
+        return Window(self.kind, c.into, c.length, extent, c.low[2], 2)
+
+    @property
+    def packed(self) -> list[int]:
+        """Where packed kernels begin and end, in numbers."""
+        c = self.correlation
+        return [0, self.panels * c.into * c.taps * self.across]
+
+    @property
+    def kept(self) -> int:
+        """Numbers of packed kernels, and of the bias behind them."""
+        return self.packed[-1] + self.bias * self.panels * self.across
+
+    @property
+    def parts(self) -> tuple[int, int, int, int]:
+        """Bytes of a slot's parts: the source's block, its transform, products, sums."""
+        bytes, c = size(self.kind), self.correlation
+        moved = rounded(bytes * (POINTS * c.into * self.tiles + self.width))
+        products = rounded(bytes * POINTS * self.tiles * self.across)
+        sums = rounded(bytes * 2 * self.rows * c.result[2] * self.across)
+        return rounded(self.window.bytes), moved, products, sums
+
+    @property
+    def transformed(self) -> int:
+        """Bytes of the kernels' transforms."""
+        return rounded(size(self.kind) * self.panels * POINTS * self.correlation.into * self.across)
+
+    def scratch(self, slots: int) -> int:
+        """Bytes of scratch memory for that many threads at a time."""
+        return SLOTS + rounded(size(self.kind) * self.kept) + self.transformed + slots * sum(self.parts) + LINE
+
+
+def fits(c: Correlation) -> bool:
+    """Tell whether a correlation is of the kind: three by three neighbouring taps, one result to a position, one group."""
+    if c.groups != 1 or len(c.parts) != 1:
+        return False
+    depth, *plane = c.parts[0]
+    alike = all(a.taps == 3 and a.stride == 1 and a.spread == 1 for a in plane)
+    return alike and depth.taps == 1 and depth.count == 1 and c.kernel == (1, 3, 3) and depth.first == 0
+
+
+def make_plan(c: Correlation, kind: str, width: int, registers: int, images: int) -> Plan:
+    """Cut a correlation up; ``registers`` are those that sums may use."""
+    most = up(c.out, width)
+    order = (2, 3, 4, 1) if registers >= 24 else (2, 1)
+    vectors = min(most, min(order, key=lambda v: (up(most, v) * v, v == 1 and most > 1)))
+    plan = Plan(c, kind, width, vectors, max(1, registers // vectors), up(c.result[1], 2), 1, 1)
+
+    def moved(plan: Plan) -> int:
+        return size(kind) * POINTS * c.into * plan.tiles
+
+    count = 1
+    while plan.rows > 1 and moved(plan) > MOVED_BYTES:
+        count += 1
+        plan = replace(plan, rows=up(plan.grid[0], count))
+    if plan.blocks == 1 and plan.tiles < FEW_TILES:
+        several = min(up(FEW_TILES, plan.tiles), MOVED_BYTES // max(1, moved(plan)), up(images, 2))
+        plan = replace(plan, images=max(1, several))
+    units = plan.units(images)
+    return plan if units >= PIECES else replace(plan, splits=min(plan.panels, up(PIECES, units)))
+
+
+def cost(c: Correlation, kind: str, width: int, registers: int, images: int) -> float:
+    """Estimate, in multiply-adds of vectors, what an image takes; without an end where it cannot be done so."""
+    if not fits(c):
+        return math.inf
+    plan = make_plan(c, kind, width, registers, images)
+    vectors = plan.panels * plan.vectors
+    tiles = plan.blocks * plan.tiles / plan.images
+    there = c.into * plan.grid[0] * up(plan.grid[1], width) * 64
+    back = tiles * vectors * 60
+    kernels = c.into * vectors * 240 / images
+    again = plan.blocks / plan.images if plan.transformed > CACHED_BYTES else 0  # kernels come from far for each block
+    return GAIN * ((tiles + 10 * again) * POINTS * c.into * vectors + there + back + kernels)
+
+
+def write(plan: Plan, module: Module, name: str) -> list[tuple[str, int | None]]:
+    """Write the functions ``void(ptr arguments, i64 chunk)`` that run one after another, and give their names and chunks."""
+    blocks.write_window(plan.window, module, f"{name}_window", plan.width)
+    conv_packing.write(plan, module, f"{name}_pack")
+    _write_kernels(plan, module, f"{name}_kernels")
+    _write_there(plan, module, f"{name}_there")
+    for _, rows in _runs(plan):
+        _write_tile(plan, rows, module, f"{name}_tile_{rows}")
+    _write_back(plan, module, f"{name}_back")
+    _write_main(plan, module, name)
+    chunks = conv_packing.chunks(plan)
+    return [(f"{name}_pack", chunks), (f"{name}_kernels", chunks), (name, None)]
+
+
+def _runs(plan: Plan) -> list[tuple[int, int]]:
+    """Cut a block's tiles into runs that are in registers at a time, of nearly equal length: (how many, length)."""
+    count = up(plan.tiles, plan.held)
+    each, extra = divmod(plan.tiles, count)
+    return [(n, rows) for n, rows in ((extra, each + 1), (count - extra, each)) if n]
+
+
+def _filtered(lanes: Lanes, three: list[Value]) -> list[Value]:
+    """Multiply by G: four numbers of three."""
+    a, b, c = three
+    ends = lanes.add(a, c)
+    half = lanes.const(0.5)
+    return [a, lanes.mul(half, lanes.add(ends, b)), lanes.mul(half, lanes.sub(ends, b)), c]
+
+
+def _spread(lanes: Lanes, four: list[Value]) -> list[Value]:
+    """Multiply by the transpose of B: four numbers of four."""
+    a, b, c, d = four
+    return [lanes.sub(a, c), lanes.add(b, c), lanes.sub(c, b), lanes.sub(b, d)]
+
+
+def _gathered(lanes: Lanes, four: list[Value]) -> list[Value]:
+    """Multiply by the transpose of A: two numbers of four."""
+    a, b, c, d = four
+    return [lanes.add(a, lanes.add(b, c)), lanes.sub(lanes.sub(b, c), d)]
+
+
+def _write_kernels(plan: Plan, module: Module, name: str) -> None:
+    """Write the transform of packed kernels: for each panel and place in a tile, source channels by result channels."""
+    c, number = plan.correlation, item(plan.kind)
+    f = module.function(name, [("ptr noalias", "arguments"), ("i64", "chunk")])
+    lanes = Lanes(f, plan.kind, plan.width)
+    packed = f.byte(argument(f, SCRATCH), SLOTS)
+    goal = f.byte(packed, rounded(size(plan.kind) * plan.kept))
+    begin, end = blocks.shared(f, plan.panels, conv_packing.chunks(plan), f.chunk)
+    with f.loop(begin, end) as panel, f.loop(0, c.into) as r:
+        source = f.element(number, packed, f.mul(f.add(f.mul(panel, c.into), r), c.taps * plan.across))
+        into = f.element(number, goal, f.mul(f.add(f.mul(panel, POINTS * c.into), r), plan.across))
+        for v in range(plan.vectors):
+            taps = [
+                [lanes.load(source, (3 * y + x) * plan.across + v * plan.width) for x in range(3)] for y in range(3)
+            ]
+            rows = list(zip(*[_filtered(lanes, [taps[y][x] for y in range(3)]) for x in range(3)], strict=True))
+            for y, row in enumerate(rows):
+                for x, value in enumerate(_filtered(lanes, list(row))):
+                    lanes.store(value, into, (4 * y + x) * c.into * plan.across + v * plan.width)
+    f.ret()
+
+
+def _write_there(plan: Plan, module: Module, name: str) -> None:
+    """Write ``void(ptr block, ptr moved)``: the transform of an image's block of the source, tiles side by side."""
+    c, number, window = plan.correlation, item(plan.kind), plan.window
+    f = module.function(name, [("ptr noalias", "source"), ("ptr noalias", "moved")])
+    lanes = Lanes(f, plan.kind, plan.width)
+    columns = plan.grid[1]
+    with f.loop(0, c.into) as r, f.loop(0, plan.rows) as y:
+        source = f.element(number, f.source, f.add(f.mul(r, window.plane), f.mul(y, 2 * window.pitch)))
+        goal = f.element(number, f.moved, f.add(f.mul(r, plan.tiles), f.mul(y, columns)))
+        for x in range(0, columns, plan.width):
+            places = [[row * window.pitch + k % 2 * window.run + k // 2 + x for k in range(4)] for row in range(4)]
+            four = [[lanes.load(source, at) for at in row] for row in places]
+            down = [_spread(lanes, [four[row][k] for row in range(4)]) for k in range(4)]
+            for row in range(4):
+                for k, value in enumerate(_spread(lanes, [down[j][row] for j in range(4)])):
+                    at = (4 * row + k) * c.into * plan.tiles + x
+                    lanes.store(value, goal, at, 1, blocks.first(lanes, columns - x))
+    f.ret()
+
+
+def _write_tile(plan: Plan, rows: int, module: Module, name: str) -> None:
+    """Write ``void(ptr moved, ptr kernel, ptr products)``: one place's sums over source channels for some tiles."""
+    c = plan.correlation
+    f = module.function(name, [("ptr noalias", "moved"), ("ptr noalias", "kernel"), ("ptr noalias", "products")])
+    lanes, one = Lanes(f, plan.kind, plan.width, contract=True), Lanes(f, plan.kind, 1)
+    number = lanes.item
+    zero = [(lanes.type, lanes.const(0))] * (rows * plan.vectors)
+    with f.loop_carry(0, c.into, 1, zero) as loop:
+        left = f.element(number, f.moved, f.mul(loop.i, plan.tiles))
+        right = f.element(number, f.kernel, f.mul(loop.i, plan.across))
+        kernels = [lanes.load(right, v * plan.width) for v in range(plan.vectors)]
+        out = []
+        for k in range(rows):
+            factor = lanes.splat(one.load(left, k))
+            out += [lanes.fma(factor, b, loop.values[k * plan.vectors + v]) for v, b in enumerate(kernels)]
+        loop.set(*out)
+    for k, value in enumerate(loop.results):
+        lanes.store(value, f.products, k * plan.width)
+    f.ret()
+
+
+def _write_back(plan: Plan, module: Module, name: str) -> None:
+    """Write ``void(ptr products, ptr sums, ptr bias)``: an image's block of results, pixel by pixel, channels side by side."""
+    c, number = plan.correlation, item(plan.kind)
+    f = module.function(name, [("ptr noalias", "products"), ("ptr noalias", "sums"), ("ptr", "bias")])
+    lanes = Lanes(f, plan.kind, plan.width)
+    columns, line = plan.grid[1], c.result[2]
+    bias = [lanes.load(f.params["bias"], v * plan.width) for v in range(plan.vectors)] if plan.bias else []
+
+    def tile(y: Count, x: Count, wide: int) -> None:
+        source = f.element(number, f.products, f.mul(f.add(f.mul(y, columns), x), plan.across))
+        goal = f.element(number, f.sums, f.mul(f.add(f.mul(y, 2 * line), f.mul(x, 2)), plan.across))
+        for v in range(plan.vectors):
+            at = [[(4 * row + k) * plan.tiles * plan.across + v * plan.width for k in range(4)] for row in range(4)]
+            down = [_gathered(lanes, [lanes.load(source, at[row][k]) for row in range(4)]) for k in range(4)]
+            for row in range(2):
+                for k, value in enumerate(_gathered(lanes, [down[j][row] for j in range(4)])[:wide]):
+                    value = lanes.add(value, bias[v]) if bias else value
+                    lanes.store(value, goal, (row * line + k) * plan.across + v * plan.width)
+
+    with f.loop(0, plan.rows) as y:
+        if line // 2:
+            with f.loop(0, line // 2) as x:
+                tile(y, x, 2)
+        if line % 2:
+            tile(y, line // 2, 1)
+    f.ret()
+
+
+def _write_main(plan: Plan, module: Module, name: str) -> None:
+    """Write the walk over blocks, result channels, places in a tile, and tiles."""
+    c, number, bytes = plan.correlation, item(plan.kind), size(plan.kind)
+    f = module.function(name, [("ptr noalias", "arguments"), ("i64", "chunk")])
+    source, result, scratch = (argument(f, i) for i in (FIRST, RESULT, SCRATCH))
+    images, chunks = argument(f, IMAGES, "i64"), argument(f, CHUNKS, "i64")
+    several, _ = blocks.divided(f, f.add(images, plan.images - 1), plan.images)
+    begin, end = blocks.shared(f, f.mul(several, plan.blocks * plan.splits), chunks, f.chunk)
+    slot = blocks.take_slot(f, scratch, SLOTS)
+    packed = f.byte(scratch, SLOTS)
+    kernels = f.byte(packed, rounded(bytes * plan.kept))
+    block = f.byte(kernels, f.add(plan.transformed, f.mul(slot, sum(plan.parts))))
+    moved = f.byte(block, plan.parts[0])
+    products = f.byte(moved, plan.parts[1])
+    sums = f.byte(products, plan.parts[2])
+    (part,) = c.parts
+    each = plan.rows * plan.grid[1]  # tiles of an image
+    with f.loop(begin, end) as unit:
+        place, split = blocks.divided(f, unit, plan.splits)
+        place, down = blocks.divided(f, place, plan.blocks)
+        image, height = f.mul(place, plan.images), f.mul(down, 2 * plan.rows)
+        here = 1 if plan.images == 1 else f.min(plan.images, f.sub(images, image))
+        with f.loop(0, here) as k:
+            planes = f.mul(f.add(image, k), c.into * math.prod(c.length))
+            at = [("i64", 0), ("i64", f.add(height, part[1].first))]
+            start = f.element(number, source, planes)
+            f.call(f"@rg_{name}_window", arguments=[("ptr", start), ("ptr", block), *at])
+            goal = f.element(number, moved, f.mul(k, each))
+            f.call(f"@rg_{name}_there", arguments=[("ptr", block), ("ptr", goal)])
+        first, last = (0, plan.panels) if plan.splits == 1 else blocks.shared(f, plan.panels, plan.splits, split)
+        rows = f.min(2 * plan.rows, f.sub(c.result[1], height))
+        with f.loop(first, last) as panel:
+            _write_products(plan, f, name, (moved, kernels, products), panel)
+            with f.loop(0, here) as k:
+                left = f.element(number, products, f.mul(k, each * plan.across))
+                mine = f.element(number, packed, f.add(plan.packed[-1], f.mul(panel, plan.across)))
+                f.call(f"@rg_{name}_back", arguments=[("ptr", left), ("ptr", sums), ("ptr", mine)])
+                channel = f.add(f.mul(f.add(image, k), c.out), f.mul(panel, plan.across))
+                at_first = f.add(f.mul(channel, c.pixels), f.mul(height, c.result[2]))
+                f.call(
+                    blocks.turn(f, plan.kind, plan.width, plan.relu),
+                    arguments=[
+                        ("ptr", sums),
+                        ("i64", plan.across),
+                        ("i64", f.mul(rows, c.result[2])),
+                        ("ptr", f.element(number, result, at_first)),
+                        ("i64", c.pixels),
+                        ("i64", f.min(plan.across, f.sub(c.out, f.mul(panel, plan.across)))),
+                    ],
+                )
+    blocks.give_slot(f, scratch, slot)
+    f.ret()
+
+
+def _write_products(plan: Plan, f: Function, name: str, bases: tuple[Value, Value, Value], panel: Count) -> None:
+    """Write the sixteen products of a panel."""
+    c, number, (moved, kernels, products) = plan.correlation, item(plan.kind), bases
+    with f.loop(0, POINTS) as point:
+        left = f.element(number, moved, f.mul(point, c.into * plan.tiles))
+        right = f.element(number, kernels, f.mul(f.add(f.mul(panel, POINTS), point), c.into * plan.across))
+        goal = f.element(number, products, f.mul(point, plan.tiles * plan.across))
+        start = 0
+        for many, rows in _runs(plan):
+            with f.loop(start, start + many * rows, rows) as tile:
+                arguments = [
+                    ("ptr", f.element(number, left, tile)),
+                    ("ptr", right),
+                    ("ptr", f.element(number, goal, f.mul(tile, plan.across))),
+                ]
+                f.call(f"@rg_{name}_tile_{rows}", arguments=arguments)
+            start += many * rows

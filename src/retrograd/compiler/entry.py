@@ -1,0 +1,193 @@
+"""Entry: one program of a compiled function, what has to be so for it to serve a call, and how it is run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core import BaseTensor, Graph, reachable, refresh, typeof, wrap
+from ..core.node import Hooks
+from ..tensor.tree import unflatten
+from .capture import Captured
+from .fast import fast
+from .guards import Guards
+from .history import attach, spent, walking_back
+from .passes import optimise
+from .program import HIDDEN, Program
+from .split import Halves
+
+
+class Entry:
+    """One program of a function: what it was captured from, its guards, and how it is run."""
+
+    lock: Any
+    raw: Graph  # as it was captured
+    endings: Any = ()  # Python that runs after the program
+    ledger: Any = None  # where numbers that are inputs are kept
+    numbers: Any = ()
+    scalars: dict[int, float]  # the numbers among the arguments that are not inputs
+
+    def __init__(self, captured: Captured, guards: Guards, given: list[Any]) -> None:
+        self.captured = captured
+        self.guards = guards
+        self.check = guards.check()
+        position = self.position = {id(t): i for i, t in enumerate(given)}
+        places = {id(t): k for k, t in enumerate(captured.inputs)}
+        self.targets: list[Any] = [None] * (len(captured.outputs) + len(captured.new_grads))
+        self.targets += [places[id(t)] for t in captured.written] + [HIDDEN] * captured.draws
+        self.halves: Halves | None = None
+        if captured.gradients:
+            self._halve()
+        else:
+            self.program = Program(captured.graph, self.targets)
+        self.sources: list[tuple[str, Any]] = []
+        for t in captured.inputs:
+            if id(t) in position:
+                self.sources.append(("given", position[id(t)]))
+            elif id(t) in captured.old_grads:
+                self.sources.append(("grad", captured.old_grads[id(t)]))
+            else:
+                self.sources.append(("held", t))
+        self.hooks = Hooks.changes
+        self.hooked = [_hooks(t) for t in captured.inputs]
+        self.held_types = [(t._a.shape, t._a.dtype, _wants(t)) for t in captured.inputs]
+        old = {id(p) for p in captured.old_grads.values()}
+        self.grads_were = [(t, id(t) in old) for t, _ in captured.new_grads]
+        # of leaves that are arguments: a call may bring others
+        self.grads_given = [None if was else position.get(id(t)) for t, was in self.grads_were]
+        self.written_roots = {
+            id(captured.inputs[k]._s) for k in self.targets if isinstance(k, int) and self.sources[k][0] != "given"
+        }
+        self.wanted = [places[id(t)] for t in captured.wanted]
+        self.opened = [k for k, is_open in enumerate(captured.open) if is_open]
+        self.opened_types = [typeof(captured.outputs[k]) for k in self.opened]
+        self.targeted = {k for k in self.targets if isinstance(k, int)}
+        self.given = given
+        self.fast = fast(self)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Keep no results and gradients of the captured run: what has their types stands for them from now on."""
+        captured = self.captured
+        captured.new_grads = [(t, None) for t, _ in captured.new_grads]
+        made = {id(t) for t in captured.outputs}
+        kept = [x for x in captured.results if isinstance(x, BaseTensor) and (id(x) in made or id(x) in captured.views)]
+        stand = {id(t): wrap(np.broadcast_to(np.zeros((), t._a.dtype), t._a.shape)) for t in [*captured.outputs, *kept]}
+        captured.views = {
+            id(stand[k]): (stand.get(id(base), base), steps)
+            for k, (base, steps) in captured.views.items()
+            if k in stand
+        }
+        captured.outputs = [stand[id(t)] for t in captured.outputs]
+        captured.results = [stand.get(id(value), value) for value in captured.results]
+
+    def _halve(self) -> None:
+        captured = self.captured
+        joint = Graph(captured.graph.inputs, (*captured.graph.outputs, *captured.gradients), captured.graph.constants)
+        draws = [n for n in joint.nodes if n.op is not None and n.op.impure]
+        ups_ = set(captured.upstream)
+        forward = tuple([n for n in joint.inputs if n not in ups_])
+        results = captured.graph.outputs[: len(captured.outputs)]
+        self.unread = Graph(
+            forward, results, captured.graph.constants
+        )  # as it was recorded: what was detached still is
+        needed = set(self.unread.nodes) & set(reachable(results))
+        self.overwritten = [k for k in self.targets if isinstance(k, int) and forward[k] in needed]
+        joint = optimise(joint)
+        drawn = [n for n in joint.nodes if n.op is not None and n.op.impure]
+        self.drawn = dict(zip(draws, drawn, strict=True))
+        count = len(captured.graph.outputs)
+        ups = list(captured.upstream)
+        inputs = [n for n in joint.inputs if n not in set(ups)]
+        written = {inputs[k] for k in self.targets if isinstance(k, int)}
+        self.halves = Halves(joint, count, ups, written)
+        self.program = Program(self.halves.forward, [*self.targets, *[None] * len(self.halves.saved)], optimised=True)
+        self.backward = Program(self.halves.backward, optimised=True)
+        self.back = walking_back(self)
+        self.kept = [inputs.index(n) for n in self.halves.kept]
+
+    def takes(self, leaves: list[Any]) -> bool:
+        """Tell whether the numbers among a call's arguments are those that the program was made for, or its inputs."""
+        for i, value in self.scalars.items():
+            if leaves[i] != value:
+                return False
+        if self.ledger is not None:
+            self.ledger.arguments[:] = leaves
+        return True
+
+    def fits(self, given: list[Any]) -> bool:
+        """Tell whether everything that the run depended on is as it was."""
+        if not self.check():
+            return False
+        if Hooks.changes != self.hooks:
+            holders = [given[source] if kind == "given" else source for kind, source in self.sources]
+            if [_hooks(t) for t in holders] != self.hooked:
+                return False
+            self.hooks = Hooks.changes
+        for (t, was), place in zip(self.grads_were, self.grads_given, strict=True):
+            leaf = t if place is None else given[place]
+            if (leaf._grad is not None) is not was:
+                return False
+        for (kind, t), (shape, dtype, wants) in zip(self.sources, self.held_types, strict=True):
+            if kind == "held":
+                a = t._a
+                if a.shape != shape or a.dtype != dtype or _wants(t) is not wants:
+                    return False
+            elif kind == "grad" and (t._grad is None or t._grad._a.shape != shape):
+                return False
+        return not any(id(t._s) in self.written_roots for t in given)
+
+    def refresh(self) -> None:
+        """Write the present numbers into the inputs that stand for them."""
+        for optimizer in self.guards.optimizers:
+            optimizer.refresh_inputs()
+        if self.numbers:
+            values = self.ledger.read()
+            for a, compute in self.numbers:
+                a[...] = compute(*values)
+
+    def run(self, given: list[Any]) -> Any:
+        """Run the program and hand its results to their places."""
+        captured = self.captured
+        self.refresh()
+        holders: list[Any] = []
+        for kind, source in self.sources:
+            t = given[source] if kind == "given" else source._grad if kind == "grad" else source
+            if t._base is not None and t._base._node is not t._seen:
+                refresh(t)
+            holders.append(t)
+        values = [t._a if t._a.flags.c_contiguous else np.ascontiguousarray(t._a) for t in holders]
+        found = self.program(values)
+        for k in {k for k in self.targets if isinstance(k, int)}:
+            t = holders[k]
+            t._s.version += 1
+            if values[k] is not t._a:
+                np.copyto(t._a, values[k])
+        count = len(captured.outputs)
+        found_grads = found[count : count + len(captured.new_grads)]
+        for (t, _), place, a in zip(captured.new_grads, self.grads_given, found_grads, strict=True):
+            (t if place is None else given[place])._grad = wrap(a)
+        for t in captured.cleared:
+            place = self.position.get(id(t))
+            (t if place is None else given[place])._grad = None
+        outputs = [wrap(a) for a in found[:count]]
+        for t, requires, is_open in zip(outputs, captured.requires, captured.open, strict=True):
+            if requires and not is_open:
+                t._node = spent(t._a)
+        if self.halves is not None:
+            attach(self, outputs, found[len(found) - len(self.halves.saved) :], holders, values)
+        stand = {id(t): h for t, h in zip(captured.inputs, holders)}  # numbers that became inputs come last
+        stand.update({id(t): made for t, made in zip(captured.outputs, outputs, strict=True)})
+        return unflatten(captured.handed(stand), captured.structure)
+
+
+def _hooks(t: Any) -> tuple[int, ...]:
+    """Give the numbers of the hooks on a leaf; those of other tensors are in their histories."""
+    node = t._node
+    found: tuple[int, ...] = () if node is None or node.op is not None or node.hooks is None else node.hooks.registered
+    return found
+
+
+def _wants(t: Any) -> bool:
+    return t._node is not None and t._node.requires_grad

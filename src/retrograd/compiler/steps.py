@@ -1,0 +1,377 @@
+"""Steps: a schedule's nests, products and fills as functions of generated code, each with what it is called on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+
+from ..core import Graph, Node
+from .codegen.emit import Module
+from .codegen.loops import Analysis, Behind, Writer, write_joined
+from .codegen.products import Product, turned, write_product
+from .codegen.rows import computes, kind_of
+from .codegen.scans import SCANS, write_scan
+from .codegen.small import is_small, write_small, write_tiles
+from .contractions import conv as convolutions
+from .contractions import native as contractions
+from .contractions.prepared import Prepared
+from .lowering.kernel import CHUNK, TAIL, Call, Fill, Joined, Loops
+from .lowering.maps import Affine, strides_of
+from .lowering.schedule import Schedule
+from .runtime import blas, jit
+
+SHARED = 1 << 18  # multiply-adds of a product that two threads share
+LONG = 1 << 19  # from which a sleeping thread is woken for it: one that is awake costs nothing to tell
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Stands for the memory that an output is handed over in."""
+
+    output: int
+
+
+@dataclass
+class Step:
+    """One entry of a program: a native function with its table row, or a call of NumPy."""
+
+    name: str = ""  # the native function's symbol, or empty
+    arguments: tuple[Any, ...] = ()  # nodes whose addresses it takes (or ints)
+    offsets: tuple[int, ...] = ()  # bytes added to each
+    chunks: int = 1
+    call: Call | None = None
+    reads: tuple[Node, ...] = ()
+    writes: tuple[Node, ...] = ()
+    label: str = ""
+    long: bool = False  # worth waking a sleeping thread for
+
+
+class StepWriter:
+    """Writes the kernels of a graph, and lists the steps that call them.
+
+    Parameters
+    ----------
+    graph : Graph
+        Optimised.
+
+    Attributes
+    ----------
+    schedule : Schedule
+    module : Module
+        The text of all kernels.
+    kernels : dict of str to int
+        How many steps call each.
+    plans : dict
+        How each loop nest is written.
+    steps : list of Step
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.schedule = Schedule(graph, lambda node: computes(node, graph.constants), self._continues)
+        self.module = Module(jit.host().enabled)
+        self.functions: dict[Any, str] = {}
+        self.kernels: dict[str, int] = {}
+        self.plans: dict[Loops, Analysis] = {}
+        self.steps: list[Step] = []
+        self.held: list[Prepared] = []  # whose templates generated code reads
+        for s in self.schedule.steps:
+            if isinstance(s, Loops):
+                self.steps.append(self._loops(s))
+            elif isinstance(s, Fill):
+                self.steps.append(self._fill(s))
+            elif isinstance(s, Joined):
+                self.steps.append(self._joined(s))
+            else:
+                self.steps.append(self._call(s))
+
+    def function(self, key: Any, write: Any) -> str:
+        """Give the symbol of the kernel of this key; ``write`` is called with its name if there is none yet."""
+        name = self.functions.get(key)
+        if name is None:
+            name = self.functions[key] = f"k{len(self.functions)}"
+            write(name)
+            self.kernels[f"rg_{name}"] = 0
+        self.kernels[f"rg_{name}"] += 1
+        return f"rg_{name}"
+
+    def _loops(self, nest: Loops) -> Step:
+        buffers: dict[
+            tuple[Node, int], int
+        ] = {}  # a value and a place in it: kernels that differ in places alone are one
+        number: dict[Node, int] = {}
+
+        def buffer(node: Node, address: Affine = (0, ())) -> tuple[int, tuple[int, ...]]:
+            return buffers.setdefault((node, address[0]), len(buffers)), address[1]
+
+        plan = self.plans[nest] = Analysis(nest, self.graph.constants, jit.host().lanes(4))
+        reads, writes = [], []
+        lines: list[Any] = [plan.shape()]
+        for node in nest.prelude:
+            number[node] = len(number)
+            if node not in self.schedule.lazy:
+                reads.append(node)
+                lines.append(("leaf", buffer(node), node.dtype.str))
+            else:
+                known = tuple(
+                    [number[i] if i in number else ("number", repr(self.schedule.number(i))) for i in node.inputs]
+                )
+                lines.append((node.op.name, known, repr(node.attrs), node.dtype.str))  # type: ignore[union-attr]
+        for s in nest.statements:
+            refs: list[Any] = []
+            for o in s.operands:
+                if o.kind == "number":
+                    refs.append(("number", type(o.node).__name__, repr(o.node)))
+                elif o.kind == "load":
+                    reads.append(o.node)
+                    refs.append(("load", buffer(o.node, o.address), o.node.dtype.str, o.bounds))
+                else:
+                    refs.append((o.kind, number[o.node]))
+            store = None
+            if s.store is not None:
+                writes.append(s.store[0])
+                if s.level == TAIL:
+                    reads.append(s.store[0])
+                store = buffer(*s.store)
+            number[s.node] = len(number)
+            attrs = {k: v for k, v in s.node.attrs.items() if k not in ("shape", "order")}
+            kinds = tuple(i.dtype.str for i in s.node.inputs)
+            op: Any = s.node.op
+            lines.append(
+                (
+                    op.name,
+                    s.level,
+                    s.reads,
+                    tuple(refs),
+                    store,
+                    s.bounds,
+                    repr(attrs),
+                    s.node.dtype.str,
+                    kinds,
+                    s.home if op.name == "iota" else None,
+                )
+            )
+        label = "+".join(dict.fromkeys(s.node.op.name for s in nest.statements))  # type: ignore[union-attr]
+        if nest.product is not None:
+            return self._behind(nest, plan, buffers, lines, reads, writes, label)
+        name = self.function(("loops", repr(lines)), lambda name: Writer(plan, self.module, name, buffers))
+        return Step(
+            name,
+            (*[node for node, _ in buffers], *((nest.size, plan.per) if plan.flat else ())),
+            (*[at * node.dtype.itemsize for node, at in buffers], *((0, 0) if plan.flat else ())),
+            plan.chunks,
+            None,
+            tuple(dict.fromkeys(reads)),
+            tuple(dict.fromkeys(writes)),
+            f"{label} {list(nest.domain)}",
+            nest.size > LONG // 8,
+        )
+
+    def _continues(self, call: Call) -> int:
+        """Tell whether loops go on with a product's elements: where it is small, and more than a row or a column."""
+        product = self.product_of(call)
+        if product is None or product.batch or min(product.m, product.n) < 2:
+            return 0
+        lanes = jit.host().lanes(call.node.dtype.itemsize)
+        if not is_small(product, lanes):
+            return 0
+        return 1 if _chunks(product) > 1 else 2
+
+    def _behind(
+        self,
+        nest: Loops,
+        plan: Analysis,
+        buffers: Any,
+        lines: list[Any],
+        reads: list[Any],
+        writes: list[Any],
+        label: str,
+    ) -> Step:
+        call = nest.product
+        product = self.product_of(call)
+        assert product is not None
+        product = replace(product, chunks=1 if plan.tails else _chunks(product))
+        size = call.node.dtype.itemsize
+        lanes = jit.host().lanes(size)
+        plan.width = lanes
+
+        def tiles(f: Any, a: Any, b: Any, put: Any) -> None:
+            write_tiles(f, product, a, b, lanes, put)
+
+        name = self.function(
+            ("behind", product, repr(lines[1:])), lambda name: Behind(plan, self.module, name, buffers, tiles)
+        )
+        x, y = call.operands
+        return Step(
+            name,
+            (*[node for node, _ in buffers], x[0], y[0]),
+            (*[at * node.dtype.itemsize for node, at in buffers], x[1] * size, y[1] * size),
+            product.chunks,
+            None,
+            tuple(dict.fromkeys([*reads, x[0], y[0]])),
+            tuple(dict.fromkeys(writes)),
+            f"{label} {product.m}x{product.k}x{product.n}",
+            product.work > LONG,
+        )
+
+    def _fill(self, fill: Fill) -> Step:
+        node = fill.node
+        count = math.prod(node.shape)
+
+        def write(name: str) -> None:
+            from .codegen.lanes import Lanes
+
+            f = self.module.function(name, [("ptr noalias", "arguments"), ("i64", "chunk")])
+            kind = kind_of(node.dtype)
+            assert kind is not None
+            pointer = f.load("ptr", f.element("ptr", f.arguments, 0), 8)
+            width = jit.host().lanes(node.dtype.itemsize)
+            total = f.load("i64", f.element("i64", f.arguments, 1), 8)
+            whole = f.round_down(total, width)
+            for lanes, start, stop in ((Lanes(f, kind, width), 0, whole), (Lanes(f, kind, 1), whole, total)):
+                with f.loop(start, stop, lanes.width) as i:
+                    lanes.store(lanes.const(fill.value), pointer, i)
+            f.ret()
+
+        name = self.function(("fill", node.dtype.str, repr(fill.value)), write)
+        return Step(name, (node, count), (0, 0), 1, None, (), (node,), f"fill {list(node.shape)}")
+
+    def _convolution(self, call: Call, reads: tuple[Node, ...]) -> Step | None:
+        job = convolutions.of_call(call)
+        if job is None:
+            return None
+        name = self.function(("convolution", job), lambda name: convolutions.write(job, self.module, name))
+        memory = Node(None, (), {}, (job.scratch,), np.dtype(np.uint8), False, None, (), None, None)
+        node, (x, y) = call.node, cast(Any, call.operands)
+        size = node.dtype.itemsize
+        arguments = (x[0], y[0], node, memory, job.images, job.chunks, 0)
+        offsets = (x[1] * size, y[1] * size, 0, 0, 0, 0, 0)
+        return Step(name, arguments, offsets, 1, None, reads, (node, memory), f"{node.op.name} {job.label}")  # type: ignore[union-attr]
+
+    def _contraction(self, call: Call, product: Product, ready: Prepared, reads: tuple[Node, ...]) -> Step:
+        """A product of the contraction kernels: one step, which shares its own work among threads."""
+        key = ("contraction", replace(product, chunks=1))
+        name = self.function(key, lambda name: contractions.write_step(self.module, name))
+        self.held.append(ready)
+        memory = Node(None, (), {}, (max(ready.bytes, 64),), np.dtype(np.uint8), False, None, (), None, None)
+        node, (x, y) = call.node, cast(Any, call.operands)
+        size = node.dtype.itemsize
+        arguments = (x[0], y[0], node, contractions.address(), ready.template.ctypes.data, memory)
+        label = f"matmul {list(product.batch)} {product.m}x{product.k}x{product.n}"
+        return Step(name, arguments, (x[1] * size, y[1] * size, 0, 0, 0, 0), 1, None, reads, (node, memory), label)
+
+    def _joined(self, join: Joined) -> Step:
+        node, parts = join.node, join.parts
+        size, count = math.prod(node.shape), parts.shape[0]
+        name = self.function(
+            ("joined", node.dtype.str, node.op.name, count),  # type: ignore[union-attr]
+            lambda name: write_joined(self.module, name, node, count, jit.host().lanes(node.dtype.itemsize)),
+        )
+        label = f"joined {node.op.name} {list(node.shape)} of {count}"  # type: ignore[union-attr]
+        return Step(name, (parts, node, size), (0, 0, 0), 1, None, (parts,), (node,), label)
+
+    def _call(self, call: Call) -> Step:
+        node = call.node
+        product = self.product_of(call)
+        reads = tuple(dict.fromkeys(o[0] for o in call.operands if o is not None))
+        made = self._convolution(call, reads)
+        if made is not None:
+            return made
+        if product is not None:
+            product = replace(product, chunks=_chunks(product))
+            lanes = jit.host().lanes(node.dtype.itemsize)
+            small = is_small(product, lanes)
+            ready = None if small else contractions.of_product(product)
+            if ready is not None:
+                return self._contraction(call, product, ready, reads)
+
+            def write(name: str) -> None:
+                if small:
+                    write_small(product, self.module, name, lanes)
+                else:
+                    write_product(product, self.module, name)
+
+            name = self.function(("product", product), write)
+            x, y = cast(Any, call.operands)
+            size = node.dtype.itemsize
+            arguments = (x[0], y[0], node, 0 if small else blas.gemm(product.kind))
+            label = f"matmul {list(product.batch)} {product.m}x{product.k}x{product.n}"
+            return Step(
+                name,
+                arguments,
+                (x[1] * size, y[1] * size, 0, 0),
+                product.chunks,
+                None,
+                reads,
+                (node,),
+                label,
+                product.work > LONG,
+            )
+        scan = self._scan(call, reads)
+        if scan is not None:
+            return scan
+        return Step(call=call, reads=reads, writes=(node,), label=f"numpy {node.op.name} {list(node.shape)}")  # type: ignore[union-attr]
+
+    def _scan(self, call: Call, reads: tuple[Node, ...]) -> Step | None:
+        """Give the native step of a running sum or product, or None."""
+        node: Any = call.node
+        kind = kind_of(node.dtype)
+        if node.op.name not in SCANS or kind not in ("f32", "f64", "i32", "i64") or 0 in node.shape or not node.shape:
+            return None
+        ((base, offset, strides),) = cast(Any, call.operands)
+        if base.dtype != node.dtype:
+            return None
+        axis = node.attrs["axis"] % len(node.shape)
+        size, width = node.dtype.itemsize, jit.host().lanes(node.dtype.itemsize)
+        shared = [n for d, n in enumerate(node.shape) if d != axis and n != 1]
+        chunks = min(shared[0], 4) if shared and math.prod(node.shape) >= 2 * CHUNK else 1
+        key = ("scan", node.op.name, kind, node.shape, strides, axis, chunks)
+        name = self.function(
+            key,
+            lambda name: write_scan(self.module, name, node.op.name, kind, node.shape, strides, axis, width, chunks),
+        )
+        label = f"{node.op.name} {list(node.shape)} along {axis}"
+        return Step(name, (base, node), (offset * size, 0), chunks, None, reads, (node,), label)
+
+    def product_of(self, call: Call) -> Product | None:
+        """Give a matrix product that is computed natively, or None."""
+        node = call.node
+        kind = {"float32": "f32", "float64": "f64"}.get(node.dtype.name)
+        if node.op.name != "matmul" or kind is None or not blas.gemm(kind) or 0 in node.shape:  # type: ignore[union-attr]
+            return None
+        (_, _, sa), (_, _, sb) = call.operands  # type: ignore[misc]
+        x, y = node.inputs
+        if 0 in x.shape:
+            return None
+        batch = node.shape[:-2]
+        if turned(sa[-2:], *x.shape[-2:]) is None or turned(sb[-2:], *y.shape[-2:]) is None:
+            return None
+
+        def spread(strides: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+            lead = len(batch) - (len(shape) - 2)
+            inner = [0 if n == 1 else s for n, s in zip(shape[:-2], strides[:-2], strict=True)]
+            return (0,) * lead + tuple(inner) + strides[-2:]
+
+        return Product(
+            kind,
+            batch,
+            node.shape[-2],
+            node.shape[-1],
+            x.shape[-1],
+            spread(sa, x.shape),
+            spread(sb, y.shape),
+            strides_of(node.shape),
+        )
+
+
+def _chunks(p: Product) -> int:
+    """Say into how many parts a product is cut: a matter of its sizes alone, so that results do not depend on threads."""
+    if p.work < SHARED:
+        return 1
+    batch = next((n for n in p.batch if n != 1), 0)
+    if batch:
+        return min(batch, 4)
+    return min(4, max(p.m, p.n) // 16) or 1

@@ -1,0 +1,348 @@
+"""Recorder: makes a Cell of every operation's result, decides what is held, and measures the first run of each kind."""
+
+from __future__ import annotations
+
+import weakref
+from time import perf_counter
+from typing import Any
+
+from ..core import MODE, VIEW_WRITE, BaseTensor, Keeper, Op, here
+from ..core.saving import SavedInputs, SavedResult
+from .cells import FAR, Cell, Entry, Round, cell_table
+from .counter import Counter
+from .profile import Profile, Row
+
+MOST_KINDS = 4  # of runs that are measured in one block
+STRIDE = 16  # operations between two marks, at first
+
+
+class _Watch(weakref.ref[Any]):
+    """Weak reference to an array that knows its bytes."""
+
+    __slots__ = ("nbytes",)
+    nbytes: int
+
+
+class Recorder(Keeper):
+    """Hears of every operation while a budget's block is open."""
+
+    def __init__(self, library: Any, limit: int | None) -> None:
+        self.library = library  # of profiles and their plans
+        self.limit = limit
+        self.candidates: list[Any] = []
+        self.plan: Any = None
+        self.profile: Profile | None = None
+        self.counter: Counter | None = None
+        self.done = False
+        self.begin()
+
+    # -- rounds ---------------------------------------------------------------------------------------------------------------------
+    def begin(self) -> None:
+        """Start a round: by a plan, if there is one, until the run leaves it."""
+        pending, self.library.pending = self.library.pending, None
+        if pending is not None:
+            pending.finish()
+        self.candidates = list(self.library.plans())
+        self.plan = self.candidates[0] if self.candidates else None
+        self.round = Round(self.plan.root if self.plan is not None else None)
+        self.marks: list[tuple[int, list[Cell]]] = []
+        self.recent: list[Cell] = []
+        self.stride = STRIDE
+        self.live = 0
+        self.library.wait -= 1
+        if self.plan is None or self.library.wait == 0:
+            self.plan = self.round.root = None
+            self.measure()
+
+    def measure(self) -> None:
+        """Measure this round."""
+        self.profile = Profile()
+        self.counter = Counter()
+        self.counter.__enter__()
+        self.round.listener, self.round.watch = self.walked, self.watch
+        self.highest = 0
+        self.last = perf_counter()
+
+    def finish(self) -> None:
+        """End the round: what was measured becomes a profile; cells that nothing will read let go of their makers."""
+        profile, self.profile = self.profile, None
+        if self.counter is not None:
+            self.counter.__exit__()
+            self.counter = None
+        round_ = self.round
+        round_.listener = None
+        if profile is not None and profile.steps:
+            self.library.add(profile)
+        if not any(c.readers for c in round_.cells):
+            for c in round_.cells:
+                c.operands, c.a = (), None
+
+    # -- what the door tells ---------------------------------------------------------------------------------------------------------
+    def observe(self, op: Op, xs: Any, attrs: dict[str, Any], t: Any) -> None:
+        """Hear of an operation."""
+        if self.done:
+            self.done = False
+        elif MODE.trace is None and not isinstance(t, tuple):
+            self.made(op, xs, attrs, t)
+
+    def recorded(self, node: Any, xs: Any, t: Any) -> None:
+        cell = self.made(node.op, xs, node.attrs, t)
+        self.done = True
+        position = cell.index
+        saved: Any = node.saved
+        if saved:
+            node.saved = SavedInputs(
+                [
+                    entry if entry.__class__ is not tuple else self._entry(xs[i], position, entry)
+                    for i, entry in enumerate(saved)
+                ]
+            )
+        if node.out is not None:
+            node.out = SavedResult(self._named(cell, position))
+
+    def _entry(self, x: Any, position: int, entry: Any) -> Any:
+        node = x._node
+        if node is not None and node.op is None:  # a leaf's value is there anyway, and its version is checked
+            return entry
+        return self._named(self.cell_of(x), position)
+
+    def _named(self, cell: Cell, position: int) -> Entry:
+        owner = cell.memory
+        if owner.op is None:
+            return Entry(self.round, cell, position)
+        if self.profile is not None:
+            self.profile.reads(position, owner.index)
+        if self.plan is None and owner.a is None:
+            a = owner.present()
+            if a is not None:
+                self.round.hold(owner, a)
+        return Entry(self.round, cell, position)
+
+    def keep(self, tensor: Any, node: Any, i: int) -> Any:
+        made_by = tensor._node
+        if made_by is not None and made_by.op is None:
+            return None
+        cell = self.cell_of(tensor)
+        return self._named(cell, max(len(self.round.cells) - 1, cell.index))
+
+    def made(self, op: Op, xs: Any, attrs: dict[str, Any], t: Any) -> Cell:
+        """Make the cell of a result."""
+        round_ = self.round
+        if round_.position is not None and not MODE.backward:
+            self.finish()
+            self.begin()
+            round_ = self.round
+        operands = tuple([self.cell_of(x) if isinstance(x, BaseTensor) else x for x in xs])
+        cells = round_.cells
+        index = len(cells)
+        a, storage = t._a, t._s
+        cell = Cell(index, op, operands, attrs, a, storage)
+        for x in operands:
+            if x.__class__ is Cell:
+                owner = x if x.owner is None else x.owner
+                if owner.first_use is FAR:
+                    owner.first_use = index
+        if op.impure:
+            cell.op, cell.operands, cell.a = None, (), a
+        cells.append(cell)
+        entry = (storage.version, cell)
+        if storage.notes is None:
+            storage.notes = {"cells": {id(a): entry}}
+        else:
+            cell_table(storage)[id(a)] = entry
+        plan = self.plan
+        if plan is not None:
+            if not plan.fits(index, op, a):
+                self._leave(index, op, a)
+            elif index in plan.keep:
+                round_.hold(cell, a)
+        if self.profile is not None:
+            self._measured(cell, a, storage)
+        elif plan is None:
+            self._mark(cell)
+        return cell
+
+    def cell_of(self, x: Any) -> Cell:
+        """Give the cell of a tensor's present value; of one from outside, a cell that holds it."""
+        storage, a = x._s, x._a
+        notes = storage.notes
+        if notes is not None:
+            table = notes.get("cells")
+            found = table.get(id(a)) if table is not None else None
+            if found is not None and found[0] == storage.version:
+                cell: Cell = found[1]
+                k, cells = cell.index, self.round.cells
+                if k < 0:
+                    if cell.a is a:
+                        return cell
+                elif k < len(cells) and cells[k] is cell and (a is storage.root or cell.present() is a):
+                    return cell
+        cell = Cell(-1, None, (), None, a, storage)
+        cell.a = a
+        cell_table(storage)[id(a)] = (storage.version, cell)
+        return cell
+
+    def writing(self, tensor: Any, value: Any) -> None:
+        """Before a write: values that may be needed again are copied; the written tensor stands for its new value's cell."""
+        storage = tensor._s
+        base = tensor._base
+        given = isinstance(value, BaseTensor)
+        new = before = None
+        if given and base is not None and base._s is storage:
+            new, before = self.cell_of(value), self.cell_of(base)
+        elif given and value._a.shape == tensor._a.shape and value._a.dtype == tensor._a.dtype:
+            new = self.cell_of(value)
+            if new.op is None or new.owner is not None:
+                new = None
+        table = cell_table(storage)
+        for _, cell in list(table.values()):
+            if cell.a is not None:
+                cell.a = cell.a.copy()
+            cell.ref = None
+            if self.profile is not None and cell.index >= 0:
+                self.profile.let_go(cell.index)
+        table.clear()
+        if new is None:
+            return
+        version = storage.version + 1
+        if before is not None:  # a write through a view: the base's new value is an operation's result
+            cells = self.round.cells
+            a = base._a
+            new = Cell(len(cells), VIEW_WRITE, (before, new), {"steps": tensor._steps}, a, storage)
+            new.owner, new.nbytes = None, a.nbytes
+            for x in new.operands:
+                if x.memory.first_use is FAR:
+                    x.memory.first_use = new.index
+            cells.append(new)
+            if self.plan is not None and not self.plan.fits(new.index, VIEW_WRITE, a):
+                self._leave(new.index, VIEW_WRITE, a)
+            if self.profile is not None:
+                operands = tuple([x.index for x in new.operands if x.index >= 0])
+                self.profile.rows.append(Row(VIEW_WRITE, a.shape, a.dtype, a.nbytes, 0.0, 0, 0, operands))
+                self.profile.rows[-1].place = here()
+        else:
+            a = tensor._a
+            if new.a is value._a:  # the written memory holds the value from now on
+                new.a = a
+        new.ref, new.version = weakref.ref(storage if storage.root is a else a), version
+        table[id(a)] = (version, new)
+        if self.profile is not None:
+            self.profile.held_by(new.index, storage)
+
+    # -- when the run leaves the plan ---------------------------------------------------------------------------------------------------
+    def _leave(self, index: int, op: Any, a: Any) -> None:
+        """Go on by another plan that has fitted so far, or without one."""
+        cells = self.round.cells[:index]
+        plan = self.plan
+        for other in self.candidates:
+            rows, mine = other.profile.rows, plan.profile.rows
+            if (
+                other is not plan
+                and other.fits(index, op, a)
+                and all(rows[c.index].alike(mine[c.index]) for c in cells)
+            ):
+                self.plan, self.round.root = other, other.root
+                return
+        self.plan = None
+        library = self.library
+        if library.left < MOST_KINDS and library.wait <= 0:
+            library.left += 1
+            library.wait = library.left
+
+    # -- measuring ------------------------------------------------------------------------------------------------------------------
+    def _measured(self, cell: Cell, a: Any, storage: Any) -> None:
+        profile, counter = self.profile, self.counter
+        assert profile is not None and counter is not None
+        now = perf_counter()
+        current = counter.current
+        peak = counter.reset_peak()
+        if cell.owner is None and cell.op is not None:
+            self.watch(cell, a)
+            profile.held_by(cell.index, storage)
+        operands = tuple([x.index for x in cell.operands if isinstance(x, Cell) and x.index >= 0])
+        owner = -1 if cell.owner is None else cell.owner.index if cell.owner.index >= 0 else cell.index
+        row = Row(
+            cell.op, a.shape, a.dtype, cell.nbytes, now - self.last, max(peak - self.live, 0), peak - current, operands
+        )
+        row.owner, row.place = owner, here()
+        profile.rows.append(row)
+        if self.limit is not None and counter.current > self.limit:
+            self._thin()
+            counter.reset_peak()
+        self._mark(cell)
+        self.last = perf_counter()
+
+    def watch(self, cell: Cell, a: Any) -> None:
+        """Count an array as live until it is freed."""
+        if self.profile is not None:
+            owned = a if a.base is None else a.base
+            watch = _Watch(owned, self._freed)
+            watch.nbytes = cell.nbytes
+            self.profile.watches[id(watch)] = watch
+            self.live += cell.nbytes
+            self.highest = max(self.highest, self.live)
+
+    def _freed(self, watch: Any) -> None:
+        self.live -= watch.nbytes
+
+    def walked(self, position: int) -> None:
+        """Measure a step of the walk."""
+        profile, counter = self.profile, self.counter
+        if profile is None:
+            return
+        if not profile.steps:
+            MODE.endings += (self.walk_ended,)
+        now = perf_counter()
+        current, peak = (self.live, self.highest) if counter is None else (counter.current, counter.reset_peak())
+        profile.step(position, self.live, self.highest, current, peak, now - self.last)
+        self.highest = self.live
+        self.last = now
+
+    def walk_ended(self) -> None:
+        """Measure the end of the walk; what an optimizer does then is no part of the plan."""
+        if self.profile is not None and self.counter is not None:
+            self.profile.ended(self.counter.reset_peak(), self.highest)
+
+    def abandon(self) -> None:
+        """End after an error: nothing is learned from this round."""
+        self.profile = self.round.listener = None
+        if self.counter is not None:
+            self.counter.__exit__()
+            self.counter = None
+
+    def close(self) -> None:
+        """End with the block; where the walk is still to come, it is listened to, without counting."""
+        if self.profile is not None and not self.profile.steps and self.counter is not None:
+            self.counter.__exit__()
+            self.counter = None
+            self.library.pending = self
+        elif self.round.position is not None or self.profile is None:
+            self.finish()
+
+    # -- without a plan -------------------------------------------------------------------------------------------------------------
+    def _mark(self, cell: Cell) -> None:
+        """Every so often, note what the program itself holds: later values can be made again from that."""
+        if cell.owner is None and cell.op is not None:
+            self.recent.append(cell)
+        if self.limit is None or cell.index - (self.marks[-1][0] if self.marks else 0) < self.stride:
+            return
+        self.recent = [c for c in self.recent if c.ref is not None and c.ref() is not None]
+        self.marks.append((cell.index, list(self.recent)))
+        for c in self.recent:
+            a = c.present()
+            if a is not None:
+                self.round.hold(c, a)
+
+    def _thin(self) -> None:
+        """Let go of what is saved between the marks, and of every other mark."""
+        pinned = {c.index for _, some in self.marks[::2] for c in some}
+        self.marks = self.marks[::2]
+        self.stride *= 2
+        cells = self.round.cells
+        for k in self.round.held:
+            if k not in pinned and cells[k].op is not None:
+                cells[k].a = None
+        self.round.held = [k for k in self.round.held if cells[k].a is not None]
+
+
+__all__ = ["Recorder"]

@@ -1,0 +1,180 @@
+"""Reversible layers: gradients of plain ones, memory of one, and inverses that are checked."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+import retrograd as torch
+from retrograd import nn
+from retrograd.memory import Counter
+
+
+def branch(width, dropout=0.0, out=None):
+    return nn.Sequential(nn.Linear(width, out or width), nn.BatchNorm1d(out or width), nn.Tanh(), nn.Dropout(dropout))
+
+
+class Own(nn.InvertibleModule):
+    """A module with its own inverse, of one tensor."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.inner = nn.Reversible(nn.Linear(width, 2 * width), nn.Linear(width, 2 * width), "affine")
+
+    def forward(self, x):
+        return self.inner(x)
+
+    def inverse(self, y):
+        return self.inner.inverse(y)
+
+
+KINDS = {
+    "additive": lambda: nn.Reversible(branch(4), branch(4)),
+    "dropout": lambda: nn.Reversible(branch(4, 0.3), branch(4, 0.3)),
+    "dropout in g": lambda: nn.Reversible(branch(4), branch(4, 0.3)),
+    "affine": lambda: nn.Reversible(branch(4, out=8), branch(4, 0.2, out=8), "affine"),
+    "its own": lambda: Own(4),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_draws_and_buffers_are_those_of_plain_modules(kind):
+    torch.manual_seed(0)
+    blocks = [KINDS[kind]() for _ in range(4)]
+    reversible = nn.ReversibleSequence(*blocks).double()
+    plain = nn.Sequential(*copy.deepcopy(blocks)).double()
+    values = torch.randn(6, 8, dtype=torch.float64)
+    found = []
+    for net in (plain, reversible):
+        x = values.clone().requires_grad_()
+        torch.manual_seed(3)
+        for _ in range(2):  # gradients accumulate
+            (net(x * 1.0) ** 2).sum().backward()
+        found.append([x.grad, *[p.grad for p in net.parameters()], *net.buffers(), torch.rand(3)])
+    for a, b in zip(*found, strict=True):
+        assert torch.allclose(a.double(), b.double(), atol=1e-8, rtol=1e-8)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_second_derivatives(kind):
+    torch.manual_seed(0)
+    blocks = [KINDS[kind]() for _ in range(3)]
+    reversible = nn.ReversibleSequence(*blocks).double()
+    plain = nn.Sequential(*copy.deepcopy(blocks)).double()
+    values = torch.randn(6, 8, dtype=torch.float64)
+    found = []
+    for net in (plain, reversible):
+        x = values.clone().requires_grad_()
+        torch.manual_seed(3)
+        y = (net(x) ** 2).sum()
+        gs = torch.autograd.grad(y, [x, *net.parameters()], create_graph=True)
+        found.append(torch.autograd.grad(sum((g**2).sum() for g in gs), [x, *net.parameters()], allow_unused=True))
+    for a, b in zip(*found, strict=True):
+        assert (a is None) == (b is None)
+        assert a is None or torch.allclose(a, b, atol=1e-6, rtol=1e-6)
+
+
+def test_pairs_chosen_inputs_and_retained_graphs():
+    net = nn.ReversibleSequence(*[nn.Reversible(nn.Linear(3, 3), nn.Linear(3, 3)) for _ in range(3)])
+    a, b = torch.randn(2, 3, requires_grad=True), torch.randn(2, 3)
+    y1, y2 = net(a, b)
+    w = net[1].f.weight
+    first = torch.autograd.grad(y1.sum() + y2.sum(), [a, w], retain_graph=True)
+    again = torch.autograd.grad(y1.sum() + y2.sum(), [a, w], retain_graph=True)
+    assert all(torch.equal(p, q) for p, q in zip(first, again, strict=True))
+    assert torch.autograd.grad(y1.sum(), net[0].g.bias)[0].shape == (3,)
+    with pytest.raises(RuntimeError, match="second time"):
+        (y1.sum() * 1).backward()
+    back = net.inverse(*net(a, b))
+    assert torch.allclose(back[0], a, atol=1e-5)
+    assert torch.allclose(back[1], b, atol=1e-5)
+
+
+def test_hooks_of_parameters_see_the_whole_gradient_once():
+    net = nn.ReversibleSequence(nn.Reversible(nn.Linear(3, 3), nn.Linear(3, 3)))
+    seen = []
+    net[0].f.weight.register_hook(lambda g: seen.append(g.clone()))
+    net(torch.randn(2, 6)).sum().backward()
+    assert len(seen) == 1
+    assert torch.equal(seen[0], net[0].f.weight.grad)
+
+
+@pytest.mark.parametrize("depths", [(5, 40)])
+def test_memory_does_not_grow_with_depth(depths):
+    torch.manual_seed(0)
+    peaks = []
+    for depth in depths:
+        net = nn.ReversibleSequence(
+            *[nn.Reversible(nn.Linear(32, 32), nn.Sequential(nn.Linear(32, 32), nn.Tanh())) for _ in range(depth)]
+        )
+        x = torch.randn(512, 64)
+        net(x).sum().backward()
+        with Counter() as counter:
+            net.zero_grad(set_to_none=False)
+            net(x).sum().backward()
+        peaks.append(counter.peak)
+    assert peaks[1] < 1.05 * peaks[0]
+
+
+class Rectified(nn.InvertibleModule):
+    """Has no inverse, and says it has."""
+
+    def forward(self, x):
+        return torch.relu(x)
+
+    def inverse(self, y):
+        return y
+
+
+def test_a_block_that_is_not_invertible_is_refused_with_its_largest_error():
+    x = torch.tensor([[1.0, -2.5, 3.0]], requires_grad=True)
+    with pytest.raises(
+        ValueError, match=r"Rectified is not invertible: input 0 comes back with an error of 2.5.*\[0, 1\]"
+    ):
+        nn.ReversibleSequence(Rectified())(x)
+    assert Own(2).check_inverse(torch.randn(3, 4)) < 1e-5
+    nn.ReversibleSequence(Rectified(), check=False)(x.detach().abs().requires_grad_()).sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "text"),
+    [
+        (lambda: nn.ReversibleSequence(nn.Tanh()), TypeError, "block 0 is a Tanh"),
+        (lambda: nn.Reversible(nn.Tanh(), nn.Tanh(), "magic"), ValueError, "'additive' or 'affine'"),
+        (lambda: nn.Reversible(nn.Tanh(), nn.Tanh())(torch.ones(2, 3)), ValueError, "cannot be halved"),
+        (lambda: nn.Reversible(nn.Tanh(), nn.Tanh())(1, 2, 3), TypeError, "one tensor or two halves"),
+        (lambda: nn.InvertibleModule().inverse(torch.ones(1)), NotImplementedError, "define inverse"),
+    ],
+)
+def test_errors(make, error, text):
+    with pytest.raises(error, match=text):
+        make()
+
+
+def test_a_written_output_is_an_error():
+    net = nn.ReversibleSequence(nn.Reversible(nn.Linear(2, 2), nn.Linear(2, 2)))
+    y1, y2 = net(torch.randn(3, 2), torch.randn(3, 2))
+    loss = (y1 * 2).sum() + y2.sum()
+    with torch.no_grad():
+        y2.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_it_compiles():
+    torch.manual_seed(0)
+    net = nn.ReversibleSequence(*[nn.Reversible(nn.Linear(3, 3), nn.Linear(3, 3)) for _ in range(3)])
+    x = torch.randn(4, 6)
+
+    def step(x):
+        net.zero_grad()
+        (net(x) ** 2).sum().backward()
+
+    step(x)
+    plain = [p.grad.clone() for p in net.parameters()]
+    compiled = torch.compile(step)
+    for _ in range(4):
+        compiled(x)
+    for p, g in zip(net.parameters(), plain, strict=True):
+        assert torch.allclose(p.grad, g, atol=1e-4)
