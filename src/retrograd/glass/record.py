@@ -37,7 +37,7 @@ def record(
     level : {"summary", "all"}
         "all" keeps the arrays themselves of each step that is looked at.
     cost : float, optional
-        The most that training may take, over what it takes without recording; 1.4, or 3.5 with level "all".
+        The most that training may take, over what it takes without recording; 1.4, or 3 with level "all".
     every : int, optional
         Look at each so many steps, whatever it costs.
     arrays : iterable of int

@@ -81,7 +81,8 @@ def accumulate(
 
 
 def _rows(x: Any, start: int, end: int) -> Any:
-    return x[start:end] if isinstance(x, BaseTensor) else x
+    tensor: Any = x  # indexing is given to Tensor one floor up
+    return tensor[start:end] if isinstance(x, BaseTensor) else x
 
 
 __all__ = ["accumulate"]

@@ -57,7 +57,8 @@ class _Packed(Held):
             )
         if t._s is self.storage() and t._s.version != self.version:
             node: Any = self.node() if self.node is not None else None
-            raise modified(node or t._node, (t._a, t._s, self.version), "kept by a hook as it was, and")
+            node = node or t._node
+            raise modified(node, (t._a, t._s, self.version), "kept by a hook as it was, and")
         return t._a, t._s, t._s.version
 
 

@@ -25,6 +25,7 @@ from .shadow import Seen, Shadow, Tape, arrays_of, tensors_of
 from .statistics import places, statistics
 
 MOST_LINES = 1000  # of statistics, before the steps between two looks are at least doubled
+MOST_HELD = 512 << 20  # bytes of arrays in memory; the oldest go first (a directory keeps them all)
 PLAIN_STEPS = 32  # the last plain steps, from which a plain step's time is taken
 _running: list[Recorder] = []
 _real_call, _real_backward, _real_compiled = Module.__call__, Tensor.backward, Compiled.__call__
@@ -48,7 +49,7 @@ class Recorder(Record):
             raise ValueError(f"record: level is 'summary' or 'all', not {level!r}")
         if every is not None and every < 1:
             raise ValueError(f"record: every is a number of steps of at least 1, not {every}")
-        self.cost = cost if cost is not None else 1.4 if level == "summary" else 3.5
+        self.cost = cost if cost is not None else 1.4 if level == "summary" else 3.0
         if self.cost <= 1:
             raise ValueError(f"record: cost is the time with recording over that without, above 1, not {cost}")
         self.model, self.level, self.every = model, level, every
@@ -69,6 +70,7 @@ class Recorder(Record):
         self.next = 0
         self.lines = 0
         self.spent = 0.0  # seconds of looking
+        self.held_bytes = 0
         self.named: dict[int, str] = {}
         self.updated = False  # an optimizer made a step
         self.training: weakref.WeakSet[Any] = weakref.WeakSet()  # compiled functions that are whole steps
@@ -231,6 +233,10 @@ class Recorder(Record):
             found = arrays_of(seen)
             if self.directory is None:
                 self.held[self.step] = found
+                self.held_bytes += sum(a.nbytes for a in found.values())
+                while self.held_bytes > MOST_HELD and len(self.held) > 1:
+                    oldest = self.held.pop(next(iter(self.held)))
+                    self.held_bytes -= sum(a.nbytes for a in oldest.values())
             self.store.arrays(self.step, found)
 
     def _end(self) -> None:
