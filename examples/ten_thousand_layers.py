@@ -8,6 +8,7 @@ identity: each branch's last weights are 0, its others are scaled by L^(-1/2). B
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from typing import Any
 
@@ -152,7 +153,7 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="60 layers")
     parser.add_argument("--figure", help="write the loss curves to this file (needs matplotlib)")
     args = parser.parse_args()
-    if args.smoke:
+    if args.smoke or os.environ.get("RETROGRAD_SMOKE"):
         args.layers, args.steps, args.budget = 60, 20, "20MB"
     curves = {kind: train(kind, args.layers, args.steps, args.budget, args.batch)[0] for kind in args.kind}
     if args.figure:

@@ -15,6 +15,7 @@ from retrograd.ops import computed, order
 from retrograd.tensor.vmap import vmap
 
 EXEMPT = {
+    "reversible": "runs modules in its own walk, never under a trace",
     "pick": "takes one of several results: vmap does it itself",
     "iota": "has no inputs, so nothing that could depend on a batch",
     "module_boundary": "put around modules for their backward hooks, never under a trace",

@@ -13,6 +13,7 @@ from retrograd.autodiff import pullback, pushforward
 from retrograd.core import MODE, REGISTRY, TensorType, apply, enable_grad, no_grad, typeof, wrap
 
 EXEMPT = {
+    "reversible": "has a walk of its own; tested in tests/memory",
     "pick": "takes one of several results; tested with operations that have them",
     "view_write": "made by in-place writes; tested in tests/parity/test_views_and_writes.py",
     "straight": "made by writes under a trace; tested in tests/core",

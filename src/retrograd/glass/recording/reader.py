@@ -145,7 +145,7 @@ class Record:
             lines.append(
                 f"loss {self.losses[0][1]:.4g} at step {self.losses[0][0]}, {self.losses[-1][1]:.4g} at step {self.losses[-1][0]}"
             )
-        table = [("module", "value std", "gradient std", "zeros", "time")]
+        table: list[tuple[str, ...]] = [("module", "value std", "gradient std", "zeros", "time")]
         for name, entry in self.modules().items():
             value, gradient = entry.get("value"), entry.get("gradient")
             std = [f"{math.sqrt(number(v[1])):.3g}" if v else "" for v in (value, gradient)]
@@ -254,7 +254,8 @@ class Record:
                 zeros=round(zeros * math.prod(shape)), nan=int(nan), inf=int(inf),
             )  # fmt: skip
 
-        made, edges = [], []
+        made: list[ExplainedNode] = []
+        edges: list[Edge] = []
         for i, node in enumerate(nodes):
             here = line.get(node["key"]) or {}
             sources = [int(s) for s in node["inputs"] if 0 <= int(s) < i]
@@ -338,7 +339,7 @@ def open_record(directory: str | os.PathLike[str]) -> Record:
 def _whole(line: dict[str, Any]) -> dict[str, Any]:
     """Leave out of a line what no recorder wrote."""
     for kind in ("nodes", "parameters"):
-        entries = line.get(kind) if isinstance(line.get(kind), dict) else {}
+        entries: Any = line.get(kind) if isinstance(line.get(kind), dict) else {}
         line[kind] = {
             name: {
                 k: v

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Tape:
         self.counts: dict[str, int] = {}
         self.image = False
 
-    def __enter__(self) -> Tape:
+    def __enter__(self) -> Self:
         MODE.observers = (*MODE.observers, self._see)
         MODE.settle()
         self.handles = [
