@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import pathlib
 import re
-import tempfile
 from typing import Any
 
 from .model import plain
 from .page import page
+from .recording.files import write_whole
 
 _PLACE = re.compile(r"^(.*):(\d+)(,|$)")
 
@@ -122,20 +122,10 @@ def _whole(place: str) -> str:
 
 
 def write(path: str | os.PathLike[str], text: str) -> pathlib.Path:
-    """Write a file whole or not at all: what stood there stays until the new one is complete."""
+    """Write a page whole or not at all; directories are made."""
     target = pathlib.Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
+    write_whole(target, text.encode("utf-8"))
     return target
 
 

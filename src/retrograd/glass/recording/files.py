@@ -35,7 +35,7 @@ class Store:
     def meta(self, data: dict[str, Any]) -> None:
         """Write the description, whole or not at all."""
         if self.folder is not None:
-            self._whole(self.folder / META, json.dumps({"format": FORMAT, **plain(data)}, allow_nan=False).encode())
+            write_whole(self.folder / META, json.dumps({"format": FORMAT, **plain(data)}, allow_nan=False).encode())
 
     def append(self, name: str, line: dict[str, Any], flush: bool = False) -> None:
         """Add a line; it is handed to the system whole, at once or within a second."""
@@ -58,7 +58,7 @@ class Store:
         from safetensors.numpy import save
 
         (self.folder / ARRAYS).mkdir(exist_ok=True)
-        self._whole(self.folder / ARRAYS / f"step-{step:09d}.safetensors", save(arrays))
+        write_whole(self.folder / ARRAYS / f"step-{step:09d}.safetensors", save(arrays))
 
     def close(self) -> None:
         """Hand everything to the system."""
@@ -66,16 +66,20 @@ class Store:
             file.close()
         self.files.clear()
 
-    @staticmethod
-    def _whole(path: pathlib.Path, data: bytes) -> None:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
+
+def write_whole(path: pathlib.Path, data: bytes) -> None:
+    """Write a file whole or not at all: what stood there stays until the new one is complete."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
 
 
 def read_meta(folder: pathlib.Path) -> dict[str, Any]:
