@@ -13,6 +13,7 @@ from .rebuild import FROZEN
 from .selection import select_by_comparison
 from .stable import stable_forms
 from .sums import join_terms
+from .together import join_products, turn_once
 from .writes import remove_copies
 
 PIPELINE = (
@@ -22,6 +23,8 @@ PIPELINE = (
     to_products,
     simplify,
     join_terms,
+    join_products,
+    turn_once,
     assemble_parts,
     to_windows,
     to_places,
