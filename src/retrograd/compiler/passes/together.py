@@ -55,7 +55,7 @@ def _is_candidate(n: Node) -> bool:
 
 
 def _is_turned(n: Node) -> bool:
-    return n.op is not None and n.op.name == "transpose" and len(n.shape) == 2 and n.attrs["a"] != n.attrs["b"]
+    return n.op is not None and n.op.name == "transpose" and len(n.shape) == 2 and bool(n.attrs["a"] != n.attrs["b"])
 
 
 # -- who is joined with whom -----------------------------------------------------------------------------------------------
