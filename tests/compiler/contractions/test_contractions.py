@@ -319,13 +319,17 @@ from retrograd.compiler.contractions import Bound, Contraction, Operand, Result,
 from retrograd.compiler.contractions.products import contraction_of, matmul
 
 rng = np.random.default_rng(0)
-for m, k, n in ((1, 30, 40), (5, 7, 9), (6, 16, 16), (13, 33, 31), (70, 300, 65), (40, 50, 3)):
+for m, k, n in ((1, 30, 40), (1, 4, 1), (5, 7, 9), (6, 16, 16), (13, 33, 31), (70, 300, 65), (40, 50, 3)):
     x, y = rng.standard_normal((m, k)), rng.standard_normal((k, n))
     for dtype, near in ((np.float32, 1e-5), (np.float64, 1e-13), (np.float16, 3e-2)):
         for left in (x.astype(dtype), np.asfortranarray(x.astype(dtype))):
             for right in (y.astype(dtype), np.asfortranarray(y.astype(dtype))):
                 found = matmul(left, right)
                 assert np.abs(found - left.astype(float) @ right.astype(float)).max() < near * k, (m, k, n, dtype)
+    for kind, dtype in (("f32", np.float32), ("f64", np.float64)):
+        a, b, c = x[:, :2].astype(dtype), y[:2].astype(dtype), np.empty((m, n), dtype)
+        prepare(contraction_of(kind, (), (m, 2, n), (2, 1), (n, 1)), False, False).arrays(a, b, c)
+        assert np.abs(c - a.astype(float) @ b).max() < 1e-5, (m, n, kind)
     a, b, bias, c = (v.astype(np.float32) for v in (x, y, rng.standard_normal(n), np.empty((m, n))))
     what = contraction_of("f32", (), (m, k, n), (k, 1), (n, 1))
     prepare(dataclasses.replace(what, epilogue=("bias_columns", "relu"))).arrays(a, b, c, bias)

@@ -153,7 +153,8 @@ class Prepared:
         shape = blocking.shape(what.kind)
         width = shape.vectors * shape.lanes
         panel = cut.depth_at_once * size
-        a_panel = -(-(panel * cut.tall + 2 * shape.lanes * size) // LINE) * LINE  # packers write whole vectors
+        beyond = -(-shape.rows // shape.lanes) * shape.lanes * size  # packers write whole vectors, whatever a panel's rows
+        a_panel = -(-(panel * cut.tall + beyond) // LINE) * LINE
         b_panel = panel * width
         self.bytes = b_work = a_panel * cut.rows_at_once if self.a.packer else 0
         if self.b.packer:
