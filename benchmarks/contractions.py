@@ -1,6 +1,6 @@
 """Products of matrices: the library's kernels beside NumPy's, and PyTorch's and JAX's where they are installed.
 
-usage: python benchmarks/contractions.py [--only SUBSTRING] [--kind f32|f64] [--turned] [--seconds 0.1] [--rounds 3] [--plan] [--smoke]
+usage: python benchmarks/contractions.py [--only SUBSTRING] [--kind f32|f64|bf16] [--turned] [--seconds 0.1] [--rounds 3] [--plan] [--smoke]
 
 Each implementation runs for a while by itself, in turns, and the median of its calls is printed, in microseconds and 10^9 operations a
 second; the last column is how much faster this library is than the fastest of the others. ``--turned`` has the second operand transposed,
@@ -12,6 +12,7 @@ import argparse
 import statistics
 import time
 
+import ml_dtypes
 import numpy as np
 
 import retrograd
@@ -28,7 +29,7 @@ except ImportError:
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--only", default="")
-parser.add_argument("--kind", default="f32", choices=("f32", "f64"))
+parser.add_argument("--kind", default="f32", choices=("f32", "f64", "bf16"))
 parser.add_argument("--turned", action="store_true")
 parser.add_argument("--seconds", type=float, default=0.1, help="of timing for each implementation and round")
 parser.add_argument("--rounds", type=int, default=3)
@@ -38,7 +39,15 @@ arguments = parser.parse_args()
 
 # (rows, sum, columns)
 SQUARE = [(size, size, size) for size in (64, 128, 256, 512, 1024, 2048, 4096)]
-ODD = [(64, 784, 50), (128, 9216, 4096), (64, 1600, 3025), (10, 40, 40), (1, 4096, 4096), (4096, 1, 4096)]
+ODD = [
+    (64, 784, 50),
+    (128, 9216, 4096),
+    (64, 1600, 3025),
+    (10, 40, 40),
+    (1, 4096, 4096),
+    (4096, 1, 4096),
+    (32, 100_000, 32),
+]
 PRIME = [(127, 131, 137), (509, 521, 503), (1021, 1031, 1033)]
 BATCHED = [(32, 128, 64, 128), (256, 32, 32, 32)]  # with a batch in front
 shapes = [*SQUARE, *ODD, *PRIME, *BATCHED]
@@ -67,7 +76,7 @@ def timed(calls):
 
 
 rng = np.random.default_rng(0)
-dtype = {"f32": np.float32, "f64": np.float64}[arguments.kind]
+dtype = {"f32": np.float32, "f64": np.float64, "bf16": ml_dtypes.bfloat16}[arguments.kind]
 if jax is not None and arguments.kind == "f64":
     jax.config.update("jax_enable_x64", True)
 product = None if jax is None else jax.jit(lambda x, y: x @ y)
@@ -78,10 +87,14 @@ for shape in shapes:
     x = rng.standard_normal((*batch, m, k)).astype(dtype)
     y = rng.standard_normal((*batch, n, k) if arguments.turned else (*batch, k, n)).astype(dtype)
     y = y.swapaxes(-1, -2) if arguments.turned else y
-    own = retrograd.from_numpy(x), retrograd.from_numpy(y)
-    calls = {"own": lambda own=own: retrograd.matmul(*own), "numpy": lambda x=x, y=y: np.matmul(x, y)}
+    own = [retrograd.Tensor._wrap(a) for a in (x, y)]
+    calls = {"own": lambda own=own: retrograd.matmul(*own)}
+    if arguments.kind != "bf16":  # which NumPy multiplies number by number
+        calls["numpy"] = lambda x=x, y=y: np.matmul(x, y)
     if torch is not None:
-        tensors = torch.from_numpy(x), torch.from_numpy(y)
+        plain = [np.asarray(a, np.float32) if arguments.kind == "bf16" else a for a in (x, y)]  # the strides stay
+        tensors = [torch.from_numpy(a) for a in plain]
+        tensors = [t.bfloat16() for t in tensors] if arguments.kind == "bf16" else tensors
         calls["torch"] = lambda tensors=tensors: torch.matmul(*tensors)
     if jax is not None:
         arrays = jax.numpy.asarray(x), jax.numpy.asarray(y)

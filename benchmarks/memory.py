@@ -26,7 +26,7 @@ from memory_nets import nets, residual, reversible, revnet
 
 import retrograd as torch
 from retrograd.memory import Counter, Resident, memory_budget
-from retrograd.memory.budget import Library
+from retrograd.memory.budget import Library, bytes_there
 
 MB = 1e6
 
@@ -227,6 +227,65 @@ def all_budgets(smoke: bool, found: dict[str, Any]) -> None:
         found.setdefault("budgets", []).append((name, peaks, worst, monotonic, bits))
 
 
+def compiled_budgets(smoke: bool, found: dict[str, Any]) -> None:
+    """The same in compiled steps, whose bytes are those of all Tensors, of the program's arena, and of what a run makes besides."""
+    steps, scale = (3, 1) if smoke else (12, 1)
+    print(f"{steps} budgets from 100 % to the smallest possible, compiled")
+    for name, (net, loss) in nets(scale).items():
+        step = functools.partial(stepped, net, loss)
+        step()
+        plain = [p.grad.clone() for p in net.parameters()]
+        whole = compiled_within(step, 10**15)[0]
+        largest, least = whole.choices()[0][0], whole.smallest
+        worst, last, monotonic, error = 0.0, float("inf"), True, 0.0
+        peaks, times = [], []
+        for size in np.linspace(largest, least, steps).astype(int):
+            budget, function = compiled_within(step, int(size))
+            programs = [e.program for f in function.bounds.values() for some in f.entries.values() for e in some]
+            before = bytes_there()
+            with Counter() as counter, budget:
+                function()
+            peak = before + counter.peak + sum(p.arena.nbytes for p in programs)
+            worst = max(worst, peak / int(size))
+            monotonic &= peak <= last
+            last = peak
+            for p, g in zip(net.parameters(), plain, strict=True):
+                error = max(error, float((p.grad - g).abs().max() / g.abs().max().clamp(min=1e-12)))
+            peaks.append(peak)
+            times.append(min(timed(function, budget) for _ in range(5)))
+            del function, programs  # another function's program counts as what was there before
+        print(
+            f"  {name:>6}: {peaks[0] / MB:.2f} to {peaks[-1] / MB:.2f} MB, at most {worst:.3f} of the budget, "
+            f"{'monotonic' if monotonic else 'NOT monotonic'}, gradients differ by {error:.1e} from eager mode's, "
+            f"{times[-1] / times[0]:.2f}x the time at the smallest"
+        )
+        found.setdefault("compiled budgets", []).append((name, peaks, worst, monotonic, error))
+
+
+def stepped(net: Any, loss: Callable[[], Any]) -> Any:
+    """A step without an optimizer."""
+    net.zero_grad()
+    value = loss()
+    value.backward()
+    return value
+
+
+def compiled_within(step: Callable[[], Any], size: int) -> tuple[Any, Any]:
+    """Compile a step within a budget."""
+    function, budget = torch.compile(lambda: step()), own_library(memory_budget(size))
+    for _ in range(3):
+        with budget:
+            function()
+    return budget, function
+
+
+def timed(function: Callable[[], Any], budget: Any) -> float:
+    began = time.perf_counter()
+    with budget:
+        function()
+    return time.perf_counter() - began
+
+
 def depth(smoke: bool, found: dict[str, Any]) -> None:
     """10,000 layers, width 64, batch 64."""
     layers, rounds = (300, 1) if smoke else (10_000, 3)
@@ -354,6 +413,7 @@ ROWS = {
     "reversible": by_reversal,
     "revnet": revnets,
     "budgets": all_budgets,
+    "compiled": compiled_budgets,
     "depth": depth,
     "peer": beside_peer,
 }

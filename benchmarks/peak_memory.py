@@ -3,9 +3,9 @@
 usage: python benchmarks/peak_memory.py [--only NAME ...] [--steps FILE] [--smoke]
 
 Each row is two fresh processes, one compiled and one eager. `state` is what both hold between steps besides gradients: parameters, buffers,
-the optimizer's state, the batch. `plan` is what a compiled step needs besides: the arena, the new gradients and the results. `compiled` and
-`eager` are the most bytes of arrays that there were at a time in a warm step (tracemalloc), less the state, so that gradients and the
-arena, which stay, are counted. In MiB; the last columns are compiled over plan and over eager.
+the optimizer's state, the batch. `plan` is what a compiled step needs besides: the arena, the new gradients, the results, and the
+table of addresses. `compiled` and `eager` are the most bytes of arrays that there were at a time in a warm step (tracemalloc), less the
+state, so that gradients and the arena, which stay, are counted. In MiB; the last columns are compiled over plan and over eager.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def measure(name, way):
     found = {"peak": held + tracemalloc.get_traced_memory()[1] - before}
     if way == "compiled":
         memory = run.explain(rounds=0).data["programs"][0]["parts"][0]["memory"]
-        found["plan"] = memory["arena_bytes"] + memory["output_bytes"]
+        found["plan"] = memory["arena_bytes"] + memory["output_bytes"] + memory["table_bytes"]
     else:
         for t in gc.get_objects():
             if type(t) is torch.nn.Parameter:

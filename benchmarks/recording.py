@@ -1,5 +1,7 @@
 """What recording costs: training steps with and without a recorder, eager and compiled, and whether a number changed.
 
+"ratio" is of medians over rounds, "whole" of all the time from the first step on. "every 1" looks at each step and keeps every array.
+
 Usage: recording.py [--smoke]
 """
 
@@ -58,31 +60,44 @@ class Training:
         return (time.perf_counter() - start) / steps
 
 
+def measured(make, compiled, level, every, rounds, seconds):
+    """Give the times of a plain and of a recorded step, how many were looked at, and whether the numbers are the same."""
+    options = {"level": level} if every is None else {"level": level, "every": every}
+    made = []
+    for _ in range(3):  # one after the other: a compiled function minds the variables of others that have its code
+        made.append(Training(make, compiled))
+        made[-1].run(8)
+    plain, recorded = made[1:]
+    steps = max(3, int(seconds / plain.run(3)))
+    recorded.run(3)
+    times = []
+    recorder = glass.record(recorded.net, **options)
+    for _ in range(rounds):  # in turns, so that a slow moment hits both
+        a = plain.run(steps)
+        with recorder:
+            times.append((a, recorded.run(steps)))
+    a, b = (statistics.median(t[i] for t in times) for i in (0, 1))
+    whole = sum(t[1] for t in times) / sum(t[0] for t in times)
+    return a, b, whole, f"{len(recorder.steps)} of {rounds * steps}", plain.losses == recorded.losses
+
+
 def main():
     smoke = "--smoke" in sys.argv
-    rounds, seconds = (2, 0.05) if smoke else (7, 1.0)
-    print(f"{'model':8}{'step':10}{'level':10}{'plain':>11}{'recorded':>11}{'ratio':>7}  looked at  numbers")
+    rounds, seconds = (2, 0.05) if smoke else (5, 0.5)
+    print(
+        f"{'model':7}{'step':10}{'level':9}{'every':6}{'plain':>11}{'recorded':>11}{'ratio':>7}{'whole':>7}  looked at  numbers"
+    )
     for name, make in (("mlp", mlp), ("lenet", lenet)):
+        for compiled in (False, True):  # kernels are the process's, and made once they are warm
+            Training(make, compiled).run(4 if smoke else 300)
         for compiled in (False, True):
-            for level in ("summary", "all"):
-                Training(make, compiled).run(30 if not smoke else 4)  # eager mode's kernels are the process's
-                plain, recorded = Training(make, compiled), Training(make, compiled)
-                plain.run(4)
-                recorded.run(4)
-                steps = max(3, int(seconds / max(plain.run(2), 1e-4)))
-                recorded.run(2)
-                times = []
-                with glass.record(recorded.net, level=level) as recorder:
-                    for _ in range(rounds):  # in turns, so that a slow moment hits both
-                        recorder.__exit__()
-                        a = plain.run(steps)
-                        recorder.__enter__()
-                        times.append((a, recorded.run(steps)))
-                a, b = (statistics.median(t[i] for t in times) for i in (0, 1))
-                looked = f"{len(recorder.steps)} of {rounds * steps}"
-                same = "the same" if plain.losses == recorded.losses else "CHANGED"
-                kind = "compiled" if compiled else "eager"
-                print(f"{name:8}{kind:10}{level:10}{1e6 * a:9.0f} us{1e6 * b:9.0f} us{b / a:7.2f}  {looked:9}  {same}")
+            for level, every in (("summary", None), ("all", None), ("all", 1)):
+                a, b, whole, looked, same = measured(make, compiled, level, every, rounds, seconds)
+                kind, often = ("compiled" if compiled else "eager"), ("" if every is None else str(every))
+                print(
+                    f"{name:7}{kind:10}{level:9}{often:6}{1e6 * a:8.0f} us{1e6 * b:8.0f} us{b / a:7.2f}{whole:7.2f}  {looked:9}  "
+                    f"{'the same' if same else 'CHANGED'}"
+                )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 A plain tanh net with orthogonal weights of scale 1 and no biases neither kills a signal nor blows it up: its variance follows
 q -> E[tanh(sqrt(q) z)^2], and gradients keep their size (Xiao et al. 2018; Saxe et al. 2014). A residual net with Fixup (Zhang et al. 2019) starts as the
-identity: each branch's last weights are 0, its others are scaled by L^(-1/2). Both are trained within a memory budget.
+identity: each branch's last weights are 0, its others are scaled by L^(-1/2). Both are trained within a memory budget, and the doctor's variances,
+predicted from the weights and measured, are printed before.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 
 import retrograd as torch
 from retrograd import nn
+from retrograd.glass import doctor
 from retrograd.memory import memory_budget
 from retrograd.nn import functional as F
 
@@ -78,40 +80,37 @@ class Classifier(nn.Module):
         return self.head(h / h.detach().std())
 
 
-def predicted(kind: str, q: float, layers: int) -> list[float]:
-    """Give the variance that theory has for each layer at the start."""
-    if kind == "fixup":
-        return [q] * layers
-    z, w = np.polynomial.hermite_e.hermegauss(64)
-    found = []
-    for _ in range(layers):
-        q = float((w * np.tanh(np.sqrt(q) * z) ** 2).sum() / w.sum())
-        found.append(q)
-    return found
-
-
-def measured(body: Any, x: Any) -> list[float]:
-    """Give the variance after each layer, on real data."""
-    found = []
+def examined(net: Any, x: Any, y: Any) -> list[Any]:
+    """Give the doctor's variances of the body's layers: what comes out, and its gradient; predicted from the weights, and measured."""
+    with torch.no_grad():  # where the head's weights are 0, no gradient reaches the body yet
+        head = net.head.weight.clone()
+        nn.init.orthogonal_(net.head.weight)
+    found = doctor(net, (x, y), F.cross_entropy)
     with torch.no_grad():
-        for m in body:
-            x = m(x)
-            if not isinstance(m, nn.Linear):
-                found.append(float((x**2).mean()))
-    return found
+        net.head.weight.copy_(head)
+    body = [p for p in found.profile if not p.layer.startswith("head")]
+    layers = [p for p in body if np.isfinite(p.forward)]  # the last ones of Fixup's branches give 0 at first,
+    behind = [p for p in body if np.isfinite(p.backward)]  # and let no gradient through
+    print(f"  {'layer':<22}" + "".join(f"{i:>11,}" for i in marks(len(layers))))
+    shown = (
+        ("variance, predicted", layers, lambda p: p.predicted_forward),
+        ("variance, measured", layers, lambda p: p.forward),
+        ("gradient's, predicted", behind, lambda p: p.predicted_backward),
+        ("gradient's, measured", behind, lambda p: p.backward),
+    )
+    for name, some, of in shown:
+        print(f"  {name:<22}" + "".join(f"{10.0 ** of(some[i - 1]):11.2e}" for i in marks(len(some))))
+    return layers
 
 
-def train(kind: str, layers: int, steps: int, budget: str, batch: int) -> tuple[list[float], float]:
+def train(kind: str, layers: int, steps: int, budget: str, batch: int) -> tuple[list[float], list[Any]]:
+    """Train one net and give its losses and the variances before."""
     torch.manual_seed(0)
     x, y, test_x, test_y = digits()
     body = tanh_net(layers) if kind == "tanh" else fixup_net(layers)
     net = Classifier(body, 0.1 if kind == "tanh" else 1.0)
-    theory = predicted(kind, float(((x * net.scale) ** 2).mean()), len(list(body)) // (2 if kind == "tanh" else 1))
-    real = measured(body, x[:256] * net.scale)
     print(f"{kind}: {layers} layers, {sum(p.numel() for p in net.parameters()):,} parameters")
-    print("  layer      " + "".join(f"{i:>12,}" for i in marks(len(theory))))
-    for name, values in (("predicted", theory), ("measured", real)):
-        print(f"  {name:<11}" + "".join(f"{values[i - 1]:12.3e}" for i in marks(len(theory))))
+    profile = examined(net, x[:batch], y[:batch])
     rate = (0.05 if kind == "tanh" else 0.5) / layers
     optimizer = torch.optim.SGD(
         [{"params": body.parameters(), "lr": rate}, {"params": net.head.parameters(), "lr": 0.1}], momentum=0.9
@@ -129,11 +128,11 @@ def train(kind: str, layers: int, steps: int, budget: str, batch: int) -> tuple[
         optimizer.step()
         losses.append(loss.item())
         if step % max(steps // 8, 1) == 0 or step == steps - 1:
-            print(f"  step {step:>3}: loss {loss.item():.3f}, {time.perf_counter() - began:.0f} s")
+            print(f"  step {step:>3}: loss {losses[-1]:.3f}, {time.perf_counter() - began:.0f} s")
     with torch.no_grad():
         right = float((net(test_x).argmax(1) == test_y).float().mean())
     print(f"  accuracy on {len(test_x)} digits that it has not seen: {right:.3f}")
-    return losses, right
+    return losses, profile
 
 
 def marks(layers: int) -> list[int]:
@@ -155,16 +154,29 @@ def main() -> None:
     args = parser.parse_args()
     if args.smoke or os.environ.get("RETROGRAD_SMOKE"):
         args.layers, args.steps, args.budget = 60, 20, "20MB"
-    curves = {kind: train(kind, args.layers, args.steps, args.budget, args.batch)[0] for kind in args.kind}
+    found = {kind: train(kind, args.layers, args.steps, args.budget, args.batch) for kind in args.kind}
     if args.figure:
-        import matplotlib.pyplot as plt
+        draw(found, args.layers, args.figure)
 
-        for kind, losses in curves.items():
-            plt.plot(losses, label=f"{kind}, {args.layers:,} layers")
-        plt.xlabel("step")
-        plt.ylabel("loss")
-        plt.legend()
-        plt.savefig(args.figure, dpi=120)
+
+def draw(found: dict[str, tuple[list[float], list[Any]]], layers: int, path: str) -> None:
+    """Draw losses, and variances over depth before training."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    _, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), constrained_layout=True)
+    for (kind, (losses, profile)), color in zip(found.items(), ("tab:blue", "tab:orange"), strict=False):
+        left.plot(losses, label=f"{kind}, {layers:,} layers", color=color)
+        depth = np.linspace(1, layers, len(profile))
+        right.plot(depth, [10.0**p.forward for p in profile], color=color, label=f"{kind}: measured")
+        right.plot(depth, [10.0**p.predicted_forward for p in profile], color="black", lw=0.8, ls="--")
+    left.set(xlabel="step", ylabel="loss", title="training on digits")
+    right.set(xlabel="layer", title="variance before training; dashed: predicted", yscale="log")
+    for axes in (left, right):
+        axes.legend()
+    plt.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ SAME = [
     ("loss -0.0000", "loss +0.0000"),
     ("loss 3.1", "loss 3.2"),
     ("1.2345e-07", "1.2346e-07"),
+    ("loss 0.5, 3 s, peak 1.03 MB", "loss 0.5, 12 s, peak 0.3 MB"),
 ]
 OTHER = [
     ("step 10  loss 0.6946", "step 10  loss 0.6966"),
@@ -39,6 +40,8 @@ OTHER = [
     ("loss nan", "loss nan"),
     ("loss inf", "loss 1.0"),
     ("word 1.0", "other 1.0"),
+    ("loss 0.5, 3 s", "loss 0.8, 3 s"),
+    ("3 sheep", "4 sheep"),
 ]
 
 

@@ -9,11 +9,13 @@ from typing import Any
 
 from . import memory as _memory
 from .core import BaseTensor, enable_grad, inference_mode, no_grad, set_grad_enabled
+from .core.kept import SavedTensor
 from .tensor import Tensor
 from .tensor import forward_ad as forward_ad
 from .tensor import functional as functional
 from .tensor.anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
 from .tensor.backward import backward_many, grad
+from .tensor.edges import GradientEdge
 from .tensor.function import Function, FunctionCtx, once_differentiable
 from .testing.gradcheck import GradcheckError, gradcheck, gradgradcheck
 
@@ -44,7 +46,7 @@ def backward(
     >>> x.grad
     tensor(7.)
     """
-    outputs: Sequence[Any] = [tensors] if isinstance(tensors, BaseTensor) else list(tensors)
+    outputs: Sequence[Any] = [tensors] if isinstance(tensors, (BaseTensor, GradientEdge)) else list(tensors)
     given = grad_tensors if grad_tensors is not None else grad_variables
     gradients = [None] * len(outputs) if given is None else [given] if isinstance(given, BaseTensor) else list(given)
     if len(gradients) != len(outputs):
@@ -106,6 +108,7 @@ grad_mode: Any = _module(
 graph: Any = _module(
     "graph",
     "torch.autograd.graph: nodes, their edges, and what becomes of the values they save.",
+    __all__=_memory.saving.__all__,
     **{name: getattr(_memory.saving, name) for name in _memory.saving.__all__},
 )
 anomaly_mode: Any = _module(
@@ -133,6 +136,7 @@ __all__ = [
     "Function",
     "FunctionCtx",
     "GradcheckError",
+    "SavedTensor",
     "Variable",
     "anomaly_mode",
     "backward",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import enum
 import functools
 import random
@@ -19,6 +20,7 @@ CONFIG = {"scale": 1.0}
 FLAG = False
 COUNTER = 0
 SCALE = 1.0
+START = datetime.datetime(2020, 1, 1)
 
 
 def data():
@@ -178,6 +180,17 @@ def clock(wrapped):
 
     g = wrapped(f)
     return lambda i: g(x) + len(seen)
+
+
+def calendar(wrapped):
+    x = torch.randn(4)
+
+    def f(x):
+        early = datetime.datetime.now() < datetime.datetime(2000, 1, 1) or datetime.date.today().year < 2000
+        return x.sum() * (2.0 if early else 1.0) + (datetime.datetime.now() - START).total_seconds() * 0.0
+
+    g = wrapped(f)
+    return lambda i: g(x)
 
 
 def numpy_state(wrapped):
@@ -1216,6 +1229,7 @@ SIMPLE = [
     closure_replaced, stored_state, stored_in_place, total_item, queue, outside_deque, outside_set, default_dict,
     cached_helper, method_of_object, callable_object, slots_object, environment, deep_lists, replaced_method,
     replaced_global_function, grad_switch, default_dtype, noise_inside, own_generator, bernoulli_branch, reseeded_inside,
+    calendar,
 ]  # fmt: skip
 STEPS = {
     **{fn.__name__: simple(fn) for fn in SIMPLE},

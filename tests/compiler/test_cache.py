@@ -263,3 +263,69 @@ def test_processes_share_a_cache(home: Path) -> None:
     names = {entry.name for entry in entries(home)}
     assert {cache.key(text(number)) for number in range(12)} <= names
     assert not any(name.endswith(".tmp") for name in names)
+
+
+STEP = """
+import os, signal, sys
+import retrograd as torch
+from retrograd.compiler.passes import kept
+from retrograd.compiler.runtime import jit
+kept.LEAST = 1
+if sys.argv[1:]:
+    calls = iter(range(100))
+    def dying(real):
+        def replacement(*args, **kwargs):
+            if next(calls) == int(sys.argv[2]):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*args, **kwargs)
+        return replacement
+    if sys.argv[1] == "compiling":
+        jit.assemble = dying(jit.assemble)
+    else:
+        os.replace = dying(os.replace)
+torch.manual_seed(0)
+net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 1))
+optimizer = torch.optim.Adam(net.parameters(), lr=0.1)
+@torch.compile(fullgraph=True)
+def step(x):
+    optimizer.zero_grad()
+    loss = net(x).square().mean()
+    loss.backward()
+    optimizer.step()
+    return loss
+x = torch.randn(6, 4)
+print([step(x).item() for _ in range(6)], step.made)
+"""
+
+
+def started(*words: str) -> subprocess.Popen[bytes]:
+    """A process that compiles a training step."""
+    command = [sys.executable, "-W", "error", "-c", STEP, *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_processes_compile_one_step_at_once(home: Path) -> None:
+    crew = [started() for _ in range(2)]
+    said = set()
+    for process in crew:
+        printed, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors.decode()
+        said.add(printed)
+    (one,) = said
+    assert one.strip().endswith(b"1")
+    assert not any(entry.name.endswith(".tmp") for entry in entries(home))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no such signal elsewhere")
+@pytest.mark.parametrize("place", [("compiling", "1"), ("writing", "2")])
+def test_a_process_that_is_killed_while_it_compiles(place: tuple[str, str], home: Path) -> None:
+    """The next one finds whole entries or none, and does the rest."""
+    process = started(*place)
+    process.communicate(timeout=120)
+    assert process.returncode == -9
+    drafts = [entry for entry in entries(home) if entry.name.endswith(".tmp")]
+    assert len(drafts) == (place[0] == "writing")
+    process = started()
+    printed, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors.decode()
+    assert printed.strip().endswith(b"1")

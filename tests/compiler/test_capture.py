@@ -10,6 +10,8 @@ import pytest
 
 import retrograd as torch
 from retrograd.compiler import compiled
+from retrograd.compiler.runtime import jit
+from retrograd.core import MODE
 
 nn, F = torch.nn, torch.nn.functional
 
@@ -429,3 +431,25 @@ def test_a_hessian_is_compiled():
         for a, b in zip(f(x, v), step(x, v), strict=True):
             assert torch.allclose(a, b, rtol=1e-4, atol=1e-5)
     assert f.made == 1
+
+
+def test_calls_before_the_program_compile_nothing_for_eager_mode(monkeypatch):
+    """The program has all that they compute; what eager mode has already is used."""
+    seen = []
+    assemble = jit.assemble
+
+    def counted(text, name="kernel", passes=False):
+        seen.append(name)
+        return assemble(text, name, passes)
+
+    x, w = torch.randn(333, 301), torch.randn(301, 299)
+    want = torch.tanh(x.double() @ w.double()).erf().sum(1).numpy()
+    monkeypatch.setenv("RETROGRAD_CACHE", "off")
+    monkeypatch.setattr(jit, "assemble", counted)
+    f = torch.compile(lambda x, w: torch.tanh(x @ w).erf().sum(1), fullgraph=True)
+    first = f(x, w)
+    assert not [name for name in seen if name == "program" or name.startswith(("tile", "pack"))]
+    for found in (first, f(x, w), f(x, w)):
+        np.testing.assert_allclose(found.numpy(), want, rtol=1e-4, atol=1e-3)
+    assert seen.count("program") == 1
+    assert not MODE.aside

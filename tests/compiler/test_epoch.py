@@ -149,6 +149,7 @@ def test_draws_from_the_generator_of_the_order():
 def test_draws_made_ahead_are_limited(monkeypatch):
     from retrograd.compiler import several
 
+    monkeypatch.setenv("RETROGRAD_NATIVE", "off")  # else they are made in the steps
     monkeypatch.setattr(several, "MOST_AHEAD", 1000)
     both(lambda: training(dropout=0.4), LOADERS["shuffled"](data()))
 

@@ -122,13 +122,36 @@ def test_a_gradient_asked_for_outside_makes_two_parts():
     np.testing.assert_array_equal(net.weight.grad.numpy(), gradient)
 
 
+def test_what_crosses_and_what_is_computed_twice_is_told():
+    net = torch.nn.Sequential(torch.nn.Linear(8, 64), torch.nn.GELU(), torch.nn.LayerNorm(64), torch.nn.Linear(64, 4))
+    run, x = torch.compile(net), torch.randn(32, 8)
+    for _ in range(3):
+        run(x).square().sum().backward()
+    page = run.explain(rounds=0)
+    (program,) = page.data["programs"]
+    between = program["between"]
+    assert any(v["value"] == "erf float32[32,64]" for v in between["computed_again"])  # cheaper than its bytes
+    assert not any(v["value"].startswith("matmul") for v in between["computed_again"])
+    assert all("test_explain.py" in v["line"] for v in between["computed_again"])
+    assert {"value": "input float32[32,8]", "bytes": 1024} in between["read_again"]
+    forward, backward = program["parts"]
+    handed = sum(v["bytes"] for v in between["handed"])
+    assert 0 < handed == forward["memory"]["output_bytes"] - 4 * 32 * 4
+    assert f"{len(between['computed_again'])} values of 72 KiB computed again:" in page.text
+    assert "handed over" in page.text and "read again where it lies" in page.text
+    whole = torch.compile(lambda x: x.exp())
+    for _ in range(3):
+        whole(x)
+    assert whole.explain(rounds=0).data["programs"][0]["between"] is None
+
+
 def test_draws_are_not_taken_from_the_users_generator():
     drop = torch.compile(lambda x: torch.nn.functional.dropout(x, 0.5))
     for _ in range(2):
         drop(torch.ones(50))
     before = torch.get_rng_state()
     text = drop.explain(rounds=3).text
-    assert "NumPy draw" in text
+    assert "draw bernoulli [50]" in text and "0 NumPy calls" in text
     assert torch.equal(before, torch.get_rng_state())
 
 

@@ -9,11 +9,14 @@ import retrograd as torch
 from compiler.test_programs import close, drawn, forward_of, gradient_of, traced
 from retrograd.autodiff.trace import interpret
 from retrograd.compiler import passes
+from retrograd.compiler.passes import sums
 from retrograd.compiler.passes.algebra import simplify
+from retrograd.compiler.passes.apart import read_apart
 from retrograd.compiler.passes.assembly import assemble_parts
 from retrograd.compiler.passes.constants import fold
 from retrograd.compiler.passes.products import to_products
 from retrograd.compiler.passes.selection import select_by_comparison
+from retrograd.compiler.passes.sums import join_terms
 from retrograd.compiler.passes.writes import remove_copies
 from retrograd.core import wrap
 
@@ -165,6 +168,13 @@ def recurrence(x, w):
     return torch.autograd.grad(h.sum(), w.requires_grad_())[0] if w.requires_grad else recurrence(x, w.requires_grad_())
 
 
+def chain(h, w, count):
+    """A recurrence's products, each of which waits for the one before."""
+    for _ in range(count):
+        h = torch.tanh(h @ w.T)
+    return h
+
+
 PURPOSE = {  # of each pass: a program, its inputs' shapes, and an operation that is there (or how many) without that pass alone
     "remove_copies": (lambda x: x.clone() + 1, [(3, 4)], lambda n: "clone" not in n),
     "stable_forms": (lambda x: 1 / (1 + torch.exp(-x)), [(3, 4)], lambda n: "div" not in n),
@@ -172,6 +182,17 @@ PURPOSE = {  # of each pass: a program, its inputs' shapes, and an operation tha
     "to_products": (F.linear, [(2, 4), (3, 4)], lambda n: "linear" not in n),
     "simplify": (lambda x: x.mean(0), [(3, 4)], lambda n: "mean" not in n),
     "join_terms": (recurrence, [(3, 3), (3, 3)], lambda n: n.count("matmul") <= 8),
+    "join_products": (
+        lambda x, w: torch.stack([(row * k).exp() @ w for k, row in enumerate(x, 1)]),
+        [(4, 2, 3), (3, 8)],
+        lambda n: n.count("matmul") == 1,
+    ),
+    "turn_once": (lambda h, w: chain(h, w, 4), [(2, 8), (8, 8)], lambda n: "clone" in n),
+    "read_apart": (
+        lambda x: (x * 3).exp() + (x * 3).sin() + x.cos(),
+        [(3, 4)],
+        lambda n: n.count("mul") == 2,
+    ),
     "assemble_parts": (lambda x: torch.cat([x, x + 1]), [(3, 4)], lambda n: "cat" not in n),
     "to_windows": (lambda x: F.max_pool2d(x, 2), [(1, 1, 4, 4)], lambda n: "max_pool" not in n),
     "to_places": (lambda x: x.argmax(1), [(3, 4)], lambda n: "argmax" not in n),
@@ -181,6 +202,39 @@ PURPOSE = {  # of each pass: a program, its inputs' shapes, and an operation tha
         lambda n: "gather" not in n,
     ),
 }
+
+
+def test_long_sums_are_products_of_pieces(monkeypatch):
+    """Of at most so many rows each: what is put together for one piece is let go before the next."""
+    graph, values = graph_of(recurrence, (3, 3), (3, 3))
+    whole = names(check(join_terms, to_products(graph), values))
+    monkeypatch.setattr(sums, "MOST_ROWS", 6)
+    pieces = names(check(join_terms, to_products(graph), values))
+    assert pieces.count("matmul") == whole.count("matmul") + 1
+    nodes = graph.nodes[:5]
+    assert [len(some) for some in sums.spans(nodes[::-1], lambda n: 2)] == [3, 2]
+    assert [n for some in sums.spans(nodes[::-1], lambda n: 7) for n in some] == sorted(nodes, key=lambda n: n.seq)
+
+
+def test_scaled_values_are_computed_by_their_readers():
+    """Where the value is there for others too, and each reader goes over its elements anyway."""
+
+    def fn(x, w):
+        h = torch.exp(x)
+        centred = h - h.mean(-1, keepdim=True)
+        normal = centred * torch.rsqrt((centred * centred).mean(-1, keepdim=True))
+        half = h * 0.5
+        return torch.sin(half) + torch.cos(half), torch.sin(normal) + torch.cos(normal), half @ w, (x + 1) * (x + 1)
+
+    graph, values = graph_of(fn, (8, 16), (16, 3))
+    before, made = names(graph), check(read_apart, graph, values)
+    after = names(made)
+    assert {n: after.count(n) - before.count(n) for n in set(after)} == {
+        **dict.fromkeys(set(before), 0),
+        "mul": 2 + 1,  # of half, that the product reads is its own; of normal, both
+        "add": 0,  # nobody else reads x
+    }
+    assert sum(n.op is not None and n.op.name == "sub" for n in made.nodes) == 1  # what normal is computed from stays
 
 
 def test_each_pass_has_a_purpose_of_its_own():

@@ -1,4 +1,4 @@
-"""Products by one matrix: joined where none waits for another, its columns turned once where they do."""
+"""Equal kernels side by side: which steps become one record, that threads share it, and that results are those of one by one."""
 
 from __future__ import annotations
 
@@ -6,107 +6,105 @@ import numpy as np
 import pytest
 
 import retrograd as torch
-from compiler.test_passes import check, graph_of, names
-from retrograd.compiler.passes.products import to_products
-from retrograd.compiler.passes.together import LEAST, join_products, turn_once
+from retrograd.compiler import together
 
 
-def steps(x, w, u, b):
-    """Multiply what comes in by ``w`` at each step, and the state by ``u``."""
-    h = x[:, 0] * 0
-    for t in range(x.shape[1]):
-        h = torch.tanh(torch.nn.functional.linear(x[:, t], w, b) + torch.nn.functional.linear(h, u))
-    return h
+def compiled(fn, *given):
+    f = torch.compile(fn, fullgraph=True)
+    for _ in range(3):
+        out = f(*given)
+    (entries,) = f.entries.values()
+    return f, entries[0].program, out
 
 
-def scattered(x, w, u, b):
-    """Give each product a left operand of its own kind, and let the results meet late."""
-    parts = [x[:, 0], x[:, 1].exp(), (x[:, 2] * 2), x[:, 3] + x[:, 4]]
-    return sum((p @ w.t()).tanh() for p in parts)
+def branches(count, rows, inner, columns):
+    """Products of one input with weights of their own, as attention's."""
+    generator = torch.Generator().manual_seed(0)
+    weights = [torch.randn(inner, columns, generator=generator) for _ in range(count)]
 
+    def fn(x):
+        return [torch.tanh(x @ w) @ w.T for w in weights]
 
-def chained(x, w, u, b):
-    """Let every product wait for the one before."""
-    h = x[:, 0]
-    for _ in range(6):
-        h = h @ u
-    return h
-
-
-def crossed(x, w, u, b):
-    """Let the products by two matrices wait for each other crosswise, so that not all can be joined."""
-    total = 0
-    for t in range(4):
-        first = x[:, t] @ w.t()[:, :8]
-        total = total + torch.tanh(first @ w[:8]) @ w.t()[:, :8]
-    return total
-
-
-def repeated(x, w, u, b):
-    """Read a product's result as another product's left operand, and the same product twice."""
-    return torch.cat([(x[:, t] @ w.t()).exp() + x[:, t] @ w.t() for t in range(5)])
-
-
-SHAPES = [(3, 6, 8), (8, 8), (8, 8), (8,)]
-
-
-@pytest.mark.parametrize("fn", [steps, scattered, chained, crossed, repeated])
-def test_values_stay(fn):
-    graph, values = graph_of(fn, *SHAPES)
-    made = check(join_products, to_products(graph), values)
-    check(turn_once, made, values)
+    return fn, torch.randn(rows, inner, generator=generator)
 
 
 @pytest.mark.parametrize(
-    ("fn", "before", "after"), [(steps, 12, 7), (scattered, 4, 1), (chained, 6, 6), (repeated, 5, 1)]
+    ("sizes", "shared"), [((3, 6, 7, 9), False), ((3, 60, 64, 48), True), ((5, 40, 40, 64), True)], ids=str
 )
-def test_what_is_joined(fn, before, after):
-    graph, _ = graph_of(fn, *SHAPES)
-    graph = to_products(graph)
-    assert len({n for n in graph.nodes if n.op is not None and n.op.name == "matmul"}) >= before
-    assert names(join_products(graph)).count("matmul") == after
+def test_equal_products_are_one_record(sizes, shared):
+    fn, x = branches(*sizes)
+    f, program, out = compiled(fn, x)
+    assert program.native_steps < len(program.steps)
+    groups = {(program.steps[g.first].label, g.count, g.chunks > 1) for g in program.groups}
+    count, rows, inner, columns = sizes
+    assert (f"matmul [] {rows}x{inner}x{columns}", count, shared) in groups
+    for a, b in zip(out, fn(x), strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=2e-5, atol=2e-5)
+    told = f.explain(rounds=1).data["programs"][0]["parts"][0]["together"]
+    assert max(g["steps"] for g in told) == count
+    assert "of equal kernels side by side" in str(f.explain(rounds=0))
 
 
-def test_a_row_that_all_products_are_given_is_added_once():
-    graph, _ = graph_of(steps, *SHAPES)
-    made = join_products(to_products(graph))
-    assert names(to_products(graph)).count("add") == 12
-    assert names(made).count("add") == 7
+def test_the_bits_are_those_of_one_by_one(monkeypatch):
+    fn, x = branches(4, 60, 64, 48)
+    _, program, together_ = compiled(fn, x)
+    assert any(g.chunks > 1 for g in program.groups)
+    monkeypatch.setattr("retrograd.compiler.program.groups", lambda *a: [])
+    _, alone, single = compiled(fn, x)
+    assert not alone.groups
+    assert alone.native_steps == len(alone.steps)
+    for a, b in zip(together_, single, strict=True):
+        assert a.numpy().tobytes() == b.numpy().tobytes()
 
 
-def test_a_matrix_read_by_columns_is_turned_once_if_many_products_read_it():
-    graph, _ = graph_of(steps, *SHAPES)
-    made = turn_once(join_products(to_products(graph)))
-    clones = [n for n in made.nodes if n.op is not None and n.op.name == "clone"]
-    assert len(clones) == 1
-    readers = [n for n in made.nodes if clones[0] in n.inputs]
-    assert len(readers) == 6 >= LEAST
+def test_steps_wait_for_their_like():
+    """The first product has nothing to wait for it until the end, the second comes after other work."""
+    generator = torch.Generator().manual_seed(1)
+    u, v, w = (torch.randn(12, 12, generator=generator) for _ in range(3))
+
+    def fn(x):
+        first = x @ u
+        late = torch.cumsum(x @ v, 1)
+        return first, late, late @ w
+
+    x = torch.randn(12, 12, generator=generator)
+    _, program, out = compiled(fn, x)
+    assert [g.count for g in program.groups] == [2]
+    for a, b in zip(out, fn(x), strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=2e-5, atol=2e-5)
 
 
-def test_draws_stay_in_their_order():
-    def noisy(x, w, u, b):
-        return sum(((x[:, t] + torch.rand_like(x[:, t])) @ w.t()).sum() for t in range(5))
+def test_what_depends_is_not_brought_together():
+    w = torch.randn(12, 12, generator=torch.Generator().manual_seed(2)) / 4
 
-    def run(compiled):
-        torch.manual_seed(3)
-        rng = np.random.default_rng(0)
-        given = [torch.tensor(rng.uniform(0.5, 2, s).astype(np.float32)) for s in SHAPES]
-        fn = torch.compile(noisy) if compiled else noisy
-        return [fn(*given).item() for _ in range(4)]
+    def fn(x):
+        for _ in range(4):
+            x = torch.cumsum(x @ w, 0)
+        return x
 
-    np.testing.assert_allclose(run(True), run(False), rtol=1e-5)
+    x = torch.randn(12, 12)
+    _, program, out = compiled(fn, x)
+    assert not program.groups
+    np.testing.assert_allclose(out.numpy(), fn(x).numpy(), rtol=1e-4, atol=1e-4)
 
 
-def test_gradients_of_a_recurrence_are_eager_ones():
-    rng = np.random.default_rng(0)
-    given = [torch.tensor(rng.uniform(-1, 1, s).astype(np.float32)) for s in SHAPES]
+def test_values_that_share_memory_are_not_computed_at_once():
+    a, b = object(), object()
 
-    def step(x, w, u, b):
-        leaves = [t.clone().requires_grad_() for t in (x, w, u, b)]
-        return torch.autograd.grad(steps(*leaves).square().sum(), leaves)
+    class Value:
+        def __init__(self, name):
+            self.name = name
 
-    compiled = torch.compile(step)
-    for _ in range(3):
-        found = compiled(*given)
-    for a, e in zip(found, step(*given), strict=True):
-        np.testing.assert_allclose(a.numpy(), e.numpy(), rtol=1e-4, atol=1e-5)
+    x, y, z = Value("x"), Value("y"), Value("z")
+
+    class Step:
+        def __init__(self, reads, writes):
+            self.reads, self.writes = reads, writes
+
+    places = {x: (a, 0, 64), y: (a, 64, 128), z: (b, 0, 64)}
+    meet = together._meet
+    assert not meet([Step((x,), (y,)), Step((x,), (z,))], places.get)
+    places[z] = (a, 32, 64)
+    assert meet([Step((x,), (y,)), Step((x,), (z,))], places.get)  # the second writes what the first reads
+    places[z] = (a, 100, 160)
+    assert meet([Step((x,), (y,)), Step((x,), (z,))], places.get)  # both write

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import pathlib
-import random
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -18,6 +14,8 @@ import pytest
 import retrograd as torch
 from retrograd import glass
 from retrograd.cli import main
+from retrograd.glass.recording import files, reader, recorder
+from retrograd.glass.recording.budget import Budget
 from retrograd.glass.recording.statistics import NAMES, statistics
 from retrograd.glass.report import gather
 
@@ -86,6 +84,104 @@ def test_recording_changes_no_number(make, way, level):
     assert seen.notes == [] and len(seen.steps) >= 3
     assert [loss for _, loss in seen.losses] == pytest.approx(recorded[0])
     assert seen.modules(), "nothing was seen of the modules"
+
+
+def clipped(net, rule, other, schedule):
+    def step(x, y):
+        rule.zero_grad(set_to_none=False)
+        loss = F.cross_entropy(net(x), y)
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 0.5)
+        rule.step()
+        return loss
+
+    return step
+
+
+def accumulated(net, rule, other, schedule):
+    def step(x, y):
+        rule.zero_grad()
+        for half in range(2):
+            loss = F.cross_entropy(net(x[6 * half : 6 * half + 6]), y[6 * half : 6 * half + 6])
+            loss.backward()
+        rule.step()
+        return loss
+
+    return step
+
+
+def two_updates(net, rule, other, schedule):
+    def step(x, y):
+        rule.zero_grad()
+        loss = F.cross_entropy(net(x), y)
+        loss.backward()
+        rule.step()
+        other.zero_grad()
+        again = net(x).square().mean()
+        again.backward()
+        other.step()
+        return loss
+
+    return step
+
+
+def by_hand(net, rule, other, schedule):
+    def step(x, y):
+        for p in net.parameters():
+            p.grad = None
+        loss = F.cross_entropy(net(x), y)
+        loss.backward()
+        with torch.no_grad():
+            for p in net.parameters():
+                p -= 0.1 * p.grad
+        return loss
+
+    return step
+
+
+def scheduled(net, rule, other, schedule):
+    def step(x, y):
+        rule.zero_grad()
+        loss = F.cross_entropy(net(x), y)
+        loss.backward()
+        rule.step()
+        schedule.step()
+        return loss
+
+    return step
+
+
+@pytest.mark.parametrize("level", ["summary", "all"])
+@pytest.mark.parametrize("make", [clipped, accumulated, two_updates, by_hand, scheduled])
+def test_the_rehearsal_of_a_compiled_step_changes_no_number(make, level):
+    def numbers(recorded):
+        torch.manual_seed(5)
+        net = busy()
+        rule = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
+        other = torch.optim.Adam(net.parameters(), lr=1e-3)
+        schedule = torch.optim.lr_scheduler.ExponentialLR(rule, 0.9)
+        x, y = torch.randn(12, 6), torch.randint(0, 3, (12,))
+        step = torch.compile(make(net, rule, other, schedule))
+        losses = []
+        for _ in range(5):
+            losses.append(step(x, y).item())
+        with glass.record(net, level=level, every=2) if recorded else torch.enable_grad() as seen:
+            for _ in range(9):
+                losses.append(step(x, y).item())
+        state = {k: v.numpy().copy() for k, v in net.state_dict().items()}
+        return losses, state, torch.rand(2).tolist(), rule.param_groups[0]["lr"], seen
+
+    plain, recorded = numbers(False), numbers(True)
+    assert plain[0] == recorded[0] and plain[2:4] == recorded[2:4]
+    assert all(np.array_equal(plain[1][k], recorded[1][k]) for k in plain[1])
+    seen = recorded[4]
+    assert seen.notes == [] and seen.steps == [0, 2, 4, 6, 8]
+    line = seen.statistics[-1]
+    assert all("gradient" in line["nodes"][f"{k}/linear#1"] for k in (0, 4)), "gradients of values were not seen"
+    assert all(
+        "gradient" in line["parameters"][n] and line["parameters"][n]["update_ratio"] > 0
+        for n in ("0.weight", "4.weight")
+    )
 
 
 def test_the_model_is_found_where_none_is_named():
@@ -165,15 +261,39 @@ def test_the_cost_decides_how_often_it_looks():
     assert len(few.losses) == 60
 
 
-def test_memory_is_bounded():
-    seen = train(Counting, 30, recorder=lambda m: glass.record(m, every=1))[3]
-    from retrograd.glass.recording import recorder
+def test_memory_is_bounded(monkeypatch):
+    monkeypatch.setattr(recorder, "MOST_LINES", 8)
+    monkeypatch.setattr(recorder, "MOST_HELD", 10_000)
+    seen = train(mlp, 60, recorder=lambda m: glass.record(m, level="all", every=1))[3]
+    assert len(seen.statistics) <= 8 and seen.steps[0] == 0 and seen.steps[-1] == 59
+    assert len(seen.losses) <= 64
+    assert sum(a.nbytes for step in seen.held.values() for a in step.values()) <= 10_000
+    assert seen.array_steps[-1] == 59
 
-    assert recorder.MOST_LINES >= 100
-    line = seen.statistics[0]
-    seen.statistics.extend([line] * (recorder.MOST_LINES + 5 - len(seen.statistics)))
-    with pytest.raises(FileNotFoundError):
-        glass.open_record("nowhere-at-all")
+
+def test_a_long_run_is_bounded_on_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MOST_ON_DISK", 10)
+    train(mlp, 100, recorder=lambda m: glass.record(m, tmp_path / "run", every=50))
+    back = glass.open_record(tmp_path / "run")
+    steps = [s for s, _ in back.losses]
+    assert len(steps) <= 10 and steps == sorted(steps) and steps[0] == 0 and steps[-1] == 99
+    monkeypatch.setattr(reader, "MOST_LOSSES", 4)
+    steps = [s for s, _ in glass.open_record(tmp_path / "run").losses]
+    assert len(steps) <= 5 and steps[0] == 0 and steps[-1] == 99
+
+
+def test_the_account_of_seconds():
+    budget = Budget(1.5, None)
+    total = looks = 0.0
+    for step in range(2000):
+        looked = step >= budget.next
+        extra = 0.01 * (1 + step % 3) if looked else 0.0
+        budget.passed(step, 0.001 + 0.0005 * looked, extra, looked)
+        total, looks = total + 0.001, looks + extra + 0.0005 * looked
+        if step > 200:
+            assert total + looks <= 1.5 * total
+    assert budget.lines > 20, "what is left over is used"
+    assert [Budget(1.5, 7)._wait() for _ in range(2)] == [7, 7]
 
 
 def test_a_directory_is_read_back(tmp_path):
@@ -227,26 +347,6 @@ for i in range(int(sys.argv[1])):
 """
 
 
-def test_a_record_killed_at_any_moment_opens(tmp_path):
-    program = tmp_path / "train.py"
-    program.write_text(PROGRAM)
-    rng = random.Random(0)
-    command = [sys.executable, "-m", "retrograd.cli", "run", "--glass-dir"]
-    kills = int(os.environ.get("RETROGRAD_KILLS", "3"))  # scripts/kill_records makes it 20
-    for i in range(kills):
-        folder = tmp_path / f"run-{i}"
-        running = subprocess.Popen([*command, str(folder), str(program), "1000000"], stdout=subprocess.PIPE, text=True)
-        assert running.stdout.readline() == "running\n"
-        time.sleep(rng.uniform(0.0, 0.6))
-        running.send_signal(signal.SIGKILL)
-        running.wait()
-        running.stdout.close()
-        back = glass.open_record(folder)
-        assert back.steps and back.nodes
-        assert [s for s, _ in back.losses] == list(range(len(back.losses)))
-        gather(record=back)
-
-
 @pytest.mark.parametrize("cut", [2, 7, 40, 200])
 def test_a_line_cut_short_is_left_out(tmp_path, cut):
     train(mlp, 8, recorder=lambda m: glass.record(m, tmp_path / "run", every=2))
@@ -289,6 +389,29 @@ def test_a_foreign_record_is_refused_or_shown_as_text(tmp_path, text):
         "report.html",
         "statistics.jsonl",
     ]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x00" * 7,
+        (1 << 62).to_bytes(8, "little") + b"{}",
+        (2).to_bytes(8, "little") + b"[]",
+        (80).to_bytes(8, "little")
+        + b'{"a":{"dtype":"F32","shape":[1000000000],"data_offsets":[0,4000000000]}}'.ljust(80),
+        (80).to_bytes(8, "little")
+        + b'{"a":{"dtype":"<script>","shape":[1],"data_offsets":[0,4]}}'.ljust(80)
+        + b"\x00" * 4,
+    ],
+)
+def test_a_file_of_arrays_that_lies_is_refused(tmp_path, data):
+    train(mlp, 4, recorder=lambda m: glass.record(m, tmp_path / "run", every=1, arrays=[2]))
+    next((tmp_path / "run/arrays").iterdir()).write_bytes(data)
+    back = glass.open_record(tmp_path / "run")
+    with pytest.raises(ValueError, match="the arrays of step 2 cannot be read"):
+        back.arrays(2)
+    assert gather(record=back)["record"]["histograms"] == []
 
 
 def test_the_commands(tmp_path, capsys, monkeypatch):

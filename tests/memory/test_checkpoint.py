@@ -252,6 +252,41 @@ def test_a_checkpointed_step_compiles():
         assert torch.allclose(p.grad, g, atol=1e-5)
 
 
+@pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.parametrize("compiled", ["step", "module", "blocks"])
+def test_training_with_checkpoints_goes_the_same_when_compiled(compiled, reentrant):
+    x = torch.randn(16, 8, requires_grad=reentrant)
+
+    def losses(compiled):
+        torch.manual_seed(0)
+        blocks = nn.ModuleList(
+            [nn.Sequential(nn.Linear(8, 12), nn.Tanh(), nn.Dropout(0.2), nn.Linear(12, 8)) for _ in range(3)]
+        )
+        parts = [torch.compile(b, fullgraph=True) for b in blocks] if compiled == "blocks" else list(blocks)
+
+        class Net(nn.Module):
+            def forward(self, x):
+                for part in parts:
+                    x = x + checkpoint(part, x, use_reentrant=reentrant)
+                return (x**2).mean()
+
+        net = torch.compile(Net(), fullgraph=True) if compiled == "module" else Net()
+        optimizer = torch.optim.SGD(blocks.parameters(), lr=0.1)
+
+        def step(x):
+            optimizer.zero_grad()
+            loss = net(x)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        run = torch.compile(step, fullgraph=True) if compiled == "step" else step
+        torch.manual_seed(3)
+        return [run(x).item() for _ in range(5)]
+
+    assert losses(compiled) == pytest.approx(losses(None), rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("sizes", "parts", "ends"),
     [

@@ -178,3 +178,77 @@ def test_it_compiles():
         compiled(x)
     for p, g in zip(net.parameters(), plain, strict=True):
         assert torch.allclose(p.grad, g, atol=1e-4)
+
+
+def trained(net, x, steps, compiled, autocast, walks):
+    """Give the losses, parameters, buffers and next draws after a few steps."""
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
+
+    def step(x):
+        optimizer.zero_grad()
+        for _ in range(walks):
+            with torch.autocast("cpu", enabled=autocast):
+                loss = (net(x) ** 2).mean()
+            loss.backward()
+        optimizer.step()
+        return loss
+
+    run = torch.compile(step, fullgraph=True) if compiled else step
+    torch.manual_seed(5)
+    losses = torch.tensor([run(x).item() for _ in range(steps)], dtype=x.dtype)
+    return [losses, *[p.detach() for p in net.parameters()], *net.buffers(), torch.rand(2)]
+
+
+@pytest.mark.parametrize("walks", [1, 3])
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [(kind, mode) for kind in ("additive", "dropout", "affine") for mode in ("eager", "compiled", "autocast")][:-1],
+)
+def test_training_goes_as_with_plain_modules(kind, mode, walks):
+    torch.manual_seed(0)
+    blocks = [KINDS[kind]() for _ in range(3)]
+    first, last = nn.Linear(8, 8), nn.Linear(8, 8)
+    autocast = mode == "autocast"
+    dtype = torch.float32 if autocast else torch.float64
+    x = torch.randn(6, 8, dtype=dtype)
+    plain = nn.Sequential(first, Wide(), *blocks, last).to(dtype)
+    reversible = copy.deepcopy(nn.Sequential(first, Wide(), nn.ReversibleSequence(*blocks), last))
+    ours = trained(reversible, x, 5, mode == "compiled", autocast, walks)
+    theirs = trained(plain, x, 5, False, autocast, walks)
+    atol = (
+        2e-2 if autocast else 1e-9
+    )  # a sum that is computed back differs in its last bit, which may turn a rounding to bfloat16
+    for a, b in zip(ours, theirs, strict=True):
+        assert torch.allclose(a.to(dtype), b.to(dtype), atol=atol, rtol=atol)
+
+
+class Wide(nn.Module):
+    """Gives float32 for less, as values between blocks are under autocast."""
+
+    def forward(self, x):
+        return x.float() if x.dtype == torch.bfloat16 else x
+
+
+def test_under_autocast_values_between_blocks_are_not_rounded():
+    torch.manual_seed(0)
+    net = nn.ReversibleSequence(*[nn.Reversible(nn.Linear(4, 8), nn.Linear(4, 8), "affine") for _ in range(20)])
+    with torch.no_grad():
+        for p in net.parameters():
+            p.mul_(0.2)
+    x = torch.randn(5, 8).bfloat16()
+    with torch.autocast("cpu"):
+        y = net(x)  # which checks every block's inverse
+        assert y.dtype == torch.float32
+        assert torch.allclose(net.inverse(y), x.float(), atol=2e-2)
+        errors = [block.check_inverse(x.float()) for block in net]
+    assert max(errors) < 1e-5
+
+
+def test_the_error_that_is_allowed_is_that_of_the_dtype():
+    torch.manual_seed(0)
+    block = nn.Reversible(nn.Linear(4, 4), nn.Linear(4, 4))
+    x = torch.randn(50, 8)
+    exact, coarse = block.check_inverse(x), block.bfloat16().check_inverse(x.bfloat16())
+    assert exact < 1e-6 < 1e-3 < coarse < 5e-2
+    with pytest.raises(ValueError, match="not invertible: input 0 comes back with an error of 0.0"):
+        block.check_inverse(x.bfloat16(), tolerance=1e-3)

@@ -9,7 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from retrograd.ops import conv as conv_rows  # noqa: E402  (below the check for torch)
+import retrograd  # noqa: E402  (below the check for torch)
+from retrograd.ops import conv as conv_rows  # noqa: E402
 from retrograd.ops import pool as pool_rows  # noqa: E402
 from retrograd.tensor import Tensor, grad  # noqa: E402
 
@@ -318,3 +319,50 @@ def test_conv_refuses_what_torch_refuses(x, w, changed):
 def test_conv_refuses_mixed_dtypes():
     with pytest.raises(RuntimeError, match="should be the same"):
         conv_rows.conv(np.ones((1, 1, 4), "f4"), np.ones((1, 1, 2), "f8"), **geometry((1,), (0,), (1,), 1))
+
+
+ODD = [  # function, input, weight, options
+    ("conv1d", (2, 4, 7), (4, 4, 0), {}),
+    ("conv2d", (0, 4, 7, 7), (4, 4, 3, 0), {}),
+    ("conv2d", (0, 4, 7, 7), (4, 4, 3, 3), {}),
+    ("conv2d", (0, 4, 7, 7), (4, 5, 3, 3), {}),
+    ("conv3d", (2, 4, 7, 7, 2), (4, 4, 3, 3, 3), {}),
+    ("conv1d", (2, 4, 7), (4, 4, 9), {"padding": 1}),
+    ("conv1d", (2, 4, 7), (4, 4, 9), {"padding": 2}),
+    ("conv2d", (2, 4, 7, 7), (4, 4, 3, 3), {"padding": -1}),
+    ("conv2d", (2, 4, 7, 7), (4, 4, 3, 3), {"padding": (1, 1, 1)}),
+    ("conv2d", (2, 4, 7, 7), (4, 4, 3, 3), {"stride": 1.5}),
+    ("conv2d", (2, 4, 7, 7), (4, 4, 3, 3), {"groups": -1}),
+    ("conv2d", (2, 4, 7, 7), (6, 2, 3, 3), {"groups": 3}),
+    ("conv2d", (2, 4, 7, 7), (6, 2, 3, 3), {"groups": 2}),
+    ("conv2d", (2, 4, 7, 7), (4, 4, 3, 3), {"padding": "same", "stride": 2}),
+    ("conv2d", (2, 4, 7, 7), (4, 4, 3, 3), {"padding": "around"}),
+    ("conv3d", (4, 7, 7, 7), (4, 4, 3, 3, 3), {"dilation": 4}),
+    ("conv_transpose1d", (2, 4, 7), (4, 4, 0), {}),
+    ("conv_transpose1d", (0, 4, 7), (4, 4, 3), {}),
+    ("conv_transpose1d", (2, 4, 7), (4, 2, 3), {"padding": -1}),
+    ("conv_transpose1d", (2, 4, 7), (4, 2, 3), {"padding": 5}),
+    ("conv_transpose1d", (2, 4, 7), (4, 2, 3), {"padding": "same"}),
+    ("conv_transpose2d", (2, 4, 7, 7), (4, 2, 3, 3), {"output_padding": -1}),
+    ("conv_transpose2d", (2, 4, 7, 7), (4, 2, 3, 3), {"output_padding": 1}),
+    ("conv_transpose2d", (2, 4, 7, 7), (4, 2, 3, 3), {"output_padding": 1, "stride": 2}),
+    ("conv_transpose2d", (2, 5, 7, 7), (4, 2, 3, 3), {}),
+    ("conv_transpose3d", (2, 4, 7, 7, 7), (4, 2, 3, 3, 3), {"stride": 0}),
+    ("conv_transpose3d", (4, 3, 3, 3), (4, 2, 3, 3, 3), {"groups": 2}),
+]
+
+
+@pytest.mark.parametrize(("name", "x", "w", "options"), ODD)
+def test_empty_and_impossible_convolutions(name, x, w, options):
+    """The kind of exception, or the shape and what the gradients add up to."""
+
+    def outcome(namespace):
+        leaves = [namespace.ones(x, requires_grad=True), namespace.ones(w, requires_grad=True)]
+        try:
+            out = getattr(namespace.nn.functional, name)(*leaves, **options)
+        except Exception as error:
+            return type(error).__name__
+        out.sum().backward()
+        return tuple(out.shape), [(tuple(leaf.grad.shape), leaf.grad.sum().item()) for leaf in leaves]
+
+    assert outcome(retrograd) == outcome(torch)

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .trace import Trace, interpret, replay, trace
-from .walk import on_the_way, pullback, pushforward
+from .walk import on_the_way, pullback, pushforward, will_reach
 
-__all__ = ["Trace", "interpret", "replay", "trace", "on_the_way", "pullback", "pushforward"]
+__all__ = ["Trace", "interpret", "replay", "trace", "on_the_way", "pullback", "pushforward", "will_reach"]

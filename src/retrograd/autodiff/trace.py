@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,11 +28,12 @@ class Trace:
         self.arguments = list(inputs)
         self.parent: Any = None
         self.known: dict[Node, Any] = {}
-        self.before: dict[int, tuple[Any, Node | None]] = {}  # what the trace touched, with the nodes they had before
+        # what the trace touched, with the nodes they had before; by identity, and weakly, so that values die as they do without a trace
+        self.before: dict[int, tuple[weakref.ref[Any], Node | None]] = {}
         self.inputs: list[tuple[Any, Node]] = []  # tensors from outside and the nodes that stand for them
         self.constants: dict[Node, Any] = {}
         self.silent: set[Node] = set()  # made where grad mode was off
-        self.created: dict[int, Any] = {}
+        self.created: dict[int, weakref.ref[Any]] = {}
         self.bases: list[tuple[Any, Any]] = []
 
     def __enter__(self) -> Trace:
@@ -66,6 +68,10 @@ class Trace:
     def drawing(self, generator: Any) -> None:
         """Hear that a generator is about to be drawn from."""
 
+    def checkpointed(self, fn: Callable[[], Any]) -> Any:
+        """Call a function whose values need not be held for a backward walk."""
+        return fn()
+
     def writing(self, tensor: Any, value: Any) -> None:
         """Hear that a tensor is about to be written in place."""
 
@@ -78,10 +84,12 @@ class Trace:
     # -- nodes ------------------------------------------------------------------------------------------------------------------
     def made(self, tensor: Any) -> None:
         """Note a tensor that came to be without an operation: its value now is a constant of the graph."""
-        self.created[id(tensor)] = tensor
+        self.created[id(tensor)] = weakref.ref(tensor)
 
     def _touch(self, tensor: Any, before: Node | None) -> None:
-        self.before.setdefault(id(tensor), (tensor, before))
+        found = self.before.get(id(tensor))
+        if found is None or found[0]() is not tensor:
+            self.before[id(tensor)] = weakref.ref(tensor), before
 
     def node_of(self, tensor: Any) -> Node:
         """Give the node that stands for a tensor's present value."""
@@ -98,7 +106,8 @@ class Trace:
         a = tensor._a
         self._touch(tensor, node)
         wanted = node is not None and node.requires_grad
-        if id(tensor) in self.created:
+        made = self.created.get(id(tensor))
+        if made is not None and made() is tensor:
             node = node if wanted and node is not None else Node(None, (), {}, a.shape, a.dtype, False, *_PLACELESS)
             self.constants[node] = a.copy()
         else:
@@ -146,7 +155,10 @@ class Trace:
 
     def restore(self) -> None:
         """Give every tensor the node that it had before the trace; results keep histories of their own."""
-        for tensor, before in self.before.values():
+        for found, before in self.before.values():
+            tensor = found()
+            if tensor is None:
+                continue
             now = tensor._node
             tensor._node = (
                 before

@@ -23,6 +23,7 @@ from ..core import (
     wrap,
 )
 from ..core.door import _quiet
+from ..core.kept import freed
 from ..core.large import add_into
 from ..core.rows import SparseArray
 from ..ops.elementwise import add, cast, conj, real_part
@@ -41,7 +42,7 @@ class Arrays:
         """Give what a node saved, checked to be as it was."""
         saved = node.saved
         if saved is FREED:
-            raise _freed(node)
+            raise freed(node)
         xs: Any = ()
         if saved:
             xs = []
@@ -93,7 +94,7 @@ class Tensors:
         """Give what a node saved as Tensors with their history."""
         saved = node.saved
         if saved is FREED:
-            raise _freed(node)
+            raise freed(node)
         xs = []
         for i, entry in enumerate(saved):
             if entry.__class__ is tuple:
@@ -144,15 +145,6 @@ def as_array(t: Any) -> Any:
     return t.raw() if t._composite else t._a
 
 
-def _freed(node: Node) -> RuntimeError:
-    return RuntimeError(
-        "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
-        "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you "
-        f"need to backward through the graph a second time or if you need to access saved tensors after calling backward. "
-        f"({node.name()}, called at {describe(node.place)})"
-    )
-
-
 def _misfit(node: Node, r: Any, want: Node) -> RuntimeError:
     return RuntimeError(
         f"{node.name()} returned an invalid gradient: got shape {list(r.shape)} but expected shape compatible with {list(want.shape)} "
@@ -168,6 +160,13 @@ def on_the_way(roots: Sequence[Node], wanted: Sequence[Node]) -> set[Node]:
         if node in targets or any(i is not None and i in found for i in node.inputs):
             found.add(node)
     return found
+
+
+def will_reach(nodes: Sequence[Node]) -> int:
+    """Count how many of the nodes the backward walk that is running comes to."""
+    roots, path = MODE.walk
+    reached = set(reachable(roots)) if path is None else path
+    return sum(node in reached for node in nodes)
 
 
 def pullback(
@@ -203,6 +202,7 @@ def pullback(
     anomaly = MODE.anomaly
     token = quiet_on(_quiet)
     MODE.backward += 1
+    outer, MODE.walk = MODE.walk, (roots, path)
     try:
         for root, seed in zip(roots, seeds, strict=True):
             if path is None or root in path:
@@ -223,6 +223,8 @@ def pullback(
                     g = g.copy()
                 captured[node] = g
                 owned = False
+                if node.op is not None and not any(n is not None and n in path for n in node.inputs):  # type: ignore[operator]
+                    continue  # nothing below it is wanted
             if hooks is not None and hooks.pre:
                 g, owned = _before(hooks, node, g, as_tensors), False
             if op is None:
@@ -254,6 +256,7 @@ def pullback(
         return [] if wanted is None else [captured.get(n) for n in wanted]
     finally:
         MODE.backward -= 1
+        MODE.walk = outer
         quiet_off(token)
         if MODE.endings and not MODE.backward:
             endings, MODE.endings = MODE.endings, ()
@@ -270,7 +273,7 @@ def _step(pending: dict[int, Any], heap: list[int], node: Node, g: Any, leaf: An
     xs: Any = ()
     if saved:
         if saved is FREED:
-            raise _freed(node)
+            raise freed(node)
         xs = []
         for entry in saved:
             if entry.__class__ is tuple:
@@ -585,4 +588,4 @@ def _zero_tangent(node: Node, i: int) -> Any:
     return wrap(np.zeros(kind.shape, kind.dtype))
 
 
-__all__ = ["as_array", "as_tensor", "on_the_way", "pullback", "pushforward", "tensor_class"]
+__all__ = ["as_array", "as_tensor", "on_the_way", "pullback", "pushforward", "tensor_class", "will_reach"]

@@ -16,6 +16,8 @@ from ..tensor.backward import grad
 from ..tensor.composed import ALIAS
 from ..tensor.tree import flatten
 from .numbers import Either
+from .regions import computed_again
+from .regions import run as run_region
 
 
 class Recorder(Trace):
@@ -25,15 +27,17 @@ class Recorder(Trace):
 
     def __init__(self, inputs: Any, leaves: Any, optimizers: Any) -> None:
         super().__init__(inputs)
+        self.regions: Any = []  # calls whose values a backward walk computes again; None while one runs
+        self.walked: set[Node] = set()  # made in backward walks
         self.optimizers = list(optimizers)
         self.reasons: list[str] = []
         self.draws: list[Node] = []
         self.told: list[Any] = []  # tensors from outside that are to require gradients from now on
         self.unseen: str | None = None  # where a leaf was written through .data
         self.numbers: dict[int, Any] = {}  # plain numbers by identity, with those that remember how they came to be
-        self.grads = {id(t): t._grad for t in leaves}
+        self.grads = {id(t): _weakly(t._grad) for t in leaves}  # those that the run drops are freed while it runs
         self.leaves = list(leaves)
-        self.outside: dict[int, Node | None] = {}  # the nodes that tensors from outside had
+        self.outside: dict[int, tuple[Any, Node | None]] = {}  # the nodes that tensors from outside had, by identity
 
     def asked(self, tensor: Any, what: str) -> None:
         """Note that a value was asked for: the course of the run may depend on it."""
@@ -56,9 +60,11 @@ class Recorder(Trace):
     def node_of(self, tensor: Any) -> Node:
         """Give the node that stands for a tensor's value, and remember which it had before."""
         if tensor._node is None or tensor._node not in self.known:
-            self.outside.setdefault(id(tensor), tensor._node)
+            noted = self.outside.get(id(tensor))
+            if noted is None or noted[0]() is not tensor:
+                self.outside[id(tensor)] = weakref.ref(tensor), tensor._node
             if tensor.requires_grad and tensor.is_leaf and id(tensor) not in self.grads:  # of no module or optimizer
-                self.grads[id(tensor)] = tensor._grad
+                self.grads[id(tensor)] = _weakly(tensor._grad)
                 self.leaves.append(tensor)
         return super().node_of(tensor)
 
@@ -89,6 +95,10 @@ class Recorder(Trace):
     def drawing(self, generator: Any) -> None:
         """Let draws be drawn again."""
 
+    def checkpointed(self, fn: Callable[[], Any]) -> Any:
+        """Call a function whose values a backward walk is to compute again."""
+        return run_region(self, fn)
+
     def made(self, tensor: Any) -> None:
         """Note a constant; one that shares an array from outside may change unseen."""
         base = tensor._a.base
@@ -105,8 +115,20 @@ class Recorder(Trace):
     def add(self, node: Node, tensor: Any) -> None:
         """Note a node, and keep draws, which move a generator whether or not they are used."""
         super().add(node, tensor)
+        if MODE.backward:
+            self.walked.add(node)
         if node.op is not None and node.op.impure:
             self.draws.append(node)
+
+
+def _weakly(grad: Any) -> Any:
+    """Give a reference that lets a gradient die, or None for none."""
+    return None if grad is None else weakref.ref(grad)
+
+
+def _is_still(grad: Any, noted: Any) -> bool:
+    """Tell whether a gradient, or that there is none, is what was noted."""
+    return noted is None if grad is None else noted is not None and noted() is grad
 
 
 DETACHED: Any = object()  # a step of a view: the same values without history
@@ -188,7 +210,7 @@ class Captured:
                 seen.setdefault(id(t), t)
         for t in seen.values():
             g = t._grad
-            if g is recorder.grads.get(id(t), g) and not (
+            if _is_still(g, recorder.grads.get(id(t), _weakly(g))) and not (
                 g is not None and id(g) not in known and g._node in recorder.known
             ):
                 continue
@@ -196,11 +218,9 @@ class Captured:
                 self.cleared.append(t)
             else:
                 self.new_grads.append((t, g))
-        self.old_grads = {
-            id(g): recorder_leaf
-            for recorder_leaf in recorder.leaves
-            if (g := recorder.grads[id(recorder_leaf)]) is not None
-        }
+        noted_grads = [(t, found) for t in recorder.leaves if (found := recorder.grads[id(t)]) is not None]
+        self.had_grads = {id(t) for t, _ in noted_grads}
+        self.old_grads = {id(g): t for t, found in noted_grads if (g := found()) is not None}
         everything = [*outputs, *[g for _, g in self.new_grads]]
         freed = [any(n.saved is FREED for n in reachable([t._node])) for t in outputs]
         self.open = [r and not f for r, f in zip(self.requires, freed, strict=True)]
@@ -210,6 +230,9 @@ class Captured:
         if any(self.open):
             gradients = self._differentiate(recorder, [t for t, o in zip(outputs, self.open, strict=True) if o])
         graph, self.inputs, self.written = recorder.finish([*everything, *gradients])
+        for region in recorder.regions:
+            region.close()
+        graph = computed_again(graph, recorder.regions, recorder.walked, recorder.silent)
         extra = len(everything), len(everything) + len(gradients)
         found = graph.outputs
         self.gradients = found[extra[0] : extra[1]]
@@ -262,7 +285,7 @@ class Captured:
         new: dict[Node, Node] = {}
         stands: list[tuple[Node, Node]] = []
         for tensor, node in recorder.inputs:
-            before = recorder.outside.get(id(tensor))
+            before = recorder.outside.get(id(tensor), (None, None))[1]
             if node.attrs.get("stands") and node.requires_grad and before is not None:
                 new[node] = Node(None, (), node.attrs, node.shape, node.dtype, True, None, (), None, None)
                 stands.append((node, before))

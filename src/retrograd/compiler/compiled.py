@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..core import MODE, BaseTensor
@@ -20,7 +21,10 @@ from .later import Later
 from .numbers import Promotion, as_inputs, settle
 from .watch import Watch
 
-MOST_PROGRAMS = 8
+MOST_PROGRAMS = 8  # for the same objects among the arguments
+MOST_IN_ALL = 64
+MOST_WATCHED = 256  # kinds of calls whose watched calls are kept, with the objects that they were given
+MOST_BOUNDS = 4  # on the memory of one function, for which programs are kept
 STRICT = False  # tests: raise the compiler's own errors
 WARMING = 1  # eager calls of one kind before a run is traced: optimizers make their state in the first
 
@@ -46,10 +50,14 @@ class Compiled:
         self.watches: dict[Any, list[Watch]] = {}
         self.eager: dict[Any, str] = {}
         self.made = 0
+        self.counts: dict[Any, int] = {}  # of programs, by the functions, modules and other objects among the arguments
         self.lock = threading.RLock()
         self.warned = False
         self.quick: Any = None  # the way into the program that served the last call
         self.epochs: list[dict[str, Any]] = []  # what the last ones came to
+        self.fit: Any = None  # gives a graph the form in which it keeps a bound on its memory
+        self.around: Any = contextlib.nullcontext  # the block in which calls run that no program serves
+        self.bounds: dict[Any, Compiled] = {}  # this function within bounds on its memory
         functools.update_wrapper(self, fn, updated=())
 
     def __get__(self, owner: Any, kind: Any = None) -> Any:
@@ -75,12 +83,15 @@ class Compiled:
                     ending()
                 return result
         if mode.special:  # inside another trace, an observer, forward or anomaly mode
+            if mode.saving is not None and mode.trace is None:
+                return mode.saving.compiled(self, args, kwargs)
             return self.fn(*args, **kwargs)
         leaves, structure = flatten((args, kwargs))
         given = [x for x in leaves if isinstance(x, BaseTensor)]
         key = self._key(leaves, structure)
         if key is None or key in self.eager:
-            return self.fn(*args, **kwargs)
+            with self.around():
+                return self.fn(*args, **kwargs)
         with self.lock:
             for entry in self.entries.get(key, ()):
                 if entry.takes(leaves) and entry.fits(given):
@@ -142,12 +153,18 @@ class Compiled:
         if callable(sys.getprofile()):  # somebody else watches every call; compile when they are done
             return self.fn(*args, **kwargs)
         watches = self.watches.setdefault(key, [])
-        if len(watches) < WARMING or self.made >= MOST_PROGRAMS:
-            if self.made >= MOST_PROGRAMS:
-                self._give_up(key, f"it was compiled {MOST_PROGRAMS} times already, for different shapes or values")
-                return self.fn(*args, **kwargs)
+        while len(self.watches) > MOST_WATCHED:
+            del self.watches[next(iter(self.watches))]
+        objects = tuple([id(x) for x in leaves if not isinstance(x, (BaseTensor, *PLAIN))])
+        if self.counts.get(objects, 0) >= MOST_PROGRAMS:
+            self._give_up(key, f"it was compiled {MOST_PROGRAMS} times already, for different shapes or values")
+            return self.fn(*args, **kwargs)
+        if self.made >= MOST_IN_ALL:
+            self._give_up(key, f"it was compiled {MOST_IN_ALL} times already, for different arguments")
+            return self.fn(*args, **kwargs)
+        if len(watches) < WARMING:
             watch = Watch()
-            with watch:
+            with self.around(), _aside(), watch:
                 result = self.fn(*args, **kwargs)
             watches.append(watch)
             return result
@@ -169,7 +186,7 @@ class Compiled:
         former = next(iter(self.entries.get(key, ())), None)
         promotion = None if former is None else Promotion(former, leaves)
         later = Later(guards.schedulers, guards.names)
-        with promotion or contextlib.nullcontext(), later, second:
+        with promotion or contextlib.nullcontext(), later, _aside(), second:
             if promotion:
                 args, kwargs = unflatten(promotion.ledger.arguments, structure)
             captured = Captured(self.fn, args, kwargs, given, list(parameters.values()), guards.optimizers)
@@ -179,8 +196,7 @@ class Compiled:
         later.run()
         fresh = set(second.codes) - set(watch.codes)
         if reason is None and (fresh or changed is not None):
-            watch.codes.update(second.codes)  # it took another way, or made something that it keeps: look once more
-            watch.objects.update(second.objects)
+            watch.update(second)  # it took another way, or made something that it keeps: look once more
             if len(watches) > 3:
                 reason = f"{changed} was changed during the call" if changed else "its course differs from call to call"
             else:
@@ -198,13 +214,18 @@ class Compiled:
             promotion = None
             settle(raw)
         endings = later.release(guards)
+        collects = gc.isenabled()
+        gc.disable()  # thousands of nodes are made, none of them garbage yet
         try:
-            entry = Entry(captured, guards, given)
+            entry = Entry(captured, guards, given, self.fit)
         except Exception as error:
-            if STRICT:
+            if STRICT or getattr(error, "final", False):
                 raise
             self._give_up(key, f"the compiler failed ({type(error).__name__}: {error}); please report it")
             return captured.result
+        finally:
+            if collects:
+                gc.enable()
         entry.lock, entry.raw = self.lock, raw
         entry.endings = endings
         entry.scalars = {i: x for i, x in enumerate(leaves) if type(x) is float}
@@ -216,8 +237,19 @@ class Compiled:
             self.entries[key].remove(former)  # whose numbers this program takes too
         self.entries.setdefault(key, []).insert(0, entry)
         self.made += 1
+        self.counts[objects] = self.counts.get(objects, 0) + 1
         result, captured.result = captured.result, None
         return result
+
+    def within(self, bound: Any, fit: Any) -> Compiled:
+        """Give this function in a form of its own for a bound on memory: ``fit`` gives its graphs theirs."""
+        found = self.bounds.get(bound)
+        if found is None:
+            while len(self.bounds) >= MOST_BOUNDS:
+                del self.bounds[next(iter(self.bounds))]
+            found = self.bounds[bound] = Compiled(self.fn, self.fullgraph, self.name)
+            found.fit = fit
+        return found
 
     def epoch(self, data: Any, **options: Any) -> Any:
         """Run over all batches of a loader: see :func:`retrograd.compiler.epochs.epoch`."""
@@ -241,6 +273,16 @@ class Compiled:
         if not self.warned:
             self.warned = True
             warnings.warn(message, UserWarning, stacklevel=4)
+
+
+@contextlib.contextmanager
+def _aside() -> Iterator[None]:
+    """Compile nothing for eager mode in calls that come before the program: it has all that they compute."""
+    before, MODE.aside = MODE.aside, True
+    try:
+        yield
+    finally:
+        MODE.aside = before
 
 
 def compile_function(fn: Callable[..., Any], fullgraph: bool = False) -> Compiled:

@@ -36,6 +36,7 @@ from .eager_gate import RAN, Kernel, Unsuitable
 from .program import Program
 
 WARM = 3  # the call of a kind that is compiled
+FEW = 1 << 14  # elements below which it may be another
 MOST_LAYOUTS = 8  # ways of lying in memory that one graph is compiled for
 MOST = 256  # kinds of calls that one function is compiled for; more are NumPy's
 LARGEST_ARENA = 64 << 20  # bytes that a kernel may keep for values between its steps
@@ -284,12 +285,12 @@ class Native:
         As in :func:`native`.
     plain : callable
         What computes the same by NumPy, on the same arguments; it also raises the errors.
-    warm : int
-        The call of a kind that is compiled.
+    warm, few : int
+        The call of a kind that is compiled, and the one for arrays of few elements; as ``warm`` if 0.
     """
 
-    def __init__(self, fn: Any, plain: Callable[..., Any], warm: int = WARM) -> None:
-        self.fn, self.plain, self.warm = fn, plain, warm
+    def __init__(self, fn: Any, plain: Callable[..., Any], warm: int = WARM, few: int = 0) -> None:
+        self.fn, self.plain, self.warm, self.few = fn, plain, warm, few or warm
         self.kinds: dict[Any, Any] = {}
         self.many = False  # results are a tuple
 
@@ -326,7 +327,8 @@ class Native:
         if any(x.__class__ is np.ndarray and not x.flags.c_contiguous and layout(x) is None for x in xs):
             self.kinds[kind] = None  # copying it costs more than is gained
             return None
-        if count + 1 < self.warm:
+        few = all(x.size < FEW for x in xs if x.__class__ is np.ndarray)
+        if count + 1 < (self.few if few else self.warm):
             self.kinds[kind] = count + 1
             return None
         made = self.kinds[kind] = native(self.fn, *xs, **attrs)

@@ -17,7 +17,8 @@ class Pair:
     ----------
     given : sequence of Node
         Its tensors.
-    out : Node
+    outs : sequence of Node
+        Its result, and what it gives besides.
     upstream : Node or None
         The gradient of the result; None where no gradient is wanted.
     grads : sequence of Node or None
@@ -37,27 +38,27 @@ class Pair:
     """
 
     def __init__(
-        self, given: Any, out: Node, upstream: Node | None, grads: Any, constants: dict[Node, Any], keeps: bool
+        self, given: Any, outs: Any, upstream: Node | None, grads: Any, constants: dict[Node, Any], keeps: bool
     ) -> None:
         self.reads: list[int] = []
         self.reads_out = False
         self.fresh: tuple[bool, ...] = ()
         if upstream is None:
-            self.forward = Layouts(optimise(Graph(tuple(given), (out,), constants)))
+            self.forward = Layouts(optimise(Graph(tuple(given), tuple(outs), constants)))
             return
         wanted = list(dict.fromkeys(g for g in grads if g is not None))
-        joint = optimise(Graph((*given, upstream), (out, *wanted), constants))
-        made = joint.outputs[0]
+        joint = optimise(Graph((*given, upstream), (*outs, *wanted), constants))
+        made, count = list(joint.outputs[: len(outs)]), len(outs)
         joint = exponentials_from_results(joint, upstream)
-        halves = Halves(joint, 1, [upstream], set(), [*(given if keeps else ()), made])
+        halves = Halves(joint, count, [upstream], set(), [*(given if keeps else ()), *made])
         numbers = {n: k for k, n in enumerate(given)}
         # an argument is read again where it lies, and a write to it meanwhile is found by its version
-        handed = [n for n in halves.saved if n is not made and n not in numbers]
-        self.forward = Layouts(_graph(tuple(given), (made, *handed), joint.constants))
+        made += [n for n in halves.saved if n not in made and n not in numbers]
+        self.forward = Layouts(_graph(tuple(given), tuple(made), joint.constants))
         read = [*halves.saved, *halves.kept]
         self.reads = [numbers[n] for n in read if n in numbers]
-        self.reads_out = made in read
-        found = dict(zip(wanted, joint.outputs[1:], strict=True))
+        self.reads_out = made[0] in read
+        found = dict(zip(wanted, joint.outputs[count:], strict=True))
         self.plan: list[
             int
         ] = []  # for each gradient, its place among the kernel's results; -1 none, -2 the upstream gradient itself
@@ -71,10 +72,10 @@ class Pair:
             self.plan.append(results.index(found[g]))
         self.fresh = tuple([k >= 0 and self.plan.count(k) == 1 for k in self.plan])
         # the cut's own inputs, in its order: upstream, what was saved, the arguments
-        order = dict(zip(joint.outputs[1:], halves.backward.outputs, strict=True))
+        order = dict(zip(joint.outputs[count:], halves.backward.outputs, strict=True))
         back = halves.backward
-        # of each input: a place among (out, *handed), or an argument's number counted from -1 down
-        self.places = [0 if n is made else -1 - numbers[n] if n in numbers else 1 + handed.index(n) for n in read]
+        # of each input: a place among what the forward kernel gives, or an argument's number counted from -1 down
+        self.places = [-1 - numbers[n] if n in numbers else made.index(n) for n in read]
         self.backward = None
         if results:
             ordered = _large_first(back.inputs, [order[n] for n in results])
@@ -173,10 +174,10 @@ def _large_first(inputs: Any, outputs: list[Node]) -> list[Node]:
 
 
 def pair(
-    given: Any, out: Node, upstream: Node | None, grads: Any, constants: dict[Node, Any], keeps: bool, name: str
+    given: Any, outs: Any, upstream: Node | None, grads: Any, constants: dict[Node, Any], keeps: bool, name: str
 ) -> Pair | None:
     """Compile a composed function, or give None where that cannot be."""
-    made: Pair | None = compiling(name, lambda: Pair(given, out, upstream, grads, constants, keeps))
+    made: Pair | None = compiling(name, lambda: Pair(given, outs, upstream, grads, constants, keeps))
     return made
 
 

@@ -11,11 +11,11 @@ from ..core import MODE, REGISTRY, Graph, Node, Op
 from .codegen.rows import HEAVY, computes
 from .eager import LENGTH, Native, Unsuitable, compiling, flat, leaf
 
-WARM = 3  # the large call of a kind of types that is compiled
+WARM = 3  # the large call of a kind that is compiled, where NumPy gives the same bits; elsewhere the first, so that equal calls give equal bits
 MOST = 64  # kinds that one operation is compiled for; more are NumPy's
 LIGHT = 1 << 16  # elements from which two threads gain something where NumPy is as quick as memory
 NUMBERS = {"b": (bool,), "i": (bool, int), "u": (bool, int), "f": (bool, int, float), "V": (bool, int, float)}
-BAKED = {"pow"}  # a number among the operands decides how it is computed
+BAKED = {"pow": (-2, -1, -0.5, 0.5, 1, 2, 3)}  # numbers among the operands that decide how it is computed
 _empty = np.empty
 _ndarray = np.ndarray
 
@@ -29,12 +29,20 @@ class Pointwise:
     make : callable
         Gives the graph, for ``LENGTH`` elements, of operands like those it is given, with the dtype of each that is an input (None for a number
         that is part of the code); raises Unsuitable.
-    baked : bool
-        Numbers are part of the code, and not inputs.
+    baked : tuple of numbers
+        These are part of the code, and not inputs.
+    warm : int
+        The call of a kind that is compiled.
     """
 
-    def __init__(self, name: str, make: Callable[[Any, Any], tuple[Graph, list[Any]]], baked: bool = False) -> None:
-        self.name, self.make, self.baked = name, make, baked
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[Any, Any], tuple[Graph, list[Any]]],
+        baked: tuple[float, ...] = (),
+        warm: int = WARM,
+    ) -> None:
+        self.name, self.make, self.baked, self.warm = name, make, baked, warm
         self.kinds: dict[Any, Any] = {}
 
     def run(self, shape: tuple[int, ...], xs: Any, attrs: dict[str, Any]) -> Any:
@@ -50,10 +58,8 @@ class Pointwise:
                     if attrs.get("order", "K") != "K":  # a copy that is to lie otherwise
                         return None
                     axes = _order(x)
-            elif self.baked:
-                key.append((x.__class__, x))
             else:
-                key.append(x.__class__)
+                key.append((x.__class__, x) if x in self.baked else x.__class__)
         if axes is not None:  # arrays that lie in memory in the same other order
             xs = [x.transpose(axes) if x.__class__ is _ndarray and x.ndim else x for x in xs]
             if not all(x.flags.c_contiguous for x in xs if x.__class__ is _ndarray):
@@ -97,7 +103,7 @@ class Pointwise:
     def _seen(self, kind: Any, count: int, xs: Any, attrs: dict[str, Any]) -> Any:
         if len(self.kinds) >= MOST or MODE.aside:
             return None
-        if count + 1 < WARM:
+        if count + 1 < self.warm:
             self.kinds[kind] = count + 1
             return None
         made = self.kinds[kind] = compiling(self.name, lambda: self._compiled(xs, attrs))
@@ -119,10 +125,11 @@ class Elementwise(Pointwise):
     """An elementwise op on large arrays; operands that broadcast go to a kernel of their shapes' own."""
 
     def __init__(self, op: Op) -> None:
-        super().__init__(op.name, self._graph, op.name in BAKED)
+        heavy = op.name in HEAVY
+        super().__init__(op.name, self._graph, BAKED.get(op.name, ()), 1 if heavy else WARM)
         self.op, self.plain = op, op.numpy
-        self.spread = Native(op, op.numpy)
-        self.least = 0 if op.name in HEAVY else LIGHT
+        self.spread = Native(op, op.numpy, self.warm)
+        self.least = 0 if heavy else LIGHT
 
     def __call__(self, *xs: Any, **attrs: Any) -> Any:
         """Compute what the op's NumPy function does."""
@@ -139,9 +146,7 @@ class Elementwise(Pointwise):
         if same:
             found = self.run(shape, xs, attrs)
             return self.plain(*xs, **attrs) if found is None else found
-        if not self.baked:
-            xs = self._as_arrays(xs)
-        return self.spread(*xs, **attrs)
+        return self.spread(*self._as_arrays(xs), **attrs)
 
     def _as_arrays(self, xs: Any) -> Any:
         """Give numbers among operands as arrays, so that they are not part of the code."""
@@ -162,7 +167,7 @@ class Elementwise(Pointwise):
         for x in xs:
             if x.__class__ is _ndarray:
                 node = leaf((LENGTH,) if x.ndim else (), x.dtype)
-            elif self.baked:
+            elif x in self.baked:
                 node = leaf((), np.asarray(x).dtype)
                 constants[node] = x
             elif isinstance(x, NUMBERS.get(main.kind, ())):
@@ -198,7 +203,7 @@ class Reduction:
 
     def __call__(self, x: Any, *, axis: Any, keepdims: bool = False) -> Any:
         """Compute what the op's NumPy function does."""
-        if x.size < LIGHT or x.dtype.kind != "f" or not axis or x.dtype.itemsize < 4:
+        if x.dtype.kind != "f" or not axis or x.dtype.itemsize < 4:
             return self.plain(x, axis=axis, keepdims=keepdims)
         if len(axis) == x.ndim:
             if not x.flags.c_contiguous:
@@ -242,10 +247,10 @@ class Summed:
             return self.plain(x, shape=shape)
         lead = x.ndim - len(shape)
         axes = (*range(lead), *[lead + d for d, n in enumerate(shape) if n == 1 and x.shape[lead + d] != 1])
+        if not axes:
+            return self.plain(x, shape=shape)
         total = REGISTRY["sum"]
-        return (
-            (total.large or total)(x, axis=axes, keepdims=False).reshape(shape) if axes else self.plain(x, shape=shape)
-        )
+        return np.asarray((total.large or total)(x, axis=axes, keepdims=False)).reshape(shape)
 
 
 _sums: dict[Any, Any] = {}  # by dtype: the kernel that adds into an array, None, or how often it was asked for

@@ -21,9 +21,16 @@ def _plain_gradient(g: Any, x: Any, *, windows: Any) -> Any:
     return kernels.pool_scatter(g, index, size=tuple(w.size for w in windows))
 
 
-max_pool = Native(REGISTRY["max_pool"], kernels.max_pool)
-max_pool_gradient = Native(_gradient, _plain_gradient)
-avg_pool = Native(REGISTRY["avg_pool"], kernels.avg_pool)
-avg_pool_grad = Native(REGISTRY["avg_pool_grad"], kernels.avg_pool_grad)
-pool_gather = Native(REGISTRY["pool_gather"], kernels.pool_gather)
-pool_scatter = Native(REGISTRY["pool_scatter"], kernels.pool_scatter)
+PATIENT = 256  # calls of a small array, after which NumPy has taken as long as compiling will
+
+
+def _native(fn: Any, plain: Any) -> Native:
+    return Native(fn, plain, few=PATIENT)
+
+
+max_pool = _native(REGISTRY["max_pool"], kernels.max_pool)
+max_pool_gradient = _native(_gradient, _plain_gradient)
+avg_pool = _native(REGISTRY["avg_pool"], kernels.avg_pool)
+avg_pool_grad = _native(REGISTRY["avg_pool_grad"], kernels.avg_pool_grad)
+pool_gather = _native(REGISTRY["pool_gather"], kernels.pool_gather)
+pool_scatter = _native(REGISTRY["pool_scatter"], kernels.pool_scatter)

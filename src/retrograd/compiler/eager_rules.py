@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..core import Graph, Rule
+from .codegen.rows import HEAVY
 from .eager import LENGTH, Unsuitable, graph_of_function
-from .eager_ops import LIGHT, Pointwise
+from .eager_ops import LIGHT, WARM, Pointwise
 from .passes import optimise
 
 UNKNOWN = ("node", "xs", "types", "i")  # what a rule may read that a kernel does not
@@ -21,7 +22,8 @@ class RuleKernel(Pointwise):
     """A rule that reads the gradient, and of its op's result and operands arrays of the gradient's shape or of no dimensions."""
 
     def __init__(self, rule: Rule) -> None:
-        super().__init__(f"the gradient of {rule.op.name}", self._graph, True)
+        warm = 1 if rule.op.name in HEAVY else WARM
+        super().__init__(f"the gradient of {rule.op.name}", self._graph, warm=warm)
         self.rule = rule
         self.names: list[str] = []
         self.attrs: list[str] = []

@@ -10,9 +10,10 @@ from ..core import BaseTensor, Graph, reachable, refresh, typeof, wrap
 from ..core.node import Hooks
 from ..tensor.tree import unflatten
 from .capture import Captured
-from .fast import fast
+from .fast import fast, is_only_gradient
 from .guards import Guards
 from .history import attach, spent, walking_back
+from .lifetimes import bytes_of_run
 from .passes import optimise
 from .program import HIDDEN, Program
 from .split import Halves
@@ -28,8 +29,8 @@ class Entry:
     numbers: Any = ()
     scalars: dict[int, float]  # the numbers among the arguments that are not inputs
 
-    def __init__(self, captured: Captured, guards: Guards, given: list[Any]) -> None:
-        self.captured = captured
+    def __init__(self, captured: Captured, guards: Guards, given: list[Any], fit: Any = None) -> None:
+        self.captured, self.fit = captured, fit
         self.guards = guards
         self.check = guards.check()
         position = self.position = {id(t): i for i, t in enumerate(given)}
@@ -40,7 +41,7 @@ class Entry:
         if captured.gradients:
             self._halve()
         else:
-            self.program = Program(captured.graph, self.targets)
+            self.program = self._whole()
         self.sources: list[tuple[str, Any]] = []
         for t in captured.inputs:
             if id(t) in position:
@@ -52,8 +53,7 @@ class Entry:
         self.hooks = Hooks.changes
         self.hooked = [_hooks(t) for t in captured.inputs]
         self.held_types = [(t._a.shape, t._a.dtype, _wants(t)) for t in captured.inputs]
-        old = {id(p) for p in captured.old_grads.values()}
-        self.grads_were = [(t, id(t) in old) for t, _ in captured.new_grads]
+        self.grads_were = [(t, id(t) in captured.had_grads) for t, _ in captured.new_grads]
         # of leaves that are arguments: a call may bring others
         self.grads_given = [None if was else position.get(id(t)) for t, was in self.grads_were]
         self.written_roots = {
@@ -82,6 +82,18 @@ class Entry:
         captured.outputs = [stand[id(t)] for t in captured.outputs]
         captured.results = [stand.get(id(value), value) for value in captured.results]
 
+    def _whole(self) -> Program:
+        captured = self.captured
+        if self.fit is None:
+            return Program(captured.graph, self.targets)
+        own, targets = len(captured.outputs), self.targets
+        again = {own + k for k, (t, _) in enumerate(captured.new_grads) if id(t) in captured.had_grads}
+
+        def measure(graph: Graph) -> int:
+            return bytes_of_run(graph, targets, again)
+
+        return Program(self.fit(optimise(captured.graph), targets, measure), targets, optimised=True)
+
     def _halve(self) -> None:
         captured = self.captured
         joint = Graph(captured.graph.inputs, (*captured.graph.outputs, *captured.gradients), captured.graph.constants)
@@ -100,9 +112,23 @@ class Entry:
         count = len(captured.graph.outputs)
         ups = list(captured.upstream)
         inputs = [n for n in joint.inputs if n not in set(ups)]
-        written = {inputs[k] for k in self.targets if isinstance(k, int)}
-        self.halves = Halves(joint, count, ups, written)
-        self.program = Program(self.halves.forward, [*self.targets, *[None] * len(self.halves.saved)], optimised=True)
+        forward_targets = self.targets
+        written = {inputs[k] for k in forward_targets if isinstance(k, int)}
+
+        def halved(graph: Graph) -> tuple[Halves, list[Any]]:
+            found = Halves(graph, count, ups, written)
+            return found, [*forward_targets, *[None] * len(found.saved)]
+
+        def measure(graph: Graph) -> int:
+            found, targets = halved(graph)
+            ends = [None] * len(found.backward.outputs)
+            return bytes_of_run(found.forward, targets) + bytes_of_run(found.backward, ends)
+
+        if self.fit is not None:
+            ends = [*self.targets, *[None] * len(captured.gradients)]
+            joint = self.fit(joint, ends, measure, ups, joint.outputs[: len(captured.outputs)])
+        self.halves, targets = halved(joint)
+        self.program = Program(self.halves.forward, targets, optimised=True)
         self.backward = Program(self.halves.backward, optimised=True)
         self.back = walking_back(self)
         self.kept = [inputs.index(n) for n in self.halves.kept]
@@ -147,6 +173,18 @@ class Entry:
             for a, compute in self.numbers:
                 a[...] = compute(*values)
 
+    def _gradients(self) -> dict[int, Any]:
+        """Give the memory of gradients that the step throws away, which nothing else holds: the new ones are made in it."""
+        found = {}
+        read = {id(source) for kind, source in self.sources if kind == "grad"}
+        for k, (t, was) in enumerate(self.grads_were, len(self.captured.outputs)):
+            out = self.program.graph.outputs[k]
+            if was and id(t) not in read and is_only_gradient(t):
+                a = t._grad._a
+                if a.shape == out.shape and a.dtype == out.dtype:
+                    found[k] = a
+        return found
+
     def run(self, given: list[Any]) -> Any:
         """Run the program and hand its results to their places."""
         captured = self.captured
@@ -158,7 +196,7 @@ class Entry:
                 refresh(t)
             holders.append(t)
         values = [t._a if t._a.flags.c_contiguous else np.ascontiguousarray(t._a) for t in holders]
-        found = self.program(values)
+        found = self.program(values, self._gradients())
         for k in {k for k in self.targets if isinstance(k, int)}:
             t = holders[k]
             t._s.version += 1

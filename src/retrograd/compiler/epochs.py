@@ -206,7 +206,7 @@ class _Epoch:
         began = time.perf_counter()
         while (left := SLICE - (time.perf_counter() - began)) > 0:
             most = FIRST if self.seconds == 0.0 else int(left / self.seconds)
-            if indices.draws and several.draws:
+            if indices.draws and several.drawn:
                 most = min(most, 1)
             taken, count = indices.several(min(most, several.most()), several.size)
             if count == 0 or not self._run(several, taken, count, fetch):

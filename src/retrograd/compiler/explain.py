@@ -105,7 +105,8 @@ def explain(
             _arguments(key) for key in compiled.watches if key not in compiled.entries and key not in compiled.eager
         ]
         programs = []
-        for key, entries in compiled.entries.items():
+        every = (compiled, *compiled.bounds.values())  # within bounds on memory too
+        for key, entries in [pair for function in every for pair in function.entries.items()]:
             for entry in entries:
                 programs.append({"arguments": _arguments(key), **_entry(entry, rounds, ir, assembly)})
         return Explanation(
@@ -183,6 +184,7 @@ def _entry(entry: Entry, rounds: int, ir: bool, assembly: bool) -> dict[str, Any
         "guards": _guards(entry),
         "graph": _graph(traced),
         "passes": _passes(traced),
+        "between": _between(entry),
         "parts": parts,
     }
 
@@ -191,6 +193,25 @@ def _parts(entry: Entry) -> list[tuple[str, Program]]:
     if entry.halves is None:
         return [("program", entry.program)]
     return [("forward", entry.program), ("backward", entry.backward)]
+
+
+def _between(entry: Entry) -> dict[str, Any] | None:
+    """Give what a forward part hands to its backward part, what that reads again, and what is computed twice."""
+    halves = entry.halves
+    if halves is None:
+        return None
+    return {
+        "handed": [{"value": _value(n), "bytes": n.type.nbytes} for n in halves.saved],
+        "read_again": [{"value": _value(n), "bytes": n.type.nbytes} for n in halves.kept],
+        "computed_again": [
+            {"value": _value(n), "bytes": n.type.nbytes, "line": "" if n.place is None else describe(n.place)}
+            for n in halves.again
+        ],
+    }
+
+
+def _value(n: Node) -> str:
+    return f"{n.op.name if n.op is not None else 'input'} {n.type}"
 
 
 def _guards(entry: Entry) -> dict[str, Any]:
@@ -273,13 +294,16 @@ def _part(name: str, program: Program, found: Any, ir: bool, assembly: bool) -> 
     return {
         "name": name,
         "steps": len(program.steps),
+        "together": [
+            {"symbol": program.steps[g.first].name, "steps": g.count, "chunks": g.chunks} for g in program.groups
+        ],
         "numpy_calls": sum(s.call is not None for s in program.steps),
         "late_copies": len(program.late),
         "seconds": None if found is None else found.whole,
         "rounds": 0 if found is None else found.rounds,
         "flops": sum(k["flops"] * k["runs"] for k in kernels),
         "kernels": kernels,
-        "memory": _memory(program),
+        "memory": plan_of(program),
         "compile": {
             "python_seconds": program.python_seconds,
             "llvm_seconds": program.llvm_seconds,
@@ -298,7 +322,7 @@ def _functions(text: str, pattern: str, symbols: list[str]) -> dict[str, str]:
     return out
 
 
-def _memory(program: Program) -> dict[str, Any]:
+def plan_of(program: Program) -> dict[str, Any]:
     """Give the plan: what lies in the arena, from which step to which, and what lies outside."""
     first: dict[Node, int] = {}
     last: dict[Node, int] = {}
@@ -309,7 +333,7 @@ def _memory(program: Program) -> dict[str, Any]:
             last[n] = i
     blocks: list[dict[str, Any]] = [
         {
-            "value": f"{n.op.name if n.op is not None else 'input'} {n.type}",
+            "value": _value(n),
             "bytes": n.type.nbytes,
             "offset": offset,
             "first": first[n],
@@ -328,6 +352,7 @@ def _memory(program: Program) -> dict[str, Any]:
         "output_bytes": sum(
             n.type.nbytes for n, t in zip(program.graph.outputs, program.targets, strict=True) if t is None
         ),
+        "table_bytes": program.table.nbytes + program.records.nbytes,
         "constant_bytes": sum(math.prod(v.shape) * v.itemsize for v in program.fixed.values()),
         "live_bytes": live,
         "blocks": sorted(blocks, key=lambda b: (-b["bytes"], b["first"])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +34,7 @@ class Fast:
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
-        self.gate = g.gate()
+        self.gate = entry.program.held.guarding(g.gate())
         self.grad = MODE.grad
         places = g.layout()
         assert places is not None
@@ -69,10 +70,9 @@ class Fast:
         for k in self.places_of_outputs:
             slots = program.output_slots[k]
             outs += [self.descriptor.array([n for at, extra in slots for n in (table + 8 * at, extra)]), len(slots)]
-        self.grads = []
-        for (t, _), k in zip(captured.new_grads, range(count, count + len(captured.new_grads)), strict=True):
-            node = program.graph.outputs[k]
-            self.grads.append((t, wrap(np.empty(node.shape, node.dtype))))
+        self.grads: list[tuple[Any, Any]] = []
+        for t, _ in captured.new_grads:
+            self.grads.append((t, None))  # the memory that gradients are made in is that of the first ones
         self.cleared_inside = [was for _, was in entry.grads_were]
         self.given_back = [k for k, was in enumerate(self.cleared_inside) if not was]
         self.storages = [captured.inputs[k]._s for k in {k for k in entry.targets if isinstance(k, int)}]
@@ -135,13 +135,15 @@ class Fast:
                 program.table[at] = data + extra
         for k, (t, made) in enumerate(self.grads):
             if t._grad is not made:
-                if (
-                    g.word(id(made)) > 3 or g.word(id(made._a)) > 2
-                ):  # somebody keeps it: the next step needs memory of its own
-                    made = wrap(np.empty(made._a.shape, made._a.dtype))
-                    self.grads[k] = (t, made)
-                np.copyto(made._a, t._grad._a)
-                t._grad = made
+                if is_only_gradient(t):
+                    made = t._grad
+                else:
+                    if made is None or g.word(id(made)) > 3 or g.word(id(made._a)) > 2:
+                        # somebody keeps it: the next step needs memory of its own
+                        made = wrap(np.empty(t._grad._a.shape, t._grad._a.dtype))
+                    np.copyto(made._a, t._grad._a)
+                    t._grad = made
+                self.grads[k] = (t, made)
             data = made._a.ctypes.data
             for at, extra in program.output_slots[k + self.count]:
                 program.table[at] = data + extra
@@ -218,6 +220,15 @@ class Fast:
         for value, t in zip(captured.outputs, outputs, strict=True):
             stand[id(value)] = t
         return unflatten(captured.handed(stand), captured.structure)
+
+
+def is_only_gradient(t: Any) -> bool:
+    """Tell whether a tensor's gradient is there, fills its memory, and is held by nobody else: it may be written over."""
+    made = t._grad
+    if made is None or made._base is not None or made._a is not made._s.root or not made._a.flags.c_contiguous:
+        return False
+    # besides who asks, the tensor holds the gradient, and that its array and storage, and the storage the array
+    return getrefcount(made) <= 3 and getrefcount(made._s) <= 2 and getrefcount(made._a) <= 3
 
 
 def _held(e: Any) -> Any:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import collections
+import dis
 import enum
 import functools
-import gc
 import random
 import sys
 import types
@@ -17,7 +17,7 @@ import numpy as np
 from ..core import BaseTensor
 from ..nn import Module
 from .later import is_scheduler
-from .watch import Watch, whose
+from .watch import Watch, fields, whose
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), enum.Enum, np.generic, types.EllipsisType, slice, range)
 MOST_ITEMS = 4096  # entries of a container that are looked at
@@ -28,6 +28,16 @@ SKIPPED = {"_forward_hooks_with_kwargs", "_non_persistent_buffers_set", "_is_ful
 
 class Unguardable(Exception):
     """Something that decides the function's course cannot be watched."""
+
+
+# values of globals that hardly change: whether the name in the code is theirs, or an attribute's, does not matter
+LASTING = (types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type)
+
+
+@functools.lru_cache(1024)
+def _globals_of(code: types.CodeType) -> set[str]:
+    """Give the names that code looks up among globals; those of attributes are beside them in ``co_names``."""
+    return {i.argval for i in dis.get_instructions(code) if "GLOBAL" in i.opname or "NAME" in i.opname}
 
 
 class Guards:
@@ -61,9 +71,9 @@ class Guards:
             self.names.update(c for c in code.co_consts if isinstance(c, str) and c.isidentifier())  # getattr's names
         for code, scope in watch.codes.items():
             for name in code.co_names:
-                if name in scope:
+                if name in scope and (isinstance(scope[name], LASTING) or name in _globals_of(code)):
                     self._entry("dict", scope, name, scope[name], f"the global {name}")
-            for function in _functions_of(code):
+            for function in watch.functions_of(code):
                 self._function(function)
         for name in [n for n in self.names if n in sys.modules]:  # imported where they are used
             self.visit(sys.modules[name], name)
@@ -134,7 +144,7 @@ class Guards:
             self.entries.append(("set", value, None, frozenset(value) if len(value) <= MOST_ITEMS else None, name))
         elif isinstance(value, Module):
             self._network(value, name)
-        elif hasattr(value, "param_groups") and hasattr(value, "refresh_inputs"):
+        elif hasattr(type(value), "refresh_inputs") and "param_groups" in (fields(value) or {}):
             self._optimizer(value, name)
         elif is_scheduler(value):
             self.schedulers.append(value)
@@ -150,8 +160,9 @@ class Guards:
         else:
             for kind in type(value).__mro__:
                 self.visit(kind, kind.__qualname__)
-            if hasattr(value, "__dict__"):
-                self._attributes(value, value.__dict__, name)
+            own = fields(value)
+            if own is not None:
+                self._attributes(value, own, name)
             self._slots(value, name)
 
     def _class(self, value: Any, name: str) -> None:
@@ -181,9 +192,10 @@ class Guards:
 
     def _own(self, value: Any, name: str) -> None:
         """Note the plain settings of an object of this library, such as a scheduler."""
-        for key, item in getattr(value, "__dict__", {}).items():
+        own = fields(value) or {}
+        for key, item in own.items():
             if isinstance(item, PLAIN):
-                self._entry("dict", value.__dict__, key, item, f"{name}.{key}")
+                self._entry("dict", own, key, item, f"{name}.{key}")
 
     def _sequence(self, items: Any, name: str) -> None:
         if isinstance(items, list):
@@ -410,8 +422,3 @@ def _state(generator: Any) -> Any:
     if isinstance(generator, np.random.Generator):
         return repr(generator.bit_generator.state)
     return repr(generator.get_state())
-
-
-def _functions_of(code: Any) -> list[Any]:
-    """Find the functions that have this code: their closures are read when it runs."""
-    return [f for f in gc.get_referrers(code) if isinstance(f, types.FunctionType) and f.__code__ is code]

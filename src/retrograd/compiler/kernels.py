@@ -75,6 +75,9 @@ def _kernel(program: Program, step: Step, source: Any) -> dict[str, Any]:
         size = source.node.type.nbytes
         kind = {"op": source.node.op.name, "domain": list(source.node.shape)}  # type: ignore[union-attr]
         return {**_plain("scan", step), **kind, "bytes_read": size, "bytes_written": size}
+    if isinstance(source, Call) and step.call is None and source.node.op.impure:  # type: ignore[union-attr]
+        made = {"op": source.node.attrs["kind"], "bytes_written": source.node.type.nbytes}
+        return {**_plain("draw", step), "domain": list(source.node.shape), **made}
     if isinstance(source, Call) and step.call is None:
         job = convolutions.of_call(source)
         return _product(program, step, source) if job is None else _convolution(step, source, job)
@@ -134,6 +137,7 @@ def _loops(program: Program, step: Step, nest: Loops) -> dict[str, Any]:
     return {
         "kind": "loops",
         "product": None if product is None else [product.m, product.k, product.n],
+        "goes_on": None if product is None else "tile by tile" if nest.product.behind else "in registers",
         "domain": list(nest.domain),
         "rows": [n for n, _ in plan.rows],
         "columns": [n for n, _ in plan.cols],

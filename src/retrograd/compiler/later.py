@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .watch import fields
+
 # what a function would find unchanged if a scheduler's step came later than where it stands
 READS = {"param_groups", "get_last_lr", "_last_lr", "last_epoch", "get_lr", "state_dict", "_step_count"}
 
 
 def is_scheduler(value: Any) -> bool:
     """Tell whether an object changes the rates of an optimizer, step by step."""
-    found = getattr(value, "__dict__", {})
+    found = fields(value) or {}
     optimizer = found.get("optimizer")
     return "last_epoch" in found and hasattr(optimizer, "refresh_inputs") and callable(getattr(value, "step", None))
 

@@ -6,12 +6,14 @@ import math
 from typing import Any
 
 from ..core import Node
-from .lowering.kernel import TAIL, Loops
+from .lowering.joining import ADDING
+from .lowering.kernel import FULL, TAIL, Loops
 from .lowering.maps import identity, linear, strides_of
 from .lowering.memory import pack
 from .steps import Goal, Step, StepWriter
 
 HIDDEN: Any = object()
+ELSEWHERE = ("index_select", "flat_read", "reach", *ADDING)  # that read at other places than where they are
 SMALL = 1 << 16  # bytes of values that are rather copied at the end than written before all indices are checked
 
 
@@ -129,9 +131,59 @@ class Layout:
         self._copy_natively()
         inputs = set(self.graph.inputs)
         nodes = [n for n in first if n not in self.home and n not in inputs]
-        sizes = [math.prod(n.shape) * n.dtype.itemsize + 64 for n in nodes]
-        offsets, self.arena_bytes = pack([(first[n], last[n], size) for n, size in zip(nodes, sizes, strict=True)])
-        self.offset = dict(zip(nodes, offsets, strict=True))
+        self.over = self._overwritten(set(nodes), first, last)
+        block = {n: self._block(n) for n in nodes}
+        until = {n: last[n] for n in nodes}
+        for n in nodes:
+            until[block[n]] = max(until[block[n]], last[n])
+        blocks = [n for n in nodes if block[n] is n]
+        sizes = [math.prod(n.shape) * n.dtype.itemsize + 64 for n in blocks]
+        offsets, self.arena_bytes = pack([(first[n], until[n], size) for n, size in zip(blocks, sizes, strict=True)])
+        at = dict(zip(blocks, offsets, strict=True))
+        self.offset = {n: at[block[n]] for n in nodes}
+
+    def _block(self, node: Node) -> Node:
+        """Give the value whose place in the arena a value has."""
+        while node in self.over:
+            node = self.over[node]
+        return node
+
+    def _overwritten(self, nodes: set[Node], first: dict[Node, int], last: dict[Node, int]) -> dict[Node, Node]:
+        """Find values that loops write element by element where they have read another for the last time."""
+        found: dict[Node, Node] = {}
+        taken: set[Node] = set()
+        for i, nest in enumerate(self.writer.schedule.steps):
+            if not isinstance(nest, Loops) or nest.product is not None or self.writer.plans[nest].sweeps != 1:
+                continue
+            ending = {n for n in self.steps[i].reads if n in nodes and last[n] == i and first[n] < i} - taken
+            ending -= set(nest.prelude)
+            if not ending:
+                continue
+            places: dict[Node, set[Any]] = {}
+            for s in nest.statements:
+                for o in s.operands:
+                    if o.kind == "load":
+                        plain = s.node.op.name not in ELSEWHERE and not o.bounds  # type: ignore[union-attr]
+                        places.setdefault(o.node, set()).add(o.address if plain else None)
+            for s in nest.statements:
+                w = s.node
+                if (
+                    s.store is None
+                    or s.store[0] is not w
+                    or s.level != FULL
+                    or s.bounds
+                    or w not in nodes
+                    or first[w] != i
+                ):
+                    continue
+                size = w.type.nbytes, w.dtype.itemsize
+                for n in self.steps[i].reads:
+                    if n in ending and (n.type.nbytes, n.dtype.itemsize) == size and places.get(n) == {s.store[1]}:
+                        found[w] = n
+                        taken.add(n)
+                        ending.discard(n)
+                        break
+        return found
 
     def _copy_natively(self) -> None:
         """Turn copies of whole values at the end into steps."""

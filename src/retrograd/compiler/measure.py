@@ -93,7 +93,7 @@ def _all_at_once(program: Program, values: list[Any], results: list[Any]) -> Non
 def _one_by_one(program: Program, values: list[Any], results: list[Any]) -> list[float]:
     """Run all steps, and give the seconds of each."""
     took: list[float] = []
-    for segment in program.segments:
+    for segment in program.singles:
         if isinstance(segment, list):
             took += _native(program, *segment)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import time
+import weakref
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..core.door import _quiet
 from ..core.threads import threads
 from .codegen.emit import symbol
 from .codegen.loops import ERROR
+from .draws.steps import Held, generators
 from .driver import WAKING, write_driver
 from .layout import HIDDEN, Layout, may_fail
 from .lowering.maps import strides_of
@@ -21,6 +23,9 @@ from .passes import optimise
 from .runtime import pool
 from .runtime.cache import native
 from .steps import Goal, Step, StepWriter
+from .together import groups, run_records, segments, write_together
+
+PROGRAMS: weakref.WeakSet[Any] = weakref.WeakSet()  # all that there are
 
 
 class Program:
@@ -45,16 +50,19 @@ class Program:
         self.layout = Layout(self.writer, self.targets)
         self.home, self.offset, self.late = self.layout.home, self.layout.offset, self.layout.late
         self.arena_bytes = self.layout.arena_bytes
+        self.lean: Any = None  # what runs it without results that nobody sees, once it is asked for
         self._load()
         self.python_seconds = time.perf_counter() - began - self.llvm_seconds
 
     def _load(self) -> None:
         """Assemble the kernels, and lay out the table of addresses."""
         self.arena = np.zeros(self.arena_bytes + 64, np.uint8)
+        PROGRAMS.add(self)
         start = -self.arena.ctypes.data % 64
         self.arena_at = self.arena.ctypes.data + start
         self.arena_start = start
         write_driver(self.module)
+        write_together(self.module)
         self.text = self.module.text()
         assembling = time.perf_counter()
         self.loaded = native(self.text, "program", own=self.module.has(ERROR))
@@ -104,31 +112,39 @@ class Program:
                     self.table.ctypes.data + 8 * row,
                     s.chunks + (WAKING if s.long else 0),
                 ]
-        self.records = np.array(records or [0], np.uint64)
-        self.native_steps = len(records) // 3
-        self.segments: list[Any] = []
-        at = 0
-        for s in self.steps:
-            if s.call is not None:
-                self.segments.append(s)
-                continue
-            if self.segments and isinstance(self.segments[-1], list):
-                self.segments[-1][1] += 1
-            else:
-                self.segments.append([self.records.ctypes.data + 24 * at, 1])
-            at += 1
+        self.single_records = np.array(records or [0], np.uint64)  # one for each native step
+        self.singles = segments(self.steps, [s.call is None for s in self.steps], self.single_records)
+        times = [s.time for s in self.schedule.steps]
+        self.groups = groups(self.steps, self._place, times)
+        self.records, self._heads = run_records(self.steps, self.groups, self.single_records, self.loaded)
+        inside = {k for g in self.groups for k in range(g.first + 1, g.first + g.count)}
+        begins = [s.call is None and k not in inside for k, s in enumerate(self.steps)]
+        self.native_steps = sum(begins)
+        self.segments = segments(self.steps, begins, self.records)
         self.drive = self.loaded.function("rg_drive", None, ctypes.c_void_p, ctypes.c_int64)
         checks = self.module.has(ERROR)
         self.error = ctypes.c_int64.from_address(self.loaded.address(symbol(ERROR))) if checks else None
         self.repeatable = self._is_repeatable()
+        self.held = Held(generators(self.graph))
+
+    def _place(self, node: Node) -> tuple[Any, int, int] | None:
+        """Give where a value lies: whose memory, and from where to where in it; None for a constant."""
+        if node in self.offset:
+            return "arena", self.offset[node], self.offset[node] + node.type.nbytes
+        where = ("input", self.inputs[node]) if node in self.inputs else self.home.get(node)
+        return None if where is None else (where, 0, 1)
 
     # -- running -----------------------------------------------------------------------------------------------------------
-    def __call__(self, values: Any) -> list[Any]:
-        """Run on arrays, one per input, contiguous; targets are written in place; gives the other outputs."""
+    def __call__(self, values: Any, into: Any = None) -> list[Any]:
+        """Run on arrays, one per input, contiguous; targets are written in place; gives the other outputs.
+
+        ``into`` has arrays that outputs are to be made in, by their numbers.
+        """
         results: list[Any] = [None] * len(self.graph.outputs)
         for k, node in enumerate(self.graph.outputs):
             if self.targets[k] is None:
-                results[k] = np.empty(node.shape, node.dtype)
+                made = None if into is None else into.get(k)
+                results[k] = np.empty(node.shape, node.dtype) if made is None else made
         for tables, arrays in ((self.input_slots, values), (self.output_slots, results)):
             for slots, a in zip(tables, arrays, strict=True):
                 if slots:
@@ -158,6 +174,7 @@ class Program:
     def execute(self, values: Any, results: Any) -> None:
         """Run the steps; the table holds the addresses of the arrays already."""
         token = quiet_on(_quiet)
+        self.held.__enter__()
         try:
             for segment in self.segments:
                 if isinstance(segment, list):
@@ -170,6 +187,7 @@ class Program:
                 goal = results[k] if self.targets[k] is None else values[self.targets[k]]
                 np.copyto(goal, self._array(base, values, results, offset, strides, node.shape))
         finally:
+            self.held.__exit__()
             quiet_off(token)
 
     def _array(self, node: Node, values: Any, results: Any, offset: int, strides: Any, shape: Any) -> Any:

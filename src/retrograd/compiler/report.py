@@ -8,6 +8,7 @@ WIDTH = 48  # columns of the chart of lifetimes
 MOST_BLOCKS = 12
 MOST_KERNELS = 60
 MOST_TOLD = 24  # kernels whose statements are listed
+MOST_VALUES = 8  # between the parts, of each kind
 MOST_NODES = 24  # a graph of more is shown on request
 
 
@@ -61,8 +62,30 @@ def _program(number: int, program: dict[str, Any], show: dict[str, bool]) -> lis
     lines.append("  passes:")
     for one in program["passes"]:
         lines.append(f"    {one['name']:22s} {one['before']:5d} -> {one['after']:5d} nodes  {_change(one)}".rstrip())
+    if program["between"] is not None:
+        lines += _between(program["between"])
     for part in program["parts"]:
         lines += ["", *_part(part, show)]
+    return lines
+
+
+def _between(between: dict[str, Any]) -> list[str]:
+    """Write what goes from the forward part to the backward part, the largest of each kind first."""
+    lines = ["  from forward to backward:"]
+    kinds = (
+        ("handed", "handed over"),
+        ("read_again", "read again where it lies"),
+        ("computed_again", "computed again"),
+    )
+    for key, told in kinds:
+        values = sorted(between[key], key=lambda v: -v["bytes"])
+        total = _bytes(sum(v["bytes"] for v in values))
+        lines.append(f"    {_count(len(values), 'value')} of {total} {told}" + (":" if values else ""))
+        for v in values[:MOST_VALUES]:
+            line = f"  from {v['line']}" if v.get("line") else ""
+            lines.append(f"      {_bytes(v['bytes']):>9s}  {v['value']}{line}")
+        if len(values) > MOST_VALUES:
+            lines.append(f"      and {len(values) - MOST_VALUES} smaller ones")
     return lines
 
 
@@ -80,6 +103,10 @@ def _part(part: dict[str, Any], show: dict[str, bool]) -> list[str]:
     lines = [f"  {part['name']}: {steps}, {calls}, {part['flops'] / 1e6:.3g} Mflop{took}"]
     made = f"{_time(code['python_seconds'])} of Python and {_time(code['llvm_seconds'])} for machine code"
     lines.append(f"    compiled in {made}, from {code['code_from']}")
+    if part["together"]:
+        whole, shared = sum(g["steps"] for g in part["together"]), sum(g["chunks"] > 1 for g in part["together"])
+        told = f"{_count(whole, 'step')} of equal kernels side by side, as {_count(len(part['together']), 'record')}"
+        lines.append(f"    {told}, {shared} of them shared among threads")
     columns = f"{'per run':>9s} {'share':>6s} {'runs':>4s} {'flop':>8s} {'read':>9s} {'written':>9s}"
     lines.append(f"    {columns}  kernel")
     for number, kernel in enumerate(kernels[:MOST_KERNELS]):
@@ -116,9 +143,7 @@ def _what(kernel: dict[str, Any]) -> str:
         if kernel.get("product"):
             m, k, n = kernel["product"]
             rate = f", {kernel['gflops']:.3g} GFLOP/s" if kernel["gflops"] else ""
-            return (
-                f"product {m}x{k} @ {k}x{n}, gone on with in registers, {kernel['vector_width']} at once{rate}{chunks}"
-            )
+            return f"product {m}x{k} @ {k}x{n}, gone on with {kernel['goes_on']}, {kernel['vector_width']} at once{rate}{chunks}"
         return f"loops over {rows}{_product(kernel['columns'])}, {kernel['vector_width']} at once{sweeps}{chunks}"
     if kind == "convolution":
         return f"{kernel['op']} of {kernel['sizes']}; {kernel['chunks']} chunks"
@@ -134,6 +159,7 @@ def _what(kernel: dict[str, Any]) -> str:
 def _memory(memory: dict[str, Any], steps: int) -> list[str]:
     inputs = f"inputs {_bytes(memory['input_bytes'])} ({_bytes(memory['written_bytes'])} of them written)"
     results = f"results {_bytes(memory['output_bytes'])}, constants {_bytes(memory['constant_bytes'])}"
+    results += f", addresses {_bytes(memory['table_bytes'])}"
     lines = [f"    memory: {inputs}, {results}"]
     values = f"{_count(len(memory['blocks']), 'value')} of {_bytes(memory['sum_bytes'])}"
     lines.append(

@@ -11,7 +11,10 @@ import numpy as np
 
 from ..core import BaseTensor, quiet_off, quiet_on
 from ..core.door import _quiet
+from .block import Block, aligned
+from .draws.steps import generator_of
 from .fast import Fast
+from .leaner import without_stores
 from .program import Program
 from .runtime.rounds import Gather, Move, Rounds
 
@@ -51,13 +54,15 @@ class Several:
         program, captured = self.program, self.entry.captured
         error = 0 if program.error is None else ctypes.addressof(program.error)
         drive = program.loaded.address("rg_drive")
-        self.rounds = Rounds(drive, program.records.ctypes.data, program.native_steps, error)
+        self.rounds = program.held.guarding(Rounds(drive, program.records.ctypes.data, program.native_steps, error))
+        self.calls = 0
         place = {source: k for k, (kind, source) in enumerate(self.entry.sources) if kind == "given"}
         self.given: list[tuple[Any, Any, Any]] = []  # array, slots, batch in memory
         for i, t in enumerate(tensors):
             if i in place and program.input_slots[place[i]]:
-                self.given.append((t._a, program.input_slots[place[i]], np.empty((size, *t._a.shape[1:]), t._a.dtype)))
-        self.draws: list[Any] = [s.call.node for s in program.steps if s.call is not None]
+                self.given.append((t._a, program.input_slots[place[i]], aligned((size, *t._a.shape[1:]), t._a.dtype)))
+        self.draws: list[Any] = [s.call.node for s in program.steps if s.call is not None]  # made ahead
+        self.drawn: list[Any] = [n for s in program.steps for n in s.writes if n.op is not None and n.op.impure]
         self.numbers = [
             (t._a, program.input_slots[k])
             for k, (kind, t) in enumerate(self.entry.sources)
@@ -88,6 +93,10 @@ class Several:
             op: Any = s.call.node.op
             if op.name != "draw" or s.call.node in program.home:
                 raise Unfit(f"it calls NumPy ({s.label})")
+        ahead = {id(generator_of(s.call.node)) for s in program.steps if s.call is not None}
+        inside = [n for s in program.steps if s.call is None for n in s.writes if n.op is not None and n.op.impure]
+        if any(id(generator_of(n)) in ahead for n in inside):
+            raise Unfit("some of its draws are NumPy's, and others of the same generator are not")
         if len(self.tensors) != self.fast.given:
             raise Unfit("its arguments are not the tensors of the dataset")
         for t, given in zip(self.tensors, self.entry.given, strict=True):
@@ -118,25 +127,64 @@ class Several:
         moved, count = self._numbers(count)
         drawn = self._draw(count)
         table = program.table.copy()
+        block = self._block()
         gathers, moves, kept = self._batches(rows)
-        for slots, block in [*drawn, *moved]:
-            moves += self._moves(slots, block.ctypes.data, block.strides[0])
+        for slots, values in [*drawn, *moved]:
+            moves += self._moves(slots, values.ctypes.data, values.strides[0])
         blocks = {k: np.empty((count, *shape), dtype) for k, (shape, dtype) in enumerate(self.fast.makes)}
-        for k, block in blocks.items():
-            size = math.prod(block.shape[1:]) * block.itemsize
-            moves += self._moves(program.output_slots[k], block.ctypes.data, size)
+        for k, values in blocks.items():
+            size = math.prod(values.shape[1:]) * values.itemsize
+            moves += self._moves(program.output_slots[k], values.ctypes.data, size)
         token = quiet_on(_quiet)
+        block.fill()
         try:
-            done = self.rounds(count, gathers, moves)
+            done = self._run(count, gathers, moves)
         finally:
             quiet_off(token)
             program.table[:] = table
+            block.put_back()
         del kept
         for s in self.fast.storages:
             s.version += done
         if states is not None and done < count:
             self._back(states, done)
         return [value if k is None else blocks[k][:done] for k, value in self.results], done
+
+    def _run(self, count: int, gathers: list[Gather], moves: list[Move]) -> int:
+        self.calls += 1
+        program = self.program
+        if self.calls == 2 and program.lean is None and program.error is None:
+            program.lean = self._lean() or False
+        ahead = count - 1 if program.lean else 0  # nobody sees the gradients of these
+        if ahead:
+            program.lean(ahead, gathers, moves)
+        return int(self.rounds(count, gathers, moves, ahead))
+
+    def _lean(self) -> Any:
+        """Give what runs the steps without storing the gradients that the next step writes over."""
+        program, count = self.program, len(self.entry.captured.outputs)
+        grads = {program.graph.outputs[k + count]: ("output", k + count) for k in range(len(self.fast.grads))}
+        found = without_stores(program, {n for n, place in grads.items() if program.home.get(n) == place})
+        if found is None:
+            return None
+        records, code = found
+        drive = program.loaded.address("rg_drive")
+        rounds = Rounds(drive, records.ctypes.data, len(records) // 3)
+        rounds.kept = records, code
+        return program.held.guarding(rounds)
+
+    def _block(self) -> Block:
+        """Lay out what the steps read and write besides their batches side by side, and note its addresses."""
+        fast, program, count = self.fast, self.program, len(self.entry.captured.outputs)
+        written = {k for k in self.entry.targets if isinstance(k, int)}
+        held = [(t._a, program.input_slots[k], k in written) for t, k in fast.held]
+        held += [(made._a, program.output_slots[k + count], True) for k, (_, made) in enumerate(fast.grads)]
+        held = [h for h in held if h[1]]
+        block = Block([(a, is_written) for a, _, is_written in held], [t._a for t in self.tensors])
+        for a, (_, slots, _) in zip(block.arrays, held, strict=True):
+            for at, extra in slots:
+                program.table[at] = a.ctypes.data + extra
+        return block
 
     def _moves(self, slots: Any, first: int, stride: int) -> list[Move]:
         table = self.program.table.ctypes.data
@@ -159,7 +207,7 @@ class Several:
     def _draw(self, count: int) -> list[tuple[Any, Any]]:
         """Draw for all steps, in the order in which they would."""
         blocks = [np.empty((count, *n.shape), n.dtype) for n in self.draws]
-        for i in range(count):
+        for i in range(count if blocks else 0):
             for node, block in zip(self.draws, blocks, strict=True):
                 block[i] = node.op.numpy(**node.attrs)
         return [(self.program.made_slots[n], b) for n, b in zip(self.draws, blocks, strict=True)]
@@ -181,11 +229,7 @@ class Several:
 
     # -- going back --------------------------------------------------------------------------------------------------------
     def _states(self) -> Any:
-        generators = {id(g): g for n in self.draws if (g := n.attrs.get("generator")) is not None}
-        if self.draws:
-            from ..random import default_generator
-
-            generators[id(default_generator)] = default_generator
+        generators = {id(g): g for g in map(generator_of, self.drawn)}
         settings = None
         if self.scheduler is not None:
             groups = [
@@ -201,7 +245,8 @@ class Several:
         generators, settings = states
         for generator, state in generators:
             generator.set_state(state)
-        self._draw(done)
+        for node in self.drawn * done:
+            node.op.numpy(**node.attrs)
         if settings is not None:
             self.scheduler.load_state_dict(settings[0])
             for group, values in settings[1]:

@@ -15,13 +15,16 @@ from .codegen.products import Product, turned, write_product
 from .codegen.rows import computes, kind_of
 from .codegen.scans import SCANS, write_scan
 from .codegen.small import is_small, write_small, write_tiles
+from .contractions import behind
 from .contractions import conv as convolutions
 from .contractions import native as contractions
 from .contractions.prepared import Prepared
-from .lowering.kernel import CHUNK, TAIL, Call, Fill, Joined, Loops
+from .draws import steps as draws
+from .lowering.kernel import CHUNK, FULL, TAIL, Call, Fill, Joined, Loops
 from .lowering.maps import Affine, strides_of
 from .lowering.schedule import Schedule
 from .runtime import blas, jit
+from .together import bring_together
 
 SHARED = 1 << 18  # multiply-adds of a product that two threads share
 LONG = 1 << 19  # from which a sleeping thread is woken for it: one that is awake costs nothing to tell
@@ -47,6 +50,8 @@ class Step:
     writes: tuple[Node, ...] = ()
     label: str = ""
     long: bool = False  # worth waking a sleeping thread for
+    alike: bool = False  # it may be one of several that one record goes over
+    worth: float = 0.0  # its work, of what two threads share
 
 
 class StepWriter:
@@ -87,6 +92,7 @@ class StepWriter:
                 self.steps.append(self._joined(s))
             else:
                 self.steps.append(self._call(s))
+        bring_together(self.steps, self.schedule.steps)
 
     def function(self, key: Any, write: Any) -> str:
         """Give the symbol of the kernel of this key; ``write`` is called with its name if there is none yet."""
@@ -98,7 +104,15 @@ class StepWriter:
         self.kernels[f"rg_{name}"] += 1
         return f"rg_{name}"
 
-    def _loops(self, nest: Loops) -> Step:
+    def unstored(self, nest: Loops, nodes: set[Node]) -> Step:
+        """Write a nest's kernel once more, without the stores of some values; it takes what the other takes."""
+        kept = [
+            replace(s, store=None) if s.level == FULL and s.store is not None and s.store[0] in nodes else s
+            for s in nest.statements
+        ]
+        return self._loops(nest, replace(nest, statements=kept, by_node={s.node: s for s in kept}))
+
+    def _loops(self, nest: Loops, instead: Loops | None = None) -> Step:
         buffers: dict[
             tuple[Node, int], int
         ] = {}  # a value and a place in it: kernels that differ in places alone are one
@@ -107,9 +121,11 @@ class StepWriter:
         def buffer(node: Node, address: Affine = (0, ())) -> tuple[int, tuple[int, ...]]:
             return buffers.setdefault((node, address[0]), len(buffers)), address[1]
 
-        plan = self.plans[nest] = Analysis(nest, self.graph.constants, jit.host().lanes(4))
+        plan = Analysis(instead or nest, self.graph.constants, jit.host().lanes(4))
+        if instead is None:
+            self.plans[nest] = plan
         reads, writes = [], []
-        lines: list[Any] = [plan.shape()]
+        lines: list[Any] = [plan.shape(), tuple([s.store is None for s in plan.nest.statements])]
         for node in nest.prelude:
             number[node] = len(number)
             if node not in self.schedule.lazy:
@@ -168,6 +184,8 @@ class StepWriter:
             tuple(dict.fromkeys(writes)),
             f"{label} {list(nest.domain)}",
             nest.size > LONG // 8,
+            alike=plan.chunks == 1,
+            worth=nest.size / (2 * CHUNK),
         )
 
     def _continues(self, call: Call) -> int:
@@ -177,7 +195,7 @@ class StepWriter:
             return 0
         lanes = jit.host().lanes(call.node.dtype.itemsize)
         if not is_small(product, lanes):
-            return 0
+            return 3 if behind.of_product(product) is not None else 0
         return 1 if _chunks(product) > 1 else 2
 
     def _behind(
@@ -193,16 +211,20 @@ class StepWriter:
         call = nest.product
         product = self.product_of(call)
         assert product is not None
+        if call.continues == 3:
+            return self._behind_large(
+                nest, plan, buffers, lines, reads, writes, f"{label} {product.m}x{product.k}x{product.n}"
+            )
         product = replace(product, chunks=1 if plan.tails else _chunks(product))
         size = call.node.dtype.itemsize
         lanes = jit.host().lanes(size)
         plan.width = lanes
 
-        def tiles(f: Any, a: Any, b: Any, put: Any) -> None:
-            write_tiles(f, product, a, b, lanes, put)
+        def tiles(f: Any, a: Any, b: Any, put: Any, end: Any) -> None:
+            write_tiles(f, product, a, b, lanes, put, end, plan.flat_streams)
 
         name = self.function(
-            ("behind", product, repr(lines[1:])), lambda name: Behind(plan, self.module, name, buffers, tiles)
+            ("behind", product, repr(lines)), lambda name: Behind(plan, self.module, name, buffers, tiles)
         )
         x, y = call.operands
         return Step(
@@ -215,6 +237,49 @@ class StepWriter:
             tuple(dict.fromkeys(writes)),
             f"{label} {product.m}x{product.k}x{product.n}",
             product.work > LONG,
+            alike=product.chunks == 1,
+            worth=product.work / SHARED,
+        )
+
+    def _behind_large(
+        self,
+        nest: Loops,
+        plan: Analysis,
+        buffers: Any,
+        lines: list[Any],
+        reads: list[Any],
+        writes: list[Any],
+        label: str,
+    ) -> Step:
+        """A product of the contraction kernels, whose tiles are gone on with by a function of this program."""
+        call, product = nest.product, self.product_of(nest.product)
+        ready = None if product is None else behind.of_product(product)
+        assert product is not None and ready is not None
+        self.held.append(ready)
+        key, place = (product, repr(lines[1:])), len(buffers)
+        plan.width = jit.host().lanes(call.node.dtype.itemsize)
+        tiles = self.function(("tiles", key), lambda name: behind.Tiles(plan, self.module, name, buffers, product))
+        ahead = self.function(
+            ("ahead", key), lambda name: behind.write_ahead(self.module, name, plan, buffers, product.kind)
+        )
+        name = self.function(
+            ("large", key), lambda name: behind.write_step(self.module, name, f"@{tiles}", f"@{ahead}", place)
+        )
+        memory, sums = (
+            Node(None, (), {}, (max(size, 64),), np.dtype(np.uint8), False, None, (), None, None)
+            for size in (ready.bytes, behind.partial(ready))
+        )
+        (x, y), size = call.operands, call.node.dtype.itemsize
+        given = (x[0], y[0], contractions.address(), ready.template.ctypes.data, memory, sums)
+        return Step(
+            name,
+            (*[node for node, _ in buffers], *given),
+            (*[at * node.dtype.itemsize for node, at in buffers], x[1] * size, y[1] * size, 0, 0, 0, 0),
+            1,
+            None,
+            tuple(dict.fromkeys([*reads, x[0], y[0]])),
+            (*dict.fromkeys(writes), memory, sums),
+            label,
         )
 
     def _fill(self, fill: Fill) -> Step:
@@ -237,7 +302,7 @@ class StepWriter:
             f.ret()
 
         name = self.function(("fill", node.dtype.str, repr(fill.value)), write)
-        return Step(name, (node, count), (0, 0), 1, None, (), (node,), f"fill {list(node.shape)}")
+        return Step(name, (node, count), (0, 0), 1, None, (), (node,), f"fill {list(node.shape)}", alike=True)
 
     def _convolution(self, call: Call, reads: tuple[Node, ...]) -> Step | None:
         job = convolutions.of_call(call)
@@ -250,6 +315,16 @@ class StepWriter:
         arguments = (x[0], y[0], node, memory, job.images, job.chunks, 0)
         offsets = (x[1] * size, y[1] * size, 0, 0, 0, 0, 0)
         return Step(name, arguments, offsets, 1, None, reads, (node, memory), f"{node.op.name} {job.label}")  # type: ignore[union-attr]
+
+    def _draw(self, call: Call) -> Step | None:
+        node = call.node
+        given = draws.arguments(node)
+        if given is None:
+            return None
+        name = self.function("draw", lambda name: draws.write_step(self.module, name))
+        before, after = given
+        taken = (*before, node, math.prod(node.shape), *after)
+        return Step(name, taken, (0,) * len(taken), 1, None, (), (node,), draws.label(node))
 
     def _contraction(self, call: Call, product: Product, ready: Prepared, reads: tuple[Node, ...]) -> Step:
         """A product of the contraction kernels: one step, which shares its own work among threads."""
@@ -277,7 +352,7 @@ class StepWriter:
         node = call.node
         product = self.product_of(call)
         reads = tuple(dict.fromkeys(o[0] for o in call.operands if o is not None))
-        made = self._convolution(call, reads)
+        made = self._convolution(call, reads) or self._draw(call)
         if made is not None:
             return made
         if product is not None:
@@ -309,6 +384,8 @@ class StepWriter:
                 (node,),
                 label,
                 product.work > LONG,
+                alike=product.chunks == 1 and small,
+                worth=product.work / SHARED,
             )
         scan = self._scan(call, reads)
         if scan is not None:

@@ -129,11 +129,29 @@ class Node:
         return self.hooks.owner()
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith(("_saved_", "_raw_saved_")):
+            from .kept import attribute
+
+            return attribute(self, name)
         # what a custom Function's forward put on its ctx is found on its grad_fn, as in torch
         attrs = object.__getattribute__(self, "attrs") if name != "attrs" else {}
         if "ctx" in attrs and not name.startswith("__"):
             return getattr(attrs["ctx"], name)
         raise AttributeError(f"{type(self).__name__!r} object ({self.name()}) has no attribute {name!r}")
+
+    def __dir__(self) -> list[str]:
+        from .kept import listed
+
+        return sorted({*object.__dir__(self), *listed(self)})
+
+    def _sequence_nr(self) -> int:
+        return self.seq
+
+    @property
+    def _input_metadata(self) -> list[TensorType]:
+        """The types of the gradients that come to this node, one for each of its results."""
+        kinds = self.types if "cls" in self.attrs else None
+        return [k for k in kinds if k is not None] if kinds else [self.type]
 
     @property
     def metadata(self) -> dict[str, Any]:

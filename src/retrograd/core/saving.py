@@ -76,5 +76,9 @@ class Keeper:
     def writing(self, tensor: Any, value: Any) -> None:
         """Hear that a tensor is about to take another one's value in place."""
 
+    def compiled(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call a compiled function: operation by operation, as long as what nodes save is of interest."""
+        return function.fn(*args, **kwargs)
+
 
 __all__ = ["STILL", "Held", "Keeper", "SavedInputs", "SavedResult"]

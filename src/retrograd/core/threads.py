@@ -14,8 +14,11 @@ def set_threads(count: int) -> None:
 
 def threads() -> int:
     """Give the number that was set, or that of the processors this process may use."""
-    if _wanted:
-        return _wanted[0]
+    return _wanted[0] if _wanted else processors()
+
+
+def processors() -> int:
+    """Give the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

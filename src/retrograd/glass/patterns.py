@@ -37,7 +37,7 @@ BY_OP: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("gather", "index_select", "index", "index2", "take_rows"), ("gradient router", "puts the upstream gradient where its numbers were taken from, adds up where one was taken twice, and leaves zero elsewhere")),
     **dict.fromkeys(("cat", "stack", "assemble", "index_put", "index_put2", "view_write", "straight", "embed", "constant_pad", "scatter"), ("gradient distributor", "hands each input the part of the upstream gradient at its own place")),
     **dict.fromkeys(("view", "permute", "transpose", "flip", "roll", "view_as_real", "view_as_complex"), MOVER),
-    **dict.fromkeys(("clone", "alias", "cast", "positive", "conj"), ("gradient distributor", "hands on the upstream gradient")),
+    **dict.fromkeys(("clone", "alias", "after", "cast", "positive", "conj"), ("gradient distributor", "hands on the upstream gradient")),
     **dict.fromkeys(("tril", "triu"), ("gradient gate", "lets the upstream gradient through where the element was kept")),
     **dict.fromkeys(("floor", "ceil", "trunc", "round", "step"), ("gradient stop", "is flat almost everywhere: nothing passes")),
 }  # fmt: skip

@@ -26,7 +26,11 @@ def record(
     infinite; its time, arithmetic, module and line; of each rectifier the share of dead units; of each parameter its value, its
     gradient and |update| / |weight|. Looking is done on a shadow: the real step runs as it would without a recorder, compiled
     or not, and a copy of the model runs beside it on the same input, with the same random draws and the gradient that really arrived. So
-    no number of the training changes.
+    no number of the training changes. A compiled function that is a whole step is rehearsed instead: it runs once before its call, up to the
+    update, with everything put back.
+
+    From the moment when the first look is paid for, the whole run takes at most ``cost`` times what it would take without. Memory is
+    bounded: of many lines every other one is left out, and of arrays the oldest go first; a directory keeps all statistics and arrays.
 
     Parameters
     ----------

@@ -158,7 +158,7 @@ def _lines(op: Op, out: TensorType, x: TensorType, types: Any, slot: int, attrs:
 
 
 TABLE: dict[str, Callable[..., Found]] = {
-    **dict.fromkeys(("view", "clone", "alias", "cast", "positive", "view_as_real", "view_as_complex"), _same("the same numbers in order")),
+    **dict.fromkeys(("view", "clone", "alias", "after", "cast", "positive", "view_as_real", "view_as_complex"), _same("the same numbers in order")),
     **dict.fromkeys(("permute", "transpose", "flip", "roll"), _moved("the numbers change places")),
     **dict.fromkeys(
         ("slice", "diagonal", "as_strided", "unfold_view", "unfold", "real", "imag", "pick", "gather", "index_select", "index", "index2", "take_rows", "pool_gather"),

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core import MODE, BaseTensor, Node
-from ..nn.modules import handles
+from ..core import BaseTensor, Node
+from .observing import Observing
 
 COPY = 4096  # elements up to which a value is copied, so that a later write in place does not change what is shown
 
@@ -31,7 +31,7 @@ class Held:
         return self.array
 
 
-class watch:
+class watch(Observing):
     """Keep what an explanation wants to show: the values of all operations inside, constants too, and their modules.
 
     An explanation of a result that was computed without it shows what the forward pass kept for the backward pass and what
@@ -54,46 +54,16 @@ class watch:
     """
 
     def __init__(self, module: Any = None) -> None:
+        super().__init__(module)
         self.values: dict[Node, Held] = {}
         self.operands: dict[Node, list[Any]] = {}
         self.modules: dict[Node, str] = {}
         self.made: dict[int, Any] = {}  # results without a history: the tensor, and what made it of what
-        self.paths: dict[int, str] = {}
-        self.stack: list[str] = []
-        self.handles: list[Any] = []
-        if module is not None:
-            self._name(module)
 
-    def _name(self, module: Any) -> None:
-        for path, part in module.named_modules():
-            self.paths.setdefault(id(part), path)
-
-    def __enter__(self) -> watch:
-        MODE.observers = (*MODE.observers, self._seen)
-        MODE.settle()
-        self.handles = [
-            handles.register_module_forward_pre_hook(self._enter),
-            handles.register_module_forward_hook(self._leave, always_call=True),
-        ]
-        return self
-
-    def __exit__(self, *exc: Any) -> None:
-        for handle in self.handles:
-            handle.remove()
-        observers = list(MODE.observers)
-        observers.remove(self._seen)
-        MODE.observers = tuple(observers)
-        MODE.settle()
-        self.stack.clear()
-
-    def _enter(self, module: Any, args: Any) -> None:
+    def _path(self, module: Any) -> str:
         if id(module) not in self.paths:
             self._name(module)
-        self.stack.append(self.paths[id(module)] or type(module).__name__)
-
-    def _leave(self, module: Any, args: Any, output: Any) -> None:
-        if self.stack:
-            self.stack.pop()
+        return self.paths[id(module)] or type(module).__name__
 
     def _seen(self, op: Any, xs: Any, attrs: dict[str, Any], result: Any) -> None:
         if isinstance(result, tuple):
@@ -112,7 +82,7 @@ class watch:
             return
         self.operands[node] = [(x, Held(x)) if isinstance(x, BaseTensor) else (None, np.asarray(x)) for x in xs]
         if self.stack:
-            self.modules[node] = self.stack[-1]
+            self.modules[node] = self.module
 
 
 __all__ = ["Held", "watch"]

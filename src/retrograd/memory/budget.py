@@ -6,7 +6,7 @@ import gc
 import re
 import weakref
 from types import CodeType
-from typing import Any
+from typing import Any, NoReturn
 
 from ..core import MODE, BaseTensor, here
 from ..random.generator import default_generator
@@ -25,6 +25,8 @@ MOST_TRIALS = 6  # runs that are measured until two in a row agree
 
 class BudgetError(RuntimeError):
     """A budget that no plan keeps; ``smallest`` is the smallest that one does, in bytes."""
+
+    final = True  # a compiled function does not run eagerly instead
 
     def __init__(self, message: str, smallest: int) -> None:
         super().__init__(message)
@@ -96,6 +98,7 @@ class Library:
         self.wait = 0  # rounds until one is measured although there are plans
         self.left = 0  # how often a run left every plan
         self.pending: Any = None  # a recorder whose walk was still to come when its block ended
+        self.programs: list[Any] = []  # compiled within the budget
 
     def plans(self) -> list[Plan]:
         """Give the plan for each kind of run that was measured."""
@@ -122,14 +125,18 @@ class Library:
         base = self.base or 0
         fitting = [plan for plan in choices if base + plan.peak <= self.budget]
         if not fitting:
-            least = min(plan.peak for plan in choices) + base
-            raise BudgetError(
-                f"memory_budget: {text_of(self.budget)} is not possible for this step: with everything computed again that can be, its peak is "
-                f"{text_of(least)}, of which {text_of(base)} were there before it (parameters, optimizer state, data). "
-                f"Give at least {least} bytes, or a smaller batch.",
-                least,
-            )
+            self.refuse(base, min(plan.peak for plan in choices))
         return min(fitting, key=lambda plan: (plan.seconds, plan.peak))
+
+    def refuse(self, base: int, peak: int) -> NoReturn:
+        """Raise BudgetError: no plan's peak is less than this."""
+        least = base + peak
+        raise BudgetError(
+            f"memory_budget: {text_of(self.budget)} is not possible for this step: with everything computed again that can be, its peak is "
+            f"{text_of(least)}, of which {text_of(base)} were there before it (parameters, optimizer state, data). "
+            f"Give at least {least} bytes, or a smaller batch.",
+            least,
+        )
 
 
 _LIBRARIES: weakref.WeakKeyDictionary[CodeType, dict[Any, Library]] = weakref.WeakKeyDictionary()
@@ -212,17 +219,23 @@ class memory_budget:
     @property
     def plan(self) -> Plan | None:
         """The plan for the kind of step that was measured last."""
+        if self.library.programs:
+            found: Plan = self.library.programs[-1].chosen.plan
+            return found
         return self.library.found[-1][2] if self.library.found else None
 
     @property
     def smallest(self) -> int:
         """The smallest budget that is possible for the steps measured so far, in bytes."""
-        return max((min(p.peak for p in choices) for _, choices, _ in self.library.found), default=0) + (
-            self.library.base or 0
-        )
+        compiled = max((p.base + p.smallest for p in self.library.programs), default=0)
+        eager = max((min(p.peak for p in choices) for _, choices, _ in self.library.found), default=0)
+        return max(compiled, eager + (self.library.base or 0))
 
     def choices(self) -> list[tuple[int, float]]:
         """Give (bytes, seconds of computing again) of every plan for the step measured last, largest first."""
+        if self.library.programs:
+            last = self.library.programs[-1]
+            return [(form.bytes + last.base, form.seconds) for form in last.front()]
         if not self.library.found:
             return []
         base = self.library.base or 0
@@ -230,6 +243,10 @@ class memory_budget:
 
     def show(self) -> str:
         """Write the plan: memory over time, what is kept, what is computed again, and at what cost."""
+        if self.library.programs:
+            return "\n\n".join(
+                [shown(p.chosen.plan, p.base, self.bytes, p.chosen.bytes) for p in self.library.programs]
+            )
         if self.plan is None:
             return "memory_budget: no step has been measured yet"
         return shown(self.plan, self.library.base or 0, self.bytes)
@@ -241,7 +258,7 @@ class memory_budget:
         grads = [p._grad for p in parameters]
         buffers = [(b, b._a.copy()) for b in model.buffers()] if hasattr(model, "buffers") else []
         try:
-            while not self.library.found:
+            while not self.library.found and not self.library.programs:
                 state.go_back()
                 for p in parameters:
                     p._grad = None

@@ -350,10 +350,10 @@ def run(
     if debug and context_fn is not noop_context_fn:
         raise ValueError("debug=True is incompatible with non-default context_fn")
     contexts = context_fn()
-    if (
-        not MODE.grad or MODE.trace is not None
-    ):  # nothing is saved, or all is in the graph, whose values are planned as a whole
+    if not MODE.grad or MODE.trace is not None:  # nothing is saved, or all is in the graph
         with contexts[0]:
+            if MODE.grad:
+                return MODE.trace.checkpointed(lambda: fn(*args, **kwargs))
             return fn(*args, **kwargs)
     options = {
         "check": determinism_check == "default",

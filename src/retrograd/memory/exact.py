@@ -16,7 +16,8 @@ from .profile import Profile
 
 MOST = 100  # values of a run that is planned so
 STAGES = 12
-TARGETS = 6
+TARGETS = 9
+SLACK = 1.4  # times the whole peak: stages count what they hold as if it were all there at once
 SECONDS = 0.5  # for one target, at most
 
 
@@ -35,7 +36,7 @@ def kept_sets(profile: Profile, everything: Any) -> list[tuple[frozenset[int], I
     problem = _Problem(profile, stages, own)
     found = []
     low = max(float(stages.back.max()), everything.peak / 64, 1.0)
-    for target in np.geomspace(everything.peak, low, TARGETS + 1)[1:]:
+    for target in np.geomspace(SLACK * everything.peak, low, TARGETS):
         plan = problem.solve(milp, float(target))
         if plan is not None:
             found.append(plan)

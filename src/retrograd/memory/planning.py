@@ -205,10 +205,12 @@ def plans(profile: Profile) -> list[Plan]:
             solved = solve(stages, float(target))
             if solved is not None:
                 found.append(made(profile, *solved))
-    from .exact import kept_sets
+    from . import descent, exact
 
-    for keep, root in kept_sets(profile, everything):
+    for keep, root in exact.kept_sets(profile, everything):
         found.append(made(profile, keep, root))
+    for keep in descent.kept_sets(profile):
+        found.append(made(profile, keep, Interval(0, len(profile.rows), [], frozenset())))
     return front(found)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
+from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
@@ -34,6 +36,7 @@ class Recorder(Keeper):
         self.profile: Profile | None = None
         self.counter: Counter | None = None
         self.done = False
+        self.heard = False  # whether the last call of a compiled function ran eagerly
         self.begin()
 
     # -- rounds ---------------------------------------------------------------------------------------------------------------------
@@ -52,7 +55,8 @@ class Recorder(Keeper):
         self.library.wait -= 1
         if self.plan is None or self.library.wait == 0:
             self.plan = self.round.root = None
-            self.measure()
+            if not self.library.programs:
+                self.measure()
 
     def measure(self) -> None:
         """Measure this round."""
@@ -228,6 +232,57 @@ class Recorder(Keeper):
         table[id(a)] = (version, new)
         if self.profile is not None:
             self.profile.held_by(new.index, storage)
+
+    # -- compiled functions -----------------------------------------------------------------------------------------------------------
+    def compiled(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call a compiled function in the form that keeps the budget; what runs eagerly in it is heard of."""
+        away = self._away()
+        if away is None:
+            return function.fn(*args, **kwargs)
+        from .compiled import fit
+
+        bounded = function.within(self.library, fit(self.library, function))
+        bounded.around = self._back
+        self.heard = False
+        with away:
+            result = bounded(*args, **kwargs)
+        if not self.heard:
+            self._uncounted()
+        return result
+
+    def _uncounted(self) -> None:
+        """Measure this round no further: part of it was no run of operations."""
+        self.profile = self.round.listener = self.round.watch = None
+        if self.counter is not None:
+            self.counter.__exit__()
+            self.counter = None
+
+    def _away(self) -> Any:
+        """Give the block in which nothing is heard of, or None where others listen too."""
+        before = MODE.observers
+        MODE.observers = tuple(o for o in before if o != self.observe)
+        MODE.saving = None
+        MODE.settle()
+        alone = not MODE.special
+        MODE.observers, MODE.saving = before, self
+        MODE.settle()
+        return self._turned(False) if alone else None
+
+    def _back(self) -> Any:
+        """Give the block, within such a one, in which everything is heard of again."""
+        return self._turned(True)
+
+    @contextlib.contextmanager
+    def _turned(self, on: bool) -> Iterator[None]:
+        before = MODE.observers, MODE.saving
+        self.heard = on
+        MODE.observers, MODE.saving = ((self.observe,), self) if on else ((), None)
+        MODE.settle()
+        try:
+            yield
+        finally:
+            MODE.observers, MODE.saving = before
+            MODE.settle()
 
     # -- when the run leaves the plan ---------------------------------------------------------------------------------------------------
     def _leave(self, index: int, op: Any, a: Any) -> None:

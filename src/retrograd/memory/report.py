@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ..core import MODE, BaseTensor, describe
 from ..nn.modules.module import Module, register_module_forward_hook, register_module_forward_pre_hook
 from ..optim import Optimizer
@@ -23,6 +25,8 @@ from .resident import Resident
 from .saving import Installed
 from .show import bars
 
+MOST_RUNS = 3  # that are recorded, until two agree
+
 
 @dataclass
 class Kept:
@@ -33,6 +37,31 @@ class Kept:
     op: str
     nbytes: int
     values: int
+
+
+@dataclass
+class Compiled:
+    """A program of a compiled function: what it holds between calls, and what a call makes besides.
+
+    Attributes
+    ----------
+    name
+        The function's.
+    arena
+        Bytes that the program keeps for the values of every call.
+    alive
+        The most of them that are in use at once.
+    results
+        Bytes that a call makes afresh: results and gradients.
+    moment
+        What is computed when the most are in use, and where.
+    """
+
+    name: str
+    arena: int
+    alive: int
+    results: int
+    moment: str
 
 
 @dataclass
@@ -48,9 +77,12 @@ class Report:
     activations
         Its sum: bytes held between the run forward and the walk.
     peak, moment
-        The predicted peak of what the step adds, from the values' lifetimes, and the operation or step of the walk at which it is reached.
+        The predicted peak of what the step adds, from the lifetimes of values, and where it is reached: operation by operation, or by
+        the plans of compiled programs where the whole step is compiled.
     measured
-        The peak of array bytes that the step really added, run as it is.
+        The peak of array bytes that the step needed, run as it is: what it added, and what compiled programs hold.
+    compiled
+        The programs of compiled functions that the step calls.
     resident
         The peak of the process's resident memory that it added, or None where the system does not tell.
     """
@@ -65,6 +97,7 @@ class Report:
     moment: str
     measured: int
     resident: int | None
+    compiled: list[Compiled] = field(default_factory=list)
     line: list[int] = field(repr=False, default_factory=list)
     limit: int = 0
 
@@ -94,6 +127,11 @@ class Report:
         ]
         if self.resident is not None:
             lines.append(f"                {text_of(self.resident):>10}  measured, of the process's resident memory")
+        for c in self.compiled:
+            lines.append(
+                f"compiled        {text_of(c.arena):>10}  held by {c.name}, {text_of(c.alive)} in use at most, {c.moment}; "
+                f"{text_of(c.results)} of results"
+            )
         lines += [f"over the step   {bars(self.line, max(self.limit, 1))}", "", "kept, by module"]
         lines += [f"  {text_of(b):>10}  {name}" for name, b in list(self.by_module().items())[:12]]
         lines += ["kept, by line"]
@@ -111,6 +149,48 @@ class _Collected(Library):
     def add(self, profile: Profile) -> None:
         if self.profile is None:
             self.profile = profile
+
+
+class _Listening(Recorder):
+    """Hears of a compiled function's operations one by one, and notes which functions there are."""
+
+    def __init__(self, library: Any) -> None:
+        super().__init__(library, None)
+        self.functions: list[Any] = []
+        self.within = 0  # values that were made in them
+
+    def compiled(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if function not in self.functions:
+            self.functions.append(function)
+        before = len(self.round.cells)
+        result = function.fn(*args, **kwargs)
+        self.within += len(self.round.cells) - before
+        return result
+
+
+def _programs(functions: list[Any]) -> list[Compiled]:
+    """Describe the programs of compiled functions."""
+    found = []
+    for function in functions:
+        for entries in function.entries.values():
+            for entry in entries:
+                parts = [entry.program] if entry.halves is None else [entry.program, entry.backward]
+                found += [_program(function.name + of, p) for of, p in zip(("", ", back"), parts, strict=False)]
+    return found
+
+
+def _program(name: str, program: Any) -> Compiled:
+    from ..compiler.explain import plan_of
+
+    plan = plan_of(program)
+    live = plan["live_bytes"]
+    moment = ""
+    if live:
+        writes = [n for n in program.steps[live.index(max(live))].writes if n.op is not None]
+        moment = f"at {writes[0].op.name}, {describe(writes[0].place)}" if writes else ""
+    return Compiled(
+        name, plan["arena_bytes"], min(plan["peak_bytes"], plan["arena_bytes"]), plan["output_bytes"], moment
+    )
 
 
 def _roots(tensors: Any) -> dict[int, int]:
@@ -183,18 +263,27 @@ def _put_back() -> Iterator[None]:
         yield
     finally:
         for t, version, a in values:
-            if t._s.version != version and t._a.shape == a.shape:
+            if t._a.shape != a.shape:
+                continue
+            if t._s.version != version:
                 t._write(a)
+            else:  # an optimizer writes its state past the versions
+                np.copyto(t._a, a)
         for t, g in grads:
             t._grad = g
         for o, state in states:
-            o.state.clear()
-            o.state.update(state)
+            for p in [p for p in o.state if p not in state]:
+                del o.state[p]
+            for p, kept in state.items():  # into the same dictionary, which compiled code knows
+                held = o.state[p]
+                if any(held.get(k) is not v for k, v in kept.items()) or len(held) != len(kept):
+                    held.clear()
+                    held.update(kept)
         random.go_back()
 
 
 def memory_report(step: Callable[..., Any], *args: Any, put_back: bool = True) -> Report:
-    """Run a training step twice and tell where its bytes are: once operation by operation, once as it is.
+    """Run a training step a few times and tell where its bytes are: operation by operation, and once as it is.
 
     Parameters
     ----------
@@ -219,11 +308,33 @@ def memory_report(step: Callable[..., Any], *args: Any, put_back: bool = True) -
     >>> report.activations
     25600
     """
-    with _put_back() if put_back else contextlib.nullcontext():
+    back = _put_back if put_back else contextlib.nullcontext
+    profile, modules, recorder = _recorded(step, args, back)
+    for _ in range(MOST_RUNS - 1):  # first calls load and compile kernels
+        before = profile
+        profile, modules, recorder = _recorded(step, args, back)
+        if profile.same(before) and profile.agrees(before):
+            break
+    with back():
+        with Resident() as resident, Counter() as counter:
+            step(*args)
+        sizes = _sizes()
+    programs = _programs(recorder.functions)
+    held = sum(p.arena for p in programs)
+    found = _report(profile, modules, counter.peak + held, resident.added, sizes)
+    found.compiled = programs
+    if programs and recorder.within == len(profile.rows):
+        found.peak = held + max(p.results for p in programs)
+        found.moment = max(programs, key=lambda p: p.alive).moment
+    return found
+
+
+def _recorded(step: Callable[..., Any], args: tuple[Any, ...], back: Any) -> tuple[Profile, dict[int, str], _Listening]:
+    """Run the step, hearing of every operation."""
+    with back():
         library = _Collected()
-        recorder = Recorder(library, None)
-        installed = Installed(recorder)
-        with installed:
+        recorder = _Listening(library)
+        with Installed(recorder):
             MODE.observers += (recorder.observe,)
             with _module_names(recorder) as modules:
                 MODE.settle()
@@ -234,14 +345,9 @@ def memory_report(step: Callable[..., Any], *args: Any, put_back: bool = True) -
                     MODE.observers = tuple(o for o in MODE.observers if o != recorder.observe)
         MODE.settle()
     recorder.abandon()
-    profile = library.profile
-    if profile is None:
+    if library.profile is None:
         raise RuntimeError("memory_report: the step did not walk back, or saved nothing: call .backward() in it")
-    with _put_back() if put_back else contextlib.nullcontext():
-        with Resident() as resident, Counter() as counter:
-            step(*args)
-        sizes = _sizes()
-    return _report(profile, modules, counter.peak, resident.added, sizes)
+    return library.profile, modules, recorder
 
 
 def _sizes() -> tuple[int, int, int, int]:
@@ -298,4 +404,4 @@ def _report(profile: Profile, modules: dict[int, str], measured: int, resident: 
     )
 
 
-__all__ = ["Kept", "Report", "memory_report"]
+__all__ = ["Compiled", "Kept", "Report", "memory_report"]

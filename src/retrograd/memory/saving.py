@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
-from ..core import MODE, BaseTensor, Handle, Held, Keeper, Node, Storage, at, here, modified, no_grad, wrap
-
-
-def own_copy(tensor: Any) -> Any:
-    """Give a tensor for a hook to look at: a leaf itself; of others the value with its present history, as they may be rebound."""
-    node = tensor._node
-    return tensor if node is not None and node.op is None else wrap(tensor._a, tensor._s, node)
+from ..autodiff import will_reach
+from ..core import MODE, BaseTensor, Handle, Held, Keeper, Node, Storage, at, here
+from ..core.packing import packed
+from ..tensor.edges import GradientEdge, get_gradient_edge
 
 
 class Installed:
@@ -40,43 +37,12 @@ class Installed:
 _DISABLED: list[str] = []  # the messages of the disabling blocks that are open
 
 
-class _Packed(Held):
-    """What a user's pack hook made of a value."""
-
-    __slots__ = ("node", "payload", "storage", "unpack", "version")
-
-    def __init__(self, unpack: Any, payload: Any, node: Node, storage: Storage) -> None:
-        self.unpack, self.payload, self.node = unpack, payload, weakref.ref(node) if node is not None else None
-        self.storage, self.version = weakref.ref(storage), storage.version
-
-    def fetch(self) -> tuple[Any, Storage, int]:
-        t = self.unpack(self.payload)
-        if not isinstance(t, BaseTensor):
-            raise TypeError(
-                "Output of saved tensor unpack_hook expected to be a Tensor but got result of type " + type(t).__name__
-            )
-        if t._s is self.storage() and t._s.version != self.version:
-            node: Any = self.node() if self.node is not None else None
-            node = node or t._node
-            raise modified(node, (t._a, t._s, self.version), "kept by a hook as it was, and")
-        return t._a, t._s, t._s.version
-
-
 class _UserHooks(Keeper):
     def __init__(self, pack: Callable[[Any], Any], unpack: Callable[[Any], Any]) -> None:
         self.pack, self.unpack = pack, unpack
 
     def keep(self, tensor: Any, node: Node, i: int) -> Any:
-        storage = tensor._s
-        version = storage.version
-        with no_grad():
-            payload = self.pack(own_copy(tensor))
-        if storage.version != version:
-            raise RuntimeError(
-                "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook can not be modified by "
-                f"in-place operations as this can lead to unexpected side-effects: write to a clone() instead.{at(here())}"
-            )
-        return _Packed(self.unpack, payload, node, storage)
+        return packed(self.pack, self.unpack, tensor, node)
 
 
 class saved_tensors_hooks(Installed):
@@ -220,7 +186,7 @@ class _Sparing(Keeper):
         self.saved.clear()
 
 
-@contextmanager
+@contextlib.contextmanager
 def allow_mutation_on_saved_tensors() -> Iterator[Any]:
     """Open a block in which values that are saved for the backward walk may be written: they are copied first.
 
@@ -245,34 +211,6 @@ def allow_mutation_on_saved_tensors() -> Iterator[Any]:
     finally:
         keeper.open = False
         keeper.clear()
-
-
-class GradientEdge(NamedTuple):
-    """Where a gradient goes: a node, and which of its results the gradient is of."""
-
-    node: Any
-    output_nr: int
-    ownership_token: Any = None
-
-
-def get_gradient_edge(tensor: Any) -> GradientEdge:
-    """Give the edge that a tensor's gradient travels.
-
-    Examples
-    --------
-    >>> import retrograd as torch
-    >>> x = torch.ones(2, requires_grad=True)
-    >>> torch.autograd.graph.get_gradient_edge(x * 2).node.name()
-    'MulBackward0'
-    """
-    if not tensor.requires_grad:
-        raise RuntimeError(
-            f"It is not possible to get the gradient edge for a Tensor that does not require gradients{at(here())}"
-        )
-    node = tensor._node
-    if node.op is not None and node.op.name == "pick":
-        return GradientEdge(node.inputs[0], node.attrs["index"])
-    return GradientEdge(node, 0)
 
 
 def increment_version(tensor: Any) -> None:
@@ -316,8 +254,8 @@ def register_multi_grad_hook(tensors: Sequence[Any], fn: Callable[..., Any], *, 
     tensors : sequence of Tensor
         Each must require a gradient.
     fn : callable
-        Called with the list of gradients, None for a tensor that was not reached, when the walk has ended ("all"); with the
-        first gradient that is there ("any").
+        "all": called with the list of gradients as soon as the last of those that the walk comes to is there, None standing for a
+        tensor that it does not come to. "any": called with the first gradient.
     mode : str
         "all" or "any".
 
@@ -331,22 +269,83 @@ def register_multi_grad_hook(tensors: Sequence[Any], fn: Callable[..., Any], *, 
     """
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
-    gathered: dict[int, Any] = {}
-
-    def finish() -> None:
-        grads = [gathered.get(i) for i in range(len(tensors))]
-        gathered.clear()
-        if mode == "all":
-            fn(grads)
+    if mode == "any":
+        return _first_of(tensors, fn)
+    for i, t in enumerate(tensors):
+        if not t.requires_grad:
+            raise AssertionError(f"register_multi_grad_hook: tensor {i} does not require a gradient{at(here())}")
+    nodes = [get_gradient_edge(t).node for t in tensors]
+    walks: dict[int, Any] = {}
 
     def hook(i: int, grad: Any) -> None:
-        if not gathered:
-            MODE.endings += (finish,)
-            if mode == "any":
-                fn(grad)
-        gathered[i] = grad if i not in gathered else gathered[i] + grad
+        found = _of_this_walk(walks, lambda: _Gathered(will_reach(nodes), len(nodes)))
+        found.grads[i] = grad
+        found.missing -= 1
+        if not found.missing:
+            fn(found.grads)
 
     return _MultiHandle([t.register_hook(functools.partial(hook, i)) for i, t in enumerate(tensors)])
+
+
+class _Gathered:
+    """The gradients of one walk, and how many are still to come."""
+
+    def __init__(self, missing: int, count: int) -> None:
+        self.missing = missing
+        self.grads: list[Any] = [None] * count
+
+
+def _of_this_walk(walks: dict[int, Any], make: Callable[[], Any]) -> Any:
+    """Give what belongs to the walk that is running, made at first and forgotten at its end."""
+    if MODE.walk is None:
+        raise AssertionError("expected this hook to be called inside a backward call")
+    key = id(MODE.walk)
+    if key not in walks:
+        walks[key] = MODE.walk, make()  # held, so that no other walk has its id
+        MODE.endings += (functools.partial(walks.pop, key),)
+    return walks[key][1]
+
+
+def _first_of(tensors: Sequence[Any], fn: Callable[..., Any]) -> _MultiHandle:
+    walks: dict[int, Any] = {}
+
+    def hook(grad: Any) -> None:
+        done = _of_this_walk(walks, list)
+        if not done:
+            done.append(True)
+            fn(grad)
+
+    return _MultiHandle([t.register_hook(hook) for t in tensors if t.requires_grad])
+
+
+def region_activation_memory_budget(budget: float) -> Any:
+    """Give a block within compiled code that says which fraction of its activations to keep.
+
+    Of no effect on what is computed: values in compiled code are planned as a whole; ``memory_budget`` bounds them in bytes.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.autograd.graph.region_activation_memory_budget(2.0)
+    Traceback (most recent call last):
+    ValueError: torch.autograd.graph.region_activation_memory_budget: must be in [0, 1], got 2.0
+    """
+    if not 0 <= budget <= 1:
+        raise ValueError(f"torch.autograd.graph.region_activation_memory_budget: must be in [0, 1], got {budget}")
+    if MODE.trace is None:
+        raise RuntimeError(
+            "torch.autograd.graph.region_activation_memory_budget can only be used inside a torch.compile region; it has no effect in eager "
+            f"mode: use retrograd.memory.memory_budget{at(here())}"
+        )
+    return contextlib.nullcontext()
+
+
+def set_warn_on_accumulate_grad_stream_mismatch(enabled: bool) -> None:
+    """Take torch's switch for streams of devices, of which there are none here."""
+
+
+def set_override_stale_capture_stream(enabled: bool) -> None:
+    """Take torch's switch for streams of devices, of which there are none here."""
 
 
 __all__ = [
@@ -356,7 +355,10 @@ __all__ = [
     "disable_saved_tensors_hooks",
     "get_gradient_edge",
     "increment_version",
+    "region_activation_memory_budget",
     "register_multi_grad_hook",
     "save_on_cpu",
     "saved_tensors_hooks",
+    "set_override_stale_capture_stream",
+    "set_warn_on_accumulate_grad_stream_mismatch",
 ]

@@ -29,8 +29,8 @@ def bars(line: list[int], limit: float) -> str:
     return "".join(BARS[min(round(max(part) / limit * 8), 8)] for part in parts)
 
 
-def shown(plan: Any, base: int, budget: int) -> str:
-    """Write a plan."""
+def shown(plan: Any, base: int, budget: int, needed: int | None = None) -> str:
+    """Write a plan; ``needed`` is what a compiled program needs by it, which is known before it runs."""
     from .budget import text_of
 
     p, found = plan.profile, plan.simulation
@@ -41,8 +41,9 @@ def shown(plan: Any, base: int, budget: int) -> str:
     events = len(found.line)
     cost = f"{plan.seconds * 1e3:.1f} ms beside {(forward + back) * 1e3:.1f} ms for the step ({plan.seconds / max(forward + back, 1e-9):+.0%})"
     when = "forward" if found.moment < events - len(p.steps) else "on the way back"
+    peak = plan.peak if needed is None else needed
     lines = [
-        f"budget {text_of(budget)}: peak {text_of(base + plan.peak)}, {when} ({text_of(base)} were there before the step)",
+        f"budget {text_of(budget)}: peak {text_of(base + peak)}, {when} ({text_of(base)} were there before the step)",
         f"saved without a budget {text_of(whole)}; held at the end of the forward run {text_of(held)}",
         f"computed again: {found.again} operations, {cost}",
         "",

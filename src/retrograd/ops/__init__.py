@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import (
+    after,
     assemble,
     contract,
     conv,
@@ -19,6 +20,7 @@ from . import (
 )
 
 __all__ = [
+    "after",
     "assemble",
     "contract",
     "conv",

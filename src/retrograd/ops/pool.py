@@ -15,7 +15,7 @@ from .derive import general, linear, plain
 from .windows import Window, Windows
 
 INDEX = np.dtype(np.int64)
-WORTH = 1 << 14  # elements from which the library's own kernels are asked
+WORTH = 1 << 8  # elements from which the library's own kernels are asked; for few of them those take their time
 for _name in ("max_pool", "max_pool_gradient", "avg_pool", "avg_pool_grad", "pool_gather", "pool_scatter"):
     executors.register(_name, f"{__package__.partition('.')[0]}.compiler.eager_pools:{_name}")
 

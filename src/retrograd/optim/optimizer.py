@@ -16,6 +16,7 @@ from ..core.mode import MODE, enable_grad, set_grad_enabled
 from ..core.node import Handle, Storage, wrap
 from ..core.rows import SparseArray
 from ..tensor import Tensor
+from . import recorded
 from .hooks import TABLES, Table, add, hooked, register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from .options import typename
 from .plan import Hyper, is_number
@@ -175,6 +176,10 @@ class Optimizer:
             }
         )
         with set_grad_enabled(bool(group.get("differentiable"))):
+            if not group.get("differentiable") and getattr(MODE.trace, "compiling", False):
+                same = [r for r in self._runners if r.group is group and r.states is self.state]
+                if same and recorded.step(self, same[0], h):
+                    return
             for p in group["params"]:
                 if p.grad is None:
                     continue

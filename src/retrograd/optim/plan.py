@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .rules import Recording, Symbol
+from .rules import Recording, Symbol, signs
 
 NUMBERS = {
     "add": "{} + {}",
@@ -64,7 +64,7 @@ class Plan:
         self.source = self._write(lines, epilogue)
         namespace: dict[str, Any] = {"sqrt": math.sqrt, "copysign": math.copysign, "inf": math.inf, "nan": math.nan}
         namespace |= {name: getattr(np, name) for name in (*NUMBERS, "copyto", "concatenate") if name != "where"}
-        namespace["sqrt_number"] = math.sqrt
+        namespace |= {"sqrt_number": math.sqrt, "sign": signs}
         exec(compile(self.source, f"<update rule: {', '.join(self.states)}>", "exec"), namespace)
         self.body, self.gathered, self.numbers = namespace["body"], namespace["gathered"], namespace["numbers"]
 

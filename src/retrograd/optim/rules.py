@@ -141,8 +141,16 @@ def absolute(x: Any) -> Any:
 
 
 def sign(x: Any) -> Any:
-    """Give -1, 0 or 1 for each element."""
+    """Give -1, 0 or 1 for each element; 0 for what is no number."""
+    if isinstance(x, (np.ndarray, np.generic)):
+        return signs(x)
     return _unary(x, "sign", "sign", lambda number: (number > 0) - (number < 0))
+
+
+def signs(x: Any, out: Any = None) -> Any:
+    """Give the signs of an array, 0 for NaN: NumPy's are NaN there, torch's and compiled code's are not."""
+    found = np.sign(x, out)
+    return np.nan_to_num(found, copy=out is None, nan=0.0)
 
 
 def maximum(x: Any, y: Any) -> Any:

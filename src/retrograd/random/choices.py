@@ -11,6 +11,9 @@ from retrograd.random.generator import Generator, default_generator
 from retrograd.random.inverses import exponential
 from retrograd.random.uniforms import Array, doubles, is_floating
 
+_MANY = 1 << 10
+"""Points from which they are sought in order."""
+
 
 def multinomial(
     weights: Array, num_samples: int, replacement: bool = False, generator: Generator | None = None
@@ -79,9 +82,9 @@ def _check_request(weights: Array, num_samples: int, replacement: bool) -> None:
 
 
 def _check_weights(rows: NDArray[Any]) -> None:
-    if not bool(np.all((rows >= 0) & np.isfinite(rows))):
+    if rows.size and not (rows.min() >= 0 and rows.max() < np.inf):
         raise RuntimeError("multinomial: weights contain either `inf`, `nan` or an element < 0")
-    if rows.shape[1] == 0 or not bool(np.all((rows > 0).any(axis=1))):
+    if rows.shape[1] == 0 or not bool(rows.any(axis=1).all()):
         raise RuntimeError("multinomial: the weights of a row sum to 0, so nothing can be drawn from it")
 
 
@@ -91,8 +94,21 @@ def _without_replacement(rows: Array, num_samples: int, generator: Generator) ->
     if num_samples == 1:
         best: NDArray[np.int64] = np.argmax(keys, axis=1)
         return best
-    order: NDArray[np.int64] = np.argsort(-keys, axis=1, kind="stable")
-    return order[:, :num_samples]
+    return _largest(keys, num_samples)
+
+
+def _largest(keys: Array, k: int) -> NDArray[np.int64]:
+    """Return the places of the `k` largest of each row, in falling order, equal ones as they stand."""
+    rows, n = keys.shape
+    if 4 * k < n and keys.dtype.itemsize > 2:
+        least = np.partition(keys, n - k, axis=1)[:, n - k, None]
+        among = keys >= least
+        if np.count_nonzero(among) == rows * k:  # no more are as large as the last of them, and none is not a number
+            places: NDArray[np.int64] = np.nonzero(among)[1].reshape(rows, k)
+            order = np.argsort(-np.take_along_axis(keys, places, 1), axis=1, kind="stable")
+            return np.take_along_axis(places, order, 1)
+    order = np.argsort(-keys, axis=1, kind="stable")
+    return order[:, :k]
 
 
 def _with_replacement(rows: NDArray[Any], num_samples: int, generator: Generator) -> NDArray[np.int64]:
@@ -100,4 +116,14 @@ def _with_replacement(rows: NDArray[Any], num_samples: int, generator: Generator
     cumulative /= cumulative[:, -1:].copy()
     cumulative[:, -1] = 1.0
     points = doubles(generator, rows.shape[0] * num_samples).reshape(rows.shape[0], num_samples)
-    return np.stack([np.searchsorted(row, point) for row, point in zip(cumulative, points, strict=True)])
+    return np.stack([_sought(row, point) for row, point in zip(cumulative, points, strict=True)])
+
+
+def _sought(row: Array, points: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the first place where a rising row reaches each point."""
+    if points.size < _MANY:
+        return np.searchsorted(row, points)
+    order = np.argsort(points)  # neighbours are found near each other
+    result = np.empty(points.size, np.int64)
+    result[order] = np.searchsorted(row, points[order])
+    return result

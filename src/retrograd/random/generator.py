@@ -56,7 +56,7 @@ class Generator:
     array([0.4962566, 0.7682218], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "_bits", "_legacy", "_seed", "_single", "lock", "sample")
+    __slots__ = ("__weakref__", "_address", "_bits", "_legacy", "_seed", "_single", "kept", "lock")
 
     def __init__(self, device: Any = "cpu") -> None:
         kind = str(device).partition(":")[0]
@@ -65,8 +65,9 @@ class Generator:
         seed: Any = _Unseeded()  # NumPy takes any ISeedSequence; its stubs name only its own
         self._bits = np.random.MT19937(seed)
         self._legacy = np.random.RandomState(self._bits)
+        self._address = 0
         self._single: float | None = None
-        self.sample: float | None = None
+        self.kept = np.zeros(2)  # a normal number, and whether there is one: generated code finds them here
         self.lock = threading.RLock()
         self._reseed(DEFAULT_SEED)
 
@@ -74,6 +75,23 @@ class Generator:
     def device(self) -> str:
         """The device of the stream, always ``"cpu"``."""
         return "cpu"
+
+    @property
+    def address(self) -> int:
+        """Where NumPy keeps the 624 words and the position, as long as the generator lives (library use)."""
+        if not self._address:
+            bits: Any = self._bits
+            self._address = int(bits.ctypes.state_address)
+        return self._address
+
+    @property
+    def sample(self) -> float | None:
+        """The normal number that is kept for the next draw of a few, or None."""
+        return float(self.kept[0]) if self.kept[1] else None
+
+    @sample.setter
+    def sample(self, value: float | None) -> None:
+        self.kept[:] = (0.0, 0.0) if value is None else (value, 1.0)
 
     def _reseed(self, seed: int) -> None:
         with self.lock:
@@ -120,12 +138,14 @@ class Generator:
 
     def words(self, n: int) -> NDArray[np.uint64]:
         """Return the next `n` words of 32 bits, one to an unsigned integer of 64."""
-        drawn: NDArray[np.uint64] = self._bits.random_raw(n)
+        with self.lock:
+            drawn: NDArray[np.uint64] = self._bits.random_raw(n)
         return drawn
 
     def word(self) -> int:
         """Return the next word of 32 bits."""
-        return int(self._bits.random_raw())
+        with self.lock:
+            return int(self._bits.random_raw())
 
     def get_state(self) -> NDArray[np.uint8]:
         """
@@ -205,3 +225,5 @@ def _restore(state: NDArray[np.uint8]) -> Generator:
 default_generator = Generator()
 """The generator of every draw that names none."""
 default_generator.seed()
+if hasattr(os, "register_at_fork"):  # a thread that was drawing when a child was made is not there to let go
+    os.register_at_fork(after_in_child=lambda: default_generator.lock._at_fork_reinit())  # type: ignore[attr-defined]

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from retrograd.random.generator import Generator, default_generator
-from retrograd.random.uniforms import BLOCK, Array, Shape, blocks, count, digits, is_floating, longs
+from retrograd.random.native import Plan, fill
+from retrograd.random.uniforms import Array, Shape, blocks, count, digits, is_floating, longs, target
 
 _LONG_RANGE = 1 << 28
 """From this range on, an integer is drawn from 64 bits."""
 
+_INT64 = np.dtype(np.int64)
 _FEW = 300
 """Up to here, Fisher and Yates' loop over a list is faster than its vector form."""
 
-_LARGE_PERMUTATION = (2**32 - 1) // 20
+LARGE_PERMUTATION = (2**32 - 1) // 20
 """From this length on, a permutation is drawn from 64 bits an element."""
 
 
@@ -31,14 +34,29 @@ def _reduce(bits: NDArray[np.uint64], span: int) -> NDArray[np.uint64]:
     return bits
 
 
-def _fill(n: int, dtype: np.dtype[Any], span: int, base: int, wide: bool, generator: Generator) -> Array:
-    """Return `n` numbers base + (draw modulo span), the draws of 64 bits where `wide` and of 32 otherwise."""
-    if n <= BLOCK:
-        return _some(n, dtype, span, base, wide, generator)
-    result = np.empty(n, dtype)
-    for start, stop in blocks(n):
-        result[start:stop] = _some(stop - start, dtype, span, base, wide, generator)
-    return result
+class Range(NamedTuple):
+    """Integers base + (draw modulo span), the draws of 64 bits where `wide` and of 32 otherwise."""
+
+    span: int
+    base: int
+    wide: bool
+
+
+@functools.lru_cache(256)
+def integers_plan(dtype: np.dtype[Any], drawn: Range) -> Plan:
+    """Return what a kernel is asked for."""
+    if drawn.wide:
+        return Plan("long integers", dtype, (drawn.base, drawn.span if drawn.span < 1 << 64 else 0))
+    return Plan("integers", dtype, (drawn.base, float(drawn.span)))
+
+
+def _fill(shape: Shape, dtype: np.dtype[Any], drawn: Range, generator: Generator, out: Array | None) -> Array:
+    """Return numbers of a range."""
+    result = target(shape, dtype, out)
+    if not fill(integers_plan(dtype, drawn), result, generator):
+        for start, stop in blocks(result.size):
+            result[start:stop] = _some(stop - start, dtype, drawn.span, drawn.base, drawn.wide, generator)
+    return result.reshape(shape)
 
 
 def _some(n: int, dtype: np.dtype[Any], span: int, base: int, wide: bool, generator: Generator) -> Array:
@@ -51,6 +69,7 @@ def _some(n: int, dtype: np.dtype[Any], span: int, base: int, wide: bool, genera
     return values.astype(dtype, copy=False)
 
 
+@functools.lru_cache(64)
 def _limits(dtype: np.dtype[Any]) -> tuple[int, int]:
     """Return the least and greatest integer that `dtype` holds."""
     if dtype.kind == "b":
@@ -85,7 +104,12 @@ def _representable(low: int, high: int, dtype: np.dtype[Any]) -> tuple[int, int]
 
 
 def randint(
-    low: int, high: int, shape: Shape, dtype: DTypeLike = np.int64, generator: Generator | None = None
+    low: int,
+    high: int,
+    shape: Shape,
+    dtype: DTypeLike = np.int64,
+    generator: Generator | None = None,
+    out: Array | None = None,
 ) -> Array:
     """
     Draw integers from low, low + 1, ..., high - 1 with equal probability.
@@ -101,6 +125,8 @@ def randint(
         numbers that it holds.
     generator : Generator, optional
         The default generator where none is given.
+    out : array, optional
+        Contiguous, of that shape and dtype; it is drawn into, and is the result.
 
     Raises
     ------
@@ -116,6 +142,12 @@ def randint(
     """
     generator = generator or default_generator
     dtype = np.dtype(dtype)
+    return _fill(shape, dtype, range_between(low, high, dtype), generator, out)
+
+
+@functools.lru_cache(256)
+def range_between(low: int, high: int, dtype: np.dtype[Any]) -> Range:
+    """Return the integers from low up to, not including, high, as a dtype holds them."""
     _require_number("randint", dtype)
     if low >= high:
         raise RuntimeError(f"randint: random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
@@ -127,12 +159,15 @@ def randint(
     for name, value in (("from", low), ("to - 1", high - 1)):
         if not least <= value <= greatest:
             raise RuntimeError(f"{name} = {value} is out of bounds for {dtype}, which holds {least} to {greatest}")
-    span = high - low
-    return _fill(count(shape), dtype, span, low, span >= _LONG_RANGE, generator).reshape(shape)
+    return Range(high - low, low, high - low >= _LONG_RANGE)
 
 
 def random_(
-    shape: Shape, dtype: DTypeLike = np.int64, generator: Generator | None = None, low: int | None = None
+    shape: Shape,
+    dtype: DTypeLike = np.int64,
+    generator: Generator | None = None,
+    low: int | None = None,
+    out: Array | None = None,
 ) -> Array:
     """
     Draw integers over the range of a dtype, as ``x.random_()`` does, or ``x.random_(low, None)`` where `low` is given.
@@ -154,20 +189,25 @@ def random_(
     """
     generator = generator or default_generator
     dtype = np.dtype(dtype)
-    n = count(shape)
+    return _fill(shape, dtype, whole_range(count(shape), dtype, low), generator, out)
+
+
+@functools.lru_cache(256)
+def whole_range(n: int, dtype: np.dtype[Any], low: int | None = None) -> Range:
+    """Return the integers that `random_` draws `n` of."""
     floating = is_floating(dtype)
     if low is None:
         if n and dtype.kind not in "bi" and not floating and dtype != np.uint8:
             raise NotImplementedError(f"random_ without bounds is not defined for {dtype}; give from and to")
         greatest = 1 << digits(dtype) if floating else _limits(dtype)[1]
-        return _fill(n, dtype, greatest + 1, 0, dtype.name in ("int64", "float64"), generator).reshape(shape)
+        return Range(greatest + 1, 0, dtype.name in ("int64", "float64"))
     if low == -(1 << 63):
         if n and dtype.name not in ("int64", "float64", "float32", "bfloat16"):
             narrow = dtype.kind == "i" or dtype == np.uint8
             raise (RuntimeError if narrow else NotImplementedError)(
                 f"random_ over 64 bits is not defined for {dtype}; draw int64 or float64"
             )
-        return _fill(n, dtype, 1 << 64, 0, True, generator).reshape(shape)
+        return Range(1 << 64, 0, True)
     _require_number("random_", dtype)
     if floating:
         low = _representable(low, 1, dtype)[0]
@@ -178,7 +218,7 @@ def random_(
     if not least <= low <= greatest:
         raise RuntimeError(f"from = {low} is out of bounds for {dtype}, which holds {least} to {greatest}")
     span = greatest - low + 1
-    return _fill(n, dtype, span, low, span >= _LONG_RANGE, generator).reshape(shape)
+    return Range(span, low, span >= _LONG_RANGE)
 
 
 def _require_number(op: str, dtype: np.dtype[Any]) -> None:
@@ -215,8 +255,10 @@ def randperm(n: int, dtype: DTypeLike = np.int64, generator: Generator | None = 
     holds = 1 << digits(dtype) if floating else _limits(dtype)[1]
     if n > holds + 1 and dtype.name != "bfloat16":
         raise RuntimeError(f"randperm: n = {n} is too large for {dtype}, which holds 0 to {holds}")
-    if n >= _LARGE_PERMUTATION:
+    if n >= LARGE_PERMUTATION:
         order = _inside_out(_reduce_by(longs(generator, n), np.arange(1, n + 1, dtype=np.uint64)))
+    elif n > 1 and fill(Plan("permutation", _INT64), order := np.empty(n, np.int64), generator):
+        pass
     elif n <= _FEW:
         return np.array(_exchange(generator.words(max(n - 1, 0)).tolist(), n), dtype)
     else:

@@ -9,11 +9,16 @@ from numpy.typing import DTypeLike
 
 from retrograd.random import libm
 from retrograd.random.generator import Generator, default_generator
-from retrograd.random.uniforms import Array, Shape, blocks, count, doubles, is_floating, narrow
+from retrograd.random.native import Plan, fill
+from retrograd.random.uniforms import Array, Shape, blocks, count, doubles, is_floating, narrow, target
 
 
 def exponential(
-    shape: Shape, dtype: DTypeLike = np.float32, rate: float = 1.0, generator: Generator | None = None
+    shape: Shape,
+    dtype: DTypeLike = np.float32,
+    rate: float = 1.0,
+    generator: Generator | None = None,
+    out: Array | None = None,
 ) -> Array:
     """
     Draw x >= 0 with density rate exp(-rate x): x = -log(1 - u) / rate.
@@ -36,16 +41,23 @@ def exponential(
         raise RuntimeError(f"exponential is continuous, but was asked for {dtype}; draw in a floating dtype")
     if not rate > 0.0:
         raise RuntimeError(f"exponential expects rate > 0, but found rate={rate}")
-    n = count(shape)
-    result = np.empty(n, dtype)
-    for start, stop in blocks(n):
+    result = target(shape, dtype, out)
+    if fill(Plan("exponential", dtype, (-1.0 / rate,)), result, generator):
+        return result.reshape(shape)
+    for start, stop in blocks(count(shape)):
         x = libm.log1p(-doubles(generator, stop - start))
         x *= -1.0 / rate
         result[start:stop] = narrow(x, dtype)
     return result.reshape(shape)
 
 
-def geometric(shape: Shape, dtype: DTypeLike = np.float32, p: float = 0.5, generator: Generator | None = None) -> Array:
+def geometric(
+    shape: Shape,
+    dtype: DTypeLike = np.float32,
+    p: float = 0.5,
+    generator: Generator | None = None,
+    out: Array | None = None,
+) -> Array:
     """
     Draw the number of trials up to the first success: P(k) = (1 - p)^(k - 1) p; k = ceil(log u / log(1 - p)).
 
@@ -69,9 +81,10 @@ def geometric(shape: Shape, dtype: DTypeLike = np.float32, p: float = 0.5, gener
         raise NotImplementedError(f"geometric is not defined for {dtype}; draw in an integer or floating dtype")
     if not 0.0 < p < 1.0:
         raise RuntimeError(f"geometric expects p in (0, 1), but got p={p}")
-    n = count(shape)
-    result = np.empty(n, dtype)
-    for start, stop in blocks(n):
+    result = target(shape, dtype, out)
+    if fill(Plan("geometric", dtype, (math.log1p(-p),)), result, generator):
+        return result.reshape(shape)
+    for start, stop in blocks(count(shape)):
         x = np.ceil(libm.log(doubles(generator, stop - start)) / math.log1p(-p))
         result[start:stop] = narrow(x, dtype) if is_floating(dtype) else x.astype(np.int64)
     return result.reshape(shape)
@@ -83,6 +96,7 @@ def cauchy(
     median: float = 0.0,
     sigma: float = 1.0,
     generator: Generator | None = None,
+    out: Array | None = None,
 ) -> Array:
     """
     Draw x with density sigma / (pi (sigma^2 + (x - median)^2)): x = median + sigma tan(pi (u - 1/2)).
@@ -105,9 +119,10 @@ def cauchy(
         raise RuntimeError(f"cauchy is continuous, but was asked for {dtype}; draw in a floating dtype")
     if not sigma > 0.0:
         raise RuntimeError(f"cauchy expects sigma > 0, but found sigma={sigma}")
-    n = count(shape)
-    result = np.empty(n, dtype)
-    for start, stop in blocks(n):
+    result = target(shape, dtype, out)
+    if fill(Plan("cauchy", dtype, (float(median), float(sigma))), result, generator):
+        return result.reshape(shape)
+    for start, stop in blocks(count(shape)):
         angle = doubles(generator, stop - start)
         angle -= 0.5
         angle *= math.pi

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from retrograd.random import cephes, libm
 from retrograd.random.generator import Generator, default_generator
+from retrograd.random.native import Plan, fill
 from retrograd.random.uniforms import (
     BLOCK,
     Array,
@@ -21,6 +22,7 @@ from retrograd.random.uniforms import (
     narrow,
     require_floating,
     singles,
+    target,
     uniform,
 )
 
@@ -38,6 +40,7 @@ def normal(
     std: float = 1.0,
     generator: Generator | None = None,
     contiguous: bool = True,
+    out: Array | None = None,
 ) -> Array:
     """
     Draw x ~ N(mean, std**2), by the Box-Muller transform.
@@ -58,6 +61,8 @@ def normal(
         The default generator where none is given.
     contiguous : bool, optional
         Whether the elements lie contiguously in the memory of the tensor that they are drawn for.
+    out : array, optional
+        Contiguous, of that shape and dtype; it is drawn into, and is the result.
 
     Raises
     ------
@@ -84,15 +89,30 @@ def normal(
         raise RuntimeError(f"normal expects std >= 0, but found std={std}")
     if dtype.kind == "c":
         real = np.dtype(f"f{dtype.itemsize // 2}")
-        parts = normal(2 * n, real, mean, std / math.sqrt(2.0), generator, contiguous)
-        return parts.view(dtype).reshape(shape)
+        both = target(shape, dtype, out)
+        normal(2 * n, real, mean, std / math.sqrt(2.0), generator, contiguous, both.view(real))
+        return both.reshape(shape)
     if not is_floating(dtype):
         raise NotImplementedError(f"normal is not defined for {dtype}; draw in a floating or complex dtype")
+    result = target(shape, dtype, out)
+    if fill(normal_plan(n, dtype, mean, std, generator, contiguous), result, generator):
+        return result.reshape(shape)
     if n < GROUP or not contiguous:
-        return narrow(libm.fma(pairs(n, generator), std, mean), dtype).reshape(shape)
-    if dtype == np.float64:
-        return _grouped64(n, mean, std, generator).reshape(shape)
-    return _grouped32(n, mean, std, generator, dtype).reshape(shape)
+        result[...] = narrow(libm.fma(pairs(n, generator), std, mean), dtype)
+    elif dtype == np.float64:
+        _grouped64(result, mean, std, generator)
+    else:
+        _grouped32(result, mean, std, generator)
+    return result.reshape(shape)
+
+
+def normal_plan(
+    n: int, dtype: np.dtype[Any], mean: float, std: float, generator: Generator, contiguous: bool = True
+) -> Plan:
+    """Return what a kernel is asked for."""
+    if n < GROUP or not contiguous:
+        return Plan("pairs", dtype, (float(mean), float(std), generator.kept))
+    return Plan("normal", dtype, (float(mean), float(std)))
 
 
 def pairs(n: int, generator: Generator) -> Float64:
@@ -129,15 +149,14 @@ def _few_pairs(u: list[float]) -> list[float]:
     return result
 
 
-def _grouped64(n: int, mean: float, std: float, generator: Generator) -> Float64:
-    result = np.empty(n)
+def _grouped64(result: Float64, mean: float, std: float, generator: Generator) -> None:
+    n = result.size
     whole = n - n % GROUP
     for start, stop in blocks(whole):
         result[start:stop] = _groups64(doubles(generator, stop - start), mean, std)
     if whole < n:
         generator.words(2 * (n - whole))
         result[n - GROUP :] = _groups64(doubles(generator, GROUP), mean, std)
-    return result
 
 
 def _groups64(u: Float64, mean: float, std: float) -> Float64:
@@ -149,8 +168,8 @@ def _groups64(u: Float64, mean: float, std: float) -> Float64:
     return halves.transpose(1, 0, 2).reshape(-1)
 
 
-def _grouped32(n: int, mean: float, std: float, generator: Generator, dtype: np.dtype[Any]) -> Array:
-    result = np.empty(n, dtype)
+def _grouped32(result: Array, mean: float, std: float, generator: Generator) -> None:
+    n = result.size
     whole = n - n % GROUP
     kernel = cephes.Kernel(min(whole, BLOCK) // 2)
     for start, stop in blocks(whole):
@@ -158,10 +177,9 @@ def _grouped32(n: int, mean: float, std: float, generator: Generator, dtype: np.
             kernel = cephes.Kernel((stop - start) // 2)
         result[start:stop] = _groups32(singles(generator, stop - start), mean, std, kernel)
     if whole < n:
-        if dtype == np.float32:
+        if result.dtype == np.float32:
             generator.words(n - whole)  # float32 draws for every element before it makes a group; 16 bits do not
         result[n - GROUP :] = _groups32(singles(generator, GROUP), mean, std, cephes.Kernel(GROUP // 2))
-    return result
 
 
 def _groups32(u: Float32, mean: float, std: float, kernel: cephes.Kernel) -> Float32:
@@ -171,7 +189,12 @@ def _groups32(u: Float32, mean: float, std: float, kernel: cephes.Kernel) -> Flo
 
 
 def log_normal(
-    shape: Shape, dtype: DTypeLike, mean: float = 1.0, std: float = 2.0, generator: Generator | None = None
+    shape: Shape,
+    dtype: DTypeLike,
+    mean: float = 1.0,
+    std: float = 2.0,
+    generator: Generator | None = None,
+    out: Array | None = None,
 ) -> Array:
     """
     Draw exp(x), x ~ N(mean, std**2) drawn in pairs of float64 for any number of elements.
@@ -195,7 +218,10 @@ def log_normal(
     if not std > 0.0:
         raise RuntimeError(f"log_normal expects std > 0, but found std={std}")
     require_floating("log_normal", dtype)
-    return narrow(libm.exp(libm.fma(pairs(count(shape), generator), std, mean)), dtype).reshape(shape)
+    result = target(shape, dtype, out)
+    if not fill(Plan("log normal", dtype, (float(mean), float(std), generator.kept)), result, generator):
+        result[...] = narrow(libm.exp(libm.fma(pairs(count(shape), generator), std, mean)), dtype)
+    return result.reshape(shape)
 
 
 def truncated_normal(

@@ -10,11 +10,6 @@ from .generator import Generator
 BYTES = 4 * 624 + 4  # NumPy's MT19937: 624 words and a position
 
 
-def _address(generator: Generator) -> int:
-    bits: Any = generator._bits
-    return int(bits.ctypes.state_address)
-
-
 class Snapshot:
     """Where a generator was.
 
@@ -37,7 +32,7 @@ class Snapshot:
     def _now(self) -> tuple[bytes, Any, Any, Any]:
         generator = self._generator
         with generator.lock:
-            bits = ctypes.string_at(_address(generator), BYTES)
+            bits = ctypes.string_at(generator.address, BYTES)
             return bits, generator._seed, generator._single, generator.sample
 
     def go_back(self) -> None:
@@ -45,7 +40,7 @@ class Snapshot:
         generator = self._generator
         with generator.lock:
             bits, generator._seed, generator._single, generator.sample = self._held
-            ctypes.memmove(_address(generator), bits, BYTES)
+            ctypes.memmove(generator.address, bits, BYTES)
 
     def moved(self) -> bool:
         """Tell whether the generator is elsewhere now."""

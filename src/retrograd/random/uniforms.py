@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from retrograd.random import libm
 from retrograd.random.generator import Generator, default_generator
+from retrograd.random.native import Plan, fill
 
 Array = NDArray[Any]
 Shape = int | tuple[int, ...]
@@ -24,6 +26,7 @@ _HALF_WORD = np.uint64(32)
 _SCALE24 = np.float32(2.0**-24)
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
+_PATTERNS = {size: np.dtype(f"i{size}") for size in (1, 2, 4, 8)}
 
 
 def count(shape: Shape) -> int:
@@ -79,14 +82,14 @@ def doubles(generator: Generator, n: int) -> NDArray[np.float64]:
     return result
 
 
-def singles(generator: Generator, n: int) -> NDArray[np.float32]:
+def singles(generator: Generator, n: int, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
     """Return `n` numbers in [0, 1), the low 24 bits of a word over 2**24."""
-    if n <= BLOCK:
+    if n <= BLOCK and out is None:
         words = generator.words(n)
         words &= _LOW24
         result = words.astype(np.float32)
     else:
-        result = np.empty(n, np.float32)
+        result = np.empty(n, np.float32) if out is None else out
         for start, stop in blocks(n):
             words = generator.words(stop - start)
             words &= _LOW24
@@ -95,8 +98,39 @@ def singles(generator: Generator, n: int) -> NDArray[np.float32]:
     return result
 
 
+def target(shape: Shape, dtype: np.dtype[Any], out: Array | None) -> Array:
+    """Return the memory that a draw fills, in one dimension: that of `out`, which is contiguous, or new."""
+    if out is None:
+        return np.empty(count(shape), dtype)
+    if not out.flags.writeable:
+        raise ValueError("a draw's destination is read-only; draw into a copy")
+    return out.reshape(-1)
+
+
+@functools.lru_cache(256)
+def uniform_plan(dtype: np.dtype[Any], low: float, high: float) -> Plan:
+    """Return what a kernel is asked for, once the bounds are checked."""
+    require_floating("uniform", dtype)
+    largest = 65504.0 if dtype == np.float16 else (math.inf if dtype == _FLOAT64 else 3.4028234663852886e38)
+    for name, bound in (("low", low), ("high", high), ("high - low", high - low)):
+        if not abs(bound) <= largest or math.isinf(bound):
+            raise RuntimeError(f"uniform: {name} = {bound} is out of bounds for {dtype}")
+    if not low <= high:
+        raise RuntimeError(f"uniform expects low <= high, but found low={low} > high={high}")
+    if dtype == _FLOAT64:
+        return Plan("uniform", dtype, (float(low), float(high - low), float(low), float(high)))
+    small, large = np.float32(low), np.float32(high)
+    ends = float(small.astype(dtype)), float(large.astype(dtype))
+    return Plan("uniform", dtype, (float(small), float(large - small), *ends))
+
+
 def uniform(
-    shape: Shape, dtype: DTypeLike, low: float = 0.0, high: float = 1.0, generator: Generator | None = None
+    shape: Shape,
+    dtype: DTypeLike,
+    low: float = 0.0,
+    high: float = 1.0,
+    generator: Generator | None = None,
+    out: Array | None = None,
 ) -> Array:
     """
     Draw x ~ U[low, high): low + (high - low) u, rounded once; a value that rounds to `high` becomes `low`.
@@ -112,6 +146,8 @@ def uniform(
     low, high : float
     generator : Generator, optional
         The default generator where none is given.
+    out : array, optional
+        Contiguous, of that shape and dtype; it is drawn into, and is the result.
 
     Raises
     ------
@@ -129,21 +165,19 @@ def uniform(
     """
     generator = generator or default_generator
     dtype = np.dtype(dtype)
-    n = count(shape)
-    if dtype == _FLOAT32 and low == 0.0 and high == 1.0:
-        return singles(generator, n).reshape(shape)
     if dtype.kind == "c":
         real = np.dtype(f"f{dtype.itemsize // 2}")
-        return uniform(2 * n, real, low, high, generator).view(dtype).reshape(shape)
-    require_floating("uniform", dtype)
-    largest = 65504.0 if dtype == np.float16 else (math.inf if dtype == _FLOAT64 else 3.4028234663852886e38)
-    for name, bound in (("low", low), ("high", high), ("high - low", high - low)):
-        if not abs(bound) <= largest or math.isinf(bound):
-            raise RuntimeError(f"uniform: {name} = {bound} is out of bounds for {dtype}")
-    if not low <= high:
-        raise RuntimeError(f"uniform expects low <= high, but found low={low} > high={high}")
-    result = np.empty(n, dtype)
-    for start, stop in blocks(n):
+        parts = target(shape, dtype, out)
+        uniform(2 * parts.size, real, low, high, generator, parts.view(real))
+        return parts.reshape(shape)
+    plan = uniform_plan(dtype, low, high)
+    result = target(shape, dtype, out)
+    if fill(plan, result, generator):
+        return result.reshape(shape)
+    if dtype == _FLOAT32 and low == 0.0 and high == 1.0:
+        singles(generator, result.size, result)
+        return result.reshape(shape)
+    for start, stop in blocks(result.size):
         result[start:stop] = _uniform_block(stop - start, dtype, low, high, generator)
     return result.reshape(shape)
 
@@ -163,9 +197,23 @@ def _uniform_block(n: int, dtype: np.dtype[Any], low: float, high: float, genera
     return result
 
 
-def bernoulli_scalar(p: float, shape: Shape, dtype: DTypeLike = np.bool_, generator: Generator | None = None) -> Array:
+@functools.lru_cache(256)
+def coins_plan(dtype: np.dtype[Any], p: float, scale: float = 1.0) -> Plan:
+    """Return what a kernel is asked for: which of two patterns of bits an element gets, so that dtypes matter by size alone."""
+    one = np.array(scale, dtype)
+    return Plan("coins", _PATTERNS[dtype.itemsize], (math.ceil(p * 2.0**53), int(one.view(f"u{dtype.itemsize}"))))
+
+
+def bernoulli_scalar(
+    p: float,
+    shape: Shape,
+    dtype: DTypeLike = np.bool_,
+    generator: Generator | None = None,
+    out: Array | None = None,
+    scale: float = 1.0,
+) -> Array:
     """
-    Draw ones with probability `p` and zeros otherwise, two words to an element.
+    Draw ones, or `scale`, with probability `p` and zeros otherwise, two words to an element.
 
     An element is one where the low 53 bits of its two words, over 2**53, are below `p`: what ``x.bernoulli_(p)`` and
     dropout draw on every processor but Intel's.
@@ -185,17 +233,17 @@ def bernoulli_scalar(p: float, shape: Shape, dtype: DTypeLike = np.bool_, genera
     generator = generator or default_generator
     if not 0.0 <= p <= 1.0:
         raise RuntimeError(f"bernoulli expects p in [0, 1], but found p={p}")
-    n = count(shape)
+    dtype = np.dtype(dtype)
+    result = target(shape, dtype, out)
+    if dtype.itemsize in _PATTERNS and fill(coins_plan(dtype, p, scale), result, generator):
+        return result.reshape(shape)
     threshold = np.uint64(math.ceil(p * 2.0**53))
-    if n <= BLOCK:
-        bits = longs(generator, n)
-        bits &= _LOW53
-        return (bits < threshold).astype(dtype, copy=False).reshape(shape)
-    result = np.empty(n, dtype)
-    for start, stop in blocks(n):
+    for start, stop in blocks(count(shape)):
         bits = longs(generator, stop - start)
         bits &= _LOW53
         result[start:stop] = bits < threshold
+        if scale != 1.0:
+            result[start:stop] *= np.array(scale, dtype)
     return result.reshape(shape)
 
 
@@ -227,14 +275,26 @@ def bernoulli(p: Array, generator: Generator | None = None, dtype: DTypeLike | N
     """
     generator = generator or default_generator
     require_floating("bernoulli", p.dtype)
-    if not bool(np.all((p >= 0) & (p <= 1))):
+    if p.size and not _are_chances(p):
         raise RuntimeError("bernoulli expects every probability in [0, 1], but found one outside or not a number")
     flat: Array = p.reshape(-1)
+    if dtype is None or np.dtype(dtype) == p.dtype:
+        coins = np.empty(p.size, p.dtype)
+        if fill(Plan("chances", p.dtype, (np.ascontiguousarray(flat),)), coins, generator):
+            return coins.reshape(p.shape)
     if p.dtype != _FLOAT64:
         flat = flat.astype(np.float32, copy=False)
     drawn: Array = doubles(generator, p.size) if p.dtype == _FLOAT64 else singles(generator, p.size)
     result: Array = np.less(drawn, flat).astype(dtype if dtype is not None else p.dtype)
     return result.reshape(p.shape)
+
+
+def _are_chances(p: Array) -> bool:
+    """Tell whether all numbers are in [0, 1]: most are where their bits, as whole numbers, are not above those of 1."""
+    whole = np.dtype(f"u{p.dtype.itemsize}")
+    if p.view(whole).max() <= np.ones((), p.dtype).view(whole):
+        return True
+    return bool(p.min() >= 0 and p.max() <= 1)
 
 
 def place(flat: Array, target: Array) -> None:

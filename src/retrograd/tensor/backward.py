@@ -14,12 +14,15 @@ from ..autodiff.walk import as_tensor
 from ..core import MODE, BaseTensor, Node, TensorType, at, describe, here, leaf_node, no_grad, show_type, wrap
 from ..core.large import add_into
 from ..ops.elementwise import add
+from .edges import GradientEdge
 
 _ADDING = threading.Lock()
 
 
 def _seed(output: Any, gradient: Any, i: int = 0) -> Any:
     """Check the upstream gradient of a root, or make it."""
+    if isinstance(output, GradientEdge):
+        return _seed(output.stand_in(), gradient, i)
     if output._composite:
         return output.seed(gradient)
     a = output._a
@@ -60,6 +63,8 @@ def _size(t: Any) -> str:
 
 
 def _root(output: Any, i: int = 0) -> Node:
+    if isinstance(output, GradientEdge):
+        return output.root()
     if not output.requires_grad:
         raise RuntimeError(
             f"element {i} of tensors does not require grad and does not have a grad_fn: {show_type(output)} has no history. "
@@ -130,7 +135,7 @@ def backward_many(
     wanted = _wanted(chosen, "`inputs` argument to `backward()` cannot be empty.")
     found = _walk(roots, seeds, retain, create_graph, wanted, accumulate=True)
     for t, node, g in zip(chosen, wanted, found, strict=True):
-        if node.op is not None and g is not None:
+        if node.op is not None and g is not None and not isinstance(t, GradientEdge):
             t._grad = g if t._grad is None else add(t._grad, g)
 
 
@@ -192,24 +197,25 @@ def grad(
         roots = [_root(o, i) for i, o in enumerate(outs)]
         seeds = [_seed(o, g, i) for i, (o, g) in enumerate(zip(outs, given, strict=True))]
         retain = create_graph if retain_graph is None else retain_graph
-        found = _walk(roots, seeds, retain, create_graph, wanted)
+        found = _walk(roots, seeds, retain, create_graph, wanted, numbers=_numbers(ins))
     for i, g in enumerate(found):
         if g is not None:
-            if ins[i]._composite:
+            if not isinstance(ins[i], GradientEdge) and ins[i]._composite:
                 found[i] = ins[i]._with(g)
         else:
             if materialize_grads:
-                found[i] = wrap(np.zeros(ins[i]._a.shape, ins[i]._a.dtype))
+                x = ins[i].stand_in() if isinstance(ins[i], GradientEdge) else ins[i]
+                found[i] = wrap(np.zeros(x._a.shape, x._a.dtype))
             elif not allow_unused:
                 raise RuntimeError(
                     "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True "
-                    f"if this is the desired behavior. (input {i}, {show_type(ins[i])}){at(here())}"
+                    f"if this is the desired behavior. (input {i}, {_shown(ins[i])}){at(here())}"
                 )
     return tuple(found)
 
 
 def _listed(x: Any) -> list[Any]:
-    return [x] if isinstance(x, BaseTensor) else list(x)
+    return [x] if isinstance(x, (BaseTensor, GradientEdge)) else list(x)
 
 
 def _wanted(chosen: list[Any], empty: str) -> list[Any]:
@@ -217,6 +223,8 @@ def _wanted(chosen: list[Any], empty: str) -> list[Any]:
     if not chosen:
         raise RuntimeError(empty)
     for i, t in enumerate(chosen):
+        if isinstance(t, GradientEdge):
+            continue
         if not isinstance(t, BaseTensor):
             raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}")
         if not t.requires_grad:
@@ -224,7 +232,18 @@ def _wanted(chosen: list[Any], empty: str) -> list[Any]:
                 f"One of the differentiated Tensors does not require grad (input {i}, {show_type(t)}): call requires_grad_() "
                 f"on it before it is used{at(here())}"
             )
-    return [t._node for t in chosen]
+    return [t.node if isinstance(t, GradientEdge) else t._node for t in chosen]
+
+
+def _numbers(chosen: list[Any]) -> list[int] | None:
+    """Give which result each edge's gradient is of, where there are edges."""
+    if not any(isinstance(t, GradientEdge) for t in chosen):
+        return None
+    return [t.output_nr if isinstance(t, GradientEdge) else 0 for t in chosen]
+
+
+def _shown(x: Any) -> str:
+    return str(x) if isinstance(x, GradientEdge) else show_type(x)
 
 
 def _walk(
@@ -234,6 +253,7 @@ def _walk(
     create_graph: bool,
     wanted: list[Any] | None,
     accumulate: bool = False,
+    numbers: list[int] | None = None,
 ) -> list[Any]:
     """Walk back, on Tensors if the walk itself is to be recorded; give the gradients of the wanted nodes as Tensors."""
     before = MODE.grad
@@ -243,10 +263,15 @@ def _walk(
             MODE.trace.walking()
         if create_graph or MODE.trace is not None or MODE.dual is not None:
             leaf = _accumulate_tensors if accumulate else None
-            return pullback(roots, seeds, retain=retain, as_tensors=True, wanted=wanted, leaf=leaf)
+            found = pullback(roots, seeds, retain=retain, as_tensors=True, wanted=wanted, leaf=leaf)
+            return (
+                [g[n] if g.__class__ is list else g for g, n in zip(found, numbers, strict=True)] if numbers else found
+            )
         arrays = [s._a for s in seeds]
         leaf = _accumulate if accumulate else None
         found = pullback(roots, arrays, retain=retain, as_tensors=False, wanted=wanted, leaf=leaf)
+        if numbers:
+            found = [g[n] if g.__class__ is list else g for g, n in zip(found, numbers, strict=True)]
         return [None if g is None else as_tensor(g) for g in found]
     finally:
         MODE.grad = before

@@ -30,6 +30,7 @@ from ..core import (
     Storage,
     describe,
     here,
+    large,
     modified,
     quiet_off,
     quiet_on,
@@ -85,6 +86,10 @@ class Table:
         program = self.programs.get(found, 0)
         if program.__class__ is int:
             program = self._warm(found, program, xs, mask)
+        if program is not None and program.calls_left and program.by_operation:
+            program.counted()
+            if program.native is None:
+                program = None
         return program, mask
 
     def _warm(self, key: Any, seen: int, xs: tuple[Any, ...], mask: int) -> Any:
@@ -106,7 +111,7 @@ def composed(label: str, keeps: bool = True) -> Callable[[Callable[..., Any]], C
 
     The function takes Tensors and hashable settings by position and gives one Tensor. It must be a composition of operations
     whose course depends on types and settings only, without random draws, in-place writes to its arguments, or Tensors from
-    elsewhere. With ``keeps``, its history may read any argument again, which may not be written to meanwhile; without, only those that
+    elsewhere. It may give a tuple: what follows the first Tensor has no history, such as the statistics of a batch. With ``keeps``, its history may read any argument again, which may not be written to meanwhile; without, only those that
     a rule of one of its operations reads.
     """
 
@@ -117,7 +122,7 @@ def composed(label: str, keeps: bool = True) -> Callable[[Callable[..., Any]], C
         def call(*xs: Any) -> Any:
             program, mask = table.find(xs)
             r = (_told(fn, xs) if WATCHERS else fn(*xs)) if program is None else program.run(xs, mask)
-            node = r._node
+            node = (r[0] if r.__class__ is tuple else r)._node
             if node is not None:
                 node.label = label
             return r
@@ -136,7 +141,7 @@ def _told(fn: Callable[..., Any], xs: tuple[Any, ...]) -> Any:
         r = fn(*xs)
     finally:
         for watcher in WATCHERS:
-            watcher.left(fn, r)
+            watcher.left(fn, r[0] if isinstance(r, tuple) else r)
     return r
 
 
@@ -155,7 +160,7 @@ class Program:
             before = MODE.grad
             MODE.grad = bool(self.wanted)
             try:
-                out = fn(*held)
+                out, *asides = found if isinstance(found := fn(*held), tuple) else (found,)
                 grads: list[Any] = []
                 if self.wanted and out.requires_grad:
                     ones = np.ones(out._a.shape, out._a.dtype)
@@ -167,9 +172,10 @@ class Program:
                 MODE.grad = before
             self.given = [trace.node_of(held[i]) for i in self.tensors]
             self.out: Node = trace.node_of(out)
+            self.asides = [trace.node_of(t) for t in asides]  # results without a history
             self.grads = [None if g is None else trace.node_of(g) for g in grads]
             self.upstream = None if upstream is None else trace.node_of(upstream)
-            graph, inputs, _ = trace.finish([out, *[g for g in grads if g is not None]])
+            graph, inputs, _ = trace.finish([out, *asides, *[g for g in grads if g is not None]])
         self.constants = dict(graph.constants)
         known = set(self.given) | {self.upstream}
         for node, t in zip(graph.inputs, inputs, strict=True):
@@ -179,14 +185,16 @@ class Program:
         self.inner = [n for n in reachable([self.out]) if n.op is not None and n.requires_grad]
         self.saved = self._plan()
         # a result that is a view of an argument has to stay one, for writes in place to be seen on both sides
-        self.aliased = any(np.may_share_memory(out._a, held[i]._a) for i in self.tensors)
+        self.aliased = any(np.may_share_memory(r._a, held[i]._a) for i in self.tensors for r in (out, *asides))
         self.kept_bytes = sum(n.type.nbytes for n in self.saved if n not in self.given)
         self.op = self._make_op(self._reverse)
         self.native_op = self.op
         self.forward, self.backward = write(self)
         self.native: Any = None  # the kernels that do the same
         self.calls_left = 0 if self.aliased else calls_before_kernels(self)  # 0: never
-        for node in reachable([self.out, *[g for g in self.grads if g is not None]]):
+        # until there are kernels, operations that have kernels of their own go one by one: they give the bits that the pair will give
+        self.by_operation = max((math.prod(n.shape) for n in self.inner), default=0) >= OF_ITS_OWN
+        for node in reachable([self.out, *self.asides, *[g for g in self.grads if g is not None]]):
             node.saved, node.out = (), None  # the trial run's values are not needed any more
 
     def _plan(self) -> list[Node]:
@@ -226,29 +234,34 @@ class Program:
             t = self._run_native(xs, mask)
             if t is not None:
                 return t
-        elif self.calls_left and not MODE.aside:
-            self.calls_left -= 1
-            if not self.calls_left:
-                self._compile()
+        else:
+            self.counted()
         token = quiet_on(_quiet)
         try:
             made = self.forward(*[xs[i]._a for i in self.tensors])
         finally:
             quiet_off(token)
-        t = wrap(made[0])
+        t, first = wrap(made[0]), 1 + len(self.asides)
         if mask and self.upstream is not None:
             a = t._a
             stores = [None if i is None else xs[i]._s for i in self.sources]
-            saved = (made[1:], stores, [None if s is None else s.version for s in stores])
+            saved = (made[first:], stores, [None if s is None else s.version for s in stores])
             inputs = tuple([x._node if mask >> i & 1 else None for i, x in enumerate(xs)])
             t._node = Node(self.op, inputs, {}, a.shape, a.dtype, True, here(2), saved, None, (a, t._s, 0))
-        return t
+        return t if first == 1 else (t, *map(wrap, made[1:first]))
 
     # -- kernels -----------------------------------------------------------------------------------------------------------
+    def counted(self) -> None:
+        """Count a call by NumPy, or operation by operation; the last one that does not pay for kernels makes them."""
+        if self.calls_left and not MODE.aside:
+            self.calls_left -= 1
+            if not self.calls_left:
+                self._compile()
+
     def _compile(self) -> None:
         compiler = importlib.import_module(f"{__package__.partition('.')[0]}.compiler.eager_composed")
         self.native = compiler.pair(
-            self.given, self.out, self.upstream, self.grads, self.constants, self.keeps, self.name
+            self.given, (self.out, *self.asides), self.upstream, self.grads, self.constants, self.keeps, self.name
         )
         if self.native is not None and self.upstream is not None:
             self.native_op = self._make_op(self._reverse_native)
@@ -268,7 +281,7 @@ class Program:
             saved = (made, arrays, stores, [s.version for s in stores])
             inputs = tuple([x._node if mask >> i & 1 else None for i, x in enumerate(xs)])
             t._node = Node(self.native_op, inputs, {}, a.shape, a.dtype, True, here(3), saved, None, (a, t._s, 0))
-        return t
+        return t if not self.asides else (t, *map(wrap, made[1 : 1 + len(self.asides)]))
 
     def _reverse_native(self, node: Node, g: Any, needs: list[bool], as_tensors: bool) -> list[Any]:
         _still_there(node)
@@ -299,7 +312,11 @@ class Program:
             quiet_off(token)
         kept = dict(zip(self.tensors, zip(stores, versions, strict=True), strict=True))
         sources = [(None, None) if i is None else kept[i] for i in self.sources]
-        return (made[1:], [s for s, _ in sources], [v for _, v in sources]), (made[0], Storage(made[0]), 0)
+        return (made[1 + len(self.asides) :], [s for s, _ in sources], [v for _, v in sources]), (
+            made[0],
+            Storage(made[0]),
+            0,
+        )
 
     # -- backward ----------------------------------------------------------------------------------------------------------
     def _values(self, node: Node) -> tuple[Any, Any]:
@@ -390,7 +407,9 @@ def _still_there(node: Node) -> None:
 
 
 # What NumPy and the compiler take, in seconds, roughly: it decides when compiling has paid for itself, by sizes and counts alone
-LARGE = 1 << 14  # elements of the largest value, below which NumPy's calls are as quick
+OF_ITS_OWN = large.LARGE  # elements from which single operations have kernels
+LARGE = 1 << 12  # elements of the largest value, below which NumPy's calls are as quick
+SUMS = {"sum", "mean", "amax", "amin", "sum_to", "matmul"}
 PER_CALL, PER_BYTE, PER_DEAR_BYTE, PER_FLOP = 1e-6, 0.1e-9, 1e-9, 1e-11
 TO_COMPILE, TO_COMPILE_NODE = 0.02, 1e-3
 DEAR = {"erf", "erfc", "sigmoid", "softplus", "pow", "tanh", "log1p", "expm1", "gather", "embed"}
@@ -400,7 +419,9 @@ def calls_before_kernels(program: Program) -> int:
     """Say after how many calls NumPy has taken as long as compiling the two kernels would; 0 where they are not worth it."""
     nodes = [n for n in reachable([program.out, *[g for g in program.grads if g is not None]]) if n.op is not None]
     work = [n for n in nodes if not n.op.view]  # type: ignore[union-attr]
-    if max((math.prod(n.shape) for n in work), default=0) < LARGE:
+    # what has no sums is computed by NumPy until its operations have kernels of their own, whose bits are the pair's
+    least = LARGE if any(n.op.name in SUMS for n in work) else OF_ITS_OWN  # type: ignore[union-attr]
+    if max((math.prod(n.shape) for n in work), default=0) < least:
         return 0
     seconds = sum(_seconds(n) for n in work)
     return WARM + math.ceil((TO_COMPILE + TO_COMPILE_NODE * len(nodes)) / seconds)
@@ -430,10 +451,9 @@ def write(program: Program) -> tuple[Any, Any]:
     place = dict(zip(program.given, program.tensors, strict=True))
     program.sources = [place.get(n) for n in program.saved]
     program.reads_out = program.out in program.saved
-    early = [n for n in reachable([program.out, *program.saved]) if n.op is not None]
-    forward = writer.function(
-        "forward", program.given, early, [program.out, *program.saved], set(program.saved) | {program.out}
-    )
+    results = [program.out, *program.asides, *program.saved]
+    early = [n for n in reachable(results) if n.op is not None]
+    forward = writer.function("forward", program.given, early, results, set(results))
     if program.upstream is None:
         return forward, None
     grads = [g for g in program.grads if g is not None]

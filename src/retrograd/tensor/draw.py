@@ -17,9 +17,11 @@ KINDS: dict[str, Any] = {
     "uniform": streams.uniform,
     "normal": streams.normal,
     "log_normal": streams.log_normal,
-    "randint": lambda shape, dtype, low, high, generator: streams.randint(low, high, shape, dtype, generator),
+    "randint": lambda shape, dtype, low, high, generator, out=None: streams.randint(
+        low, high, shape, dtype, generator, out
+    ),
     "random": streams.random_,
-    "bernoulli": lambda shape, dtype, p, generator: streams.bernoulli_scalar(p, shape, dtype, generator),
+    "bernoulli": streams.bernoulli_scalar,
     "exponential": streams.exponential,
     "geometric": streams.geometric,
     "cauchy": streams.cauchy,
@@ -29,6 +31,8 @@ KINDS: dict[str, Any] = {
 def _permutations(shape: tuple[int, ...], dtype: Any, generator: Any) -> Any:
     """Draw a permutation for each line."""
     *lines, n = shape
+    if not lines:
+        return streams.randperm(n, dtype, generator)
     made = [streams.randperm(n, dtype, generator) for _ in range(math.prod(lines))]
     return np.array(made, dtype).reshape(shape)
 

@@ -195,6 +195,8 @@ def randint(
     check_device(device)
     if size is None:
         low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
     if size is None:
         raise TypeError("randint() needs a size, such as randint(10, (3,))")
     d = np.dtype(np.int64) if dtype is None else _d.to_numpy(dtype)
@@ -320,8 +322,6 @@ def bernoulli(input: Any, p: Any = None, *, generator: Any = None) -> Any:
         raise NotImplementedError(
             "\"bernoulli_tensor_cpu_p_\" not implemented for 'Long': probabilities are floating-point numbers"
         )
-    if ((input._a < 0) | (input._a > 1)).any():
-        raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
     return _with(input, take(draw_like, input.detach(), kind="bernoulli", generator=g))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -18,35 +19,54 @@ def _in_place(name: str, doc: str, make: Any) -> None:
     def method(self: Any, *args: Any, generator: Any = None, **kwargs: Any) -> Any:
         check_writable(self, name)
         kind, parameters = make(self, *args, **kwargs)
-        a = self._a
-        if not a.size and kind in ("normal", "log_normal", "exponential", "geometric"):
+        if not self._a.size and kind in ("normal", "log_normal", "exponential", "geometric"):
             return self
         if kind == "coins":
             return _coins(self, parameters["p"], generator, name)
-        if MODE.trace is None and MODE.dual is None and not (MODE.grad and self.requires_grad):
-            g = default_generator if generator is None else generator
-            if a.flags.c_contiguous:
-                a[...] = KINDS[kind](shape=a.shape, dtype=a.dtype, generator=g, **parameters)
-            else:
-                if kind == "normal":
-                    parameters["contiguous"] = False
-                streams.place(
-                    np.asarray(KINDS[kind](shape=(a.size,), dtype=a.dtype, generator=g, **parameters)).reshape(-1), a
-                )
-            self._s.version += 1
-            return self
-        if a.flags.c_contiguous:
-            return assign(self, drawn(kind, a.shape, a.dtype, generator, **parameters), name, keep_old=True)
-        if kind == "normal":
-            parameters["contiguous"] = False
-        order = sorted(range(a.ndim), key=lambda axis: -a.strides[axis])
-        made = drawn(kind, tuple([a.shape[k] for k in order]), a.dtype, generator, **parameters)
-        back = tuple([order.index(k) for k in range(a.ndim)])
-        return assign(self, apply(permute, made, axes=back), name, keep_old=True)
+        return _drawn_into(self, kind, parameters, generator, name)
 
     method.__name__ = name
     method.__doc__ = doc
     METHODS[name] = method
+
+
+def _drawn_into(x: Any, kind: str, parameters: dict[str, Any], generator: Any, name: str) -> Any:
+    """Fill a tensor in the order of its memory."""
+    a = x._a
+    if MODE.trace is None and MODE.dual is None and not (MODE.grad and x.requires_grad):
+        g = default_generator if generator is None else generator
+        if a.flags.c_contiguous:
+            KINDS[kind](shape=a.shape, dtype=a.dtype, generator=g, out=a, **parameters)
+        else:
+            if kind == "normal":
+                parameters["contiguous"] = False
+            streams.place(
+                np.asarray(KINDS[kind](shape=(a.size,), dtype=a.dtype, generator=g, **parameters)).reshape(-1), a
+            )
+        x._s.version += 1
+        return x
+    if a.flags.c_contiguous:
+        return assign(x, drawn(kind, a.shape, a.dtype, generator, **parameters), name, keep_old=True)
+    if kind == "normal":
+        parameters["contiguous"] = False
+    order = sorted(range(a.ndim), key=lambda axis: -a.strides[axis])
+    made = drawn(kind, tuple([a.shape[k] for k in order]), a.dtype, generator, **parameters)
+    back = tuple([order.index(k) for k in range(a.ndim)])
+    return assign(x, apply(permute, made, axes=back), name, keep_old=True)
+
+
+def dropout_mask(x: Any, p: float) -> Any:
+    """Fill with 1 / p where a coin of probability p shows heads, else with zeros: ``bernoulli_(p).div_(p)`` at once (library use)."""
+    if not x.is_floating_point():
+        return x.bernoulli_(p).div_(p)
+    return _drawn_into(x, "bernoulli", {"p": p, "scale": _one_over(p, x._a.dtype)}, None, "bernoulli_")
+
+
+@functools.lru_cache(64)
+def _one_over(p: float, dtype: Any) -> float:
+    """Divide as tensors of a dtype do: 16-bit ones in float32."""
+    kind = np.dtype(np.float32) if dtype.itemsize == 2 else dtype
+    return float((np.ones((), kind) / np.array(p, kind)).astype(dtype))
 
 
 def _coins(x: Any, p: Any, generator: Any, name: str) -> Any:

@@ -143,7 +143,10 @@ def checkpoint(
             raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
         if context_fn is not noop_context_fn or debug:
             raise ValueError("Passing `context_fn` or `debug` is only supported when use_reentrant=False.")
-        return CheckpointFunction.apply(function, preserve, *args)
+        if (
+            MODE.trace is None
+        ):  # compiled code has one graph: the function's nodes are in it, and are run again as a part of it
+            return CheckpointFunction.apply(function, preserve, *args)
     return run(
         function,
         args,

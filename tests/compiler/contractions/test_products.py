@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retrograd.compiler.contractions.products import linear, matmul
+from retrograd.compiler.contractions.prepared import prepare
+from retrograd.compiler.contractions.products import describe, linear, matmul
 from retrograd.core.threads import set_threads, threads
 from retrograd.ops import contract
 
@@ -143,7 +144,9 @@ def test_other_numbers_are_left_to_numpy(dtype):
 
 
 @pytest.mark.parametrize("name", ["float16", "bfloat16"])
-@pytest.mark.parametrize("shape", [(5, 7, 9), (1, 300, 40), (40, 30, 1), (30, 1500, 70), (3, 20, 64, 33)])
+@pytest.mark.parametrize(
+    "shape", [(5, 7, 9), (1, 300, 40), (40, 30, 1), (30, 1500, 70), (3, 20, 64, 33), (33, 1024, 1024), (130, 2050, 520)]
+)
 def test_narrow_numbers_are_summed_in_float32(name, shape):
     dtype = np.dtype(np.float16) if name == "float16" else np.dtype(pytest.importorskip("ml_dtypes").bfloat16)
     rng = np.random.default_rng(0)
@@ -163,6 +166,75 @@ def test_narrow_numbers_are_summed_in_float32(name, shape):
         found = linear(left, right.swapaxes(-1, -2), bias) if not batch else matmul(left, right)
         wanted_here = wanted + (bias.astype(np.float64) if not batch else 0)
         np.testing.assert_allclose(found.astype(np.float64), wanted_here, rtol=step, atol=1e-5 * k)
+
+
+@pytest.mark.parametrize("shape", [(32, 100_000, 32), (5, 8200, 7), (100, 20_001, 128)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_long_sums_are_cut_alike_for_any_threads(shape, dtype):
+    m, k, n = shape
+    rng = np.random.default_rng(0)
+    x, y, bias = (rng.standard_normal(s).astype(dtype) for s in ((k, m), (k, n), (n,)))
+    before, found = threads(), []
+    try:
+        for count in (1, 2, 3):
+            set_threads(count)
+            found += [matmul(x.T, y), linear(x.T, y.T, bias) - bias]
+    finally:
+        set_threads(before)
+    wanted = x.astype(np.float64).T @ y.astype(np.float64)
+    for got in found:
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=3e-6 * k if dtype is np.float32 else 1e-14 * k)
+    assert all(np.array_equal(got, found[0]) for got in found[::2])
+    assert all(np.array_equal(got, found[1]) for got in found[1::2])
+
+
+VIEWS = {
+    "odd rows": lambda x: x[:, 1:-2],
+    "every second": lambda x: x[:, ::2],
+    "backwards": lambda x: x[::-1],
+    "turned": lambda x: x.T,
+    "turned, odd": lambda x: x[1:-2].T,
+    "one row for all": lambda x: np.broadcast_to(x[:1], x.shape),
+}
+
+
+@pytest.mark.parametrize("left", VIEWS)
+@pytest.mark.parametrize("right", VIEWS)
+def test_views_of_bfloat16(left, right):
+    dtype = np.dtype(pytest.importorskip("ml_dtypes").bfloat16)
+    rng = np.random.default_rng(0)
+    x, y = (VIEWS[name](rng.standard_normal((101, 101)).astype(dtype)) for name in (left, right))
+    k = min(x.shape[1], y.shape[0])
+    x, y = x[:, :k], y[:k]
+    for end in (k, k - 1):  # pairs, and a number left over
+        wanted = x[:, :end].astype(np.float64) @ y[:end].astype(np.float64)
+        found = matmul(x[:, :end], y[:end])
+        np.testing.assert_allclose(found.astype(np.float64), wanted, rtol=2.0**-8, atol=1e-5 * k)
+
+
+def test_bits_of_bfloat16_do_not_depend_on_threads():
+    dtype = np.dtype(pytest.importorskip("ml_dtypes").bfloat16)
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((300, 1024)).astype(dtype), rng.standard_normal((1024, 700)).astype(dtype)
+    before, found = threads(), []
+    try:
+        for count in (1, 2):
+            set_threads(count)
+            found.append(matmul(x, y).view(np.uint16))
+    finally:
+        set_threads(before)
+    assert np.array_equal(*found)
+
+
+def test_blocks_of_rows_are_packed_for_all_columns_that_they_meet():
+    for dtype in (np.float32, np.float16):
+        for m in (20, 33, 128, 300, 1000):
+            for k in (64, 1024, 3000):
+                for n in (200, 1024, 4000):
+                    strides = [np.empty(shape, dtype).strides for shape in ((m, k), (k, n))]
+                    what = describe(np.dtype(dtype), (m, k), strides[0], (k, n), strides[1])[0]
+                    cut = prepare(what).blocks
+                    assert cut.group == cut.columns_at_once or -(-cut.row_panels // cut.row_strips) <= cut.rows_at_once
 
 
 def test_a_sum_of_many_ones_in_bfloat16():

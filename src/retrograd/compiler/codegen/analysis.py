@@ -11,6 +11,7 @@ from ..lowering.maps import Affine
 from .rows import HEAVY
 from .strided import MOST
 
+MOST_HELD = 6  # registers of sums along a row that are kept for all rows
 STASH = 32768  # bytes of a row's values that may be kept between sweeps on the stack
 ERROR = "error"  # the word of a module that is not 0 once an index was out of range
 ADDING = ("index_add_zeros", "flat_add")  # sums at places that are values
@@ -29,7 +30,7 @@ class Analysis:
     """What has to be known of a nest before its text is written: its loops, sweeps, and what is kept between them."""
 
     def __init__(self, nest: Loops, constants: dict[Node, Any], lanes: int) -> None:
-        self.nest, self.constants = nest, constants
+        self.nest, self.constants, self.lanes = nest, constants, lanes
         live = nest.live
         tails = any(s.level == TAIL for s in nest.statements)
         if nest.split is not None:
@@ -64,6 +65,7 @@ class Analysis:
             width //= 2
         self.width = width
         self.chunks, self.per = self._split_work()
+        self.held, self.held_from = self._in_all_rows()
 
     @staticmethod
     def _size(s: Statement) -> int:
@@ -154,6 +156,32 @@ class Analysis:
         assert s.store is not None
         return bool(self.cols) and self.cols[-1][0] > 1 and not s.store[1][1][self.cols[-1][1]]
 
+    def _in_all_rows(self) -> tuple[list[Statement], int]:
+        """Give the tails whose sums along a short innermost loop stay in registers, and at which of the loops around it they begin.
+
+        They are added up from there on: all loops further in have nothing to do with where the sums go.
+        """
+        around = [*self.rows, *self.cols[:-1]]
+        if self.nest.product is not None or self.chunks > 1 or self.flat or not self.cols:
+            return [], 0
+        length, inner = self.cols[-1]
+        found, level = [], 0
+        for s in self.nest.statements:
+            if s.level != TAIL or s.reads != FULL or s.node.op.name not in IDENTITY or s.node.op.name in ADDING:  # type: ignore[union-attr]
+                continue
+            if self.in_registers(s) or self.adds_runs(s) or s.store is None:
+                continue
+            coefs = s.store[1][1]
+            own = max([k + 1 for k, (_, d) in enumerate(around) if coefs[d]], default=0)
+            if coefs[inner] == 1 and own < len(around) and own <= len(self.rows):
+                found.append(s)
+                level = max(level, own)
+        return (found, level) if len(found) * -(-length // self.width) <= MOST_HELD else ([], 0)
+
+    def covers(self, s: Statement) -> bool:
+        """Tell whether a held sum is whole where it leaves its registers: no later turn of the loops around adds to it."""
+        return s in self.held and all(s.store[1][1][d] for _, d in self.rows[: self.held_from])  # type: ignore[index]
+
     def adds_rows(self, s: Statement) -> bool:
         """Tell whether a tail adds one value for each row."""
         return s.level == TAIL and s.reads != FULL
@@ -204,15 +232,29 @@ class Analysis:
         d = self.cols[0][1]
         return all(coefs[d] in (0, 1) for _, coefs in self.addresses)
 
+    @property
+    def flat_streams(self) -> int:
+        """Count what is read and written where a product's elements lie, row behind row; 0 if something lies otherwise.
+
+        Single numbers may be read besides.
+        """
+        nest = self.nest
+        if self.tails or self.bounded or any(s.level != FULL or s.node.op.name == "iota" for s in nest.statements):  # type: ignore[union-attr]
+            return 0
+        across = nest.domain[1]
+        found = [coefs[1] for _, coefs in self.addresses if coefs[0] == across * coefs[1] and coefs[1] in (0, 1)]
+        return sum(found) if len(found) == len(self.addresses) else 0
+
     def shape(self) -> Any:
         """Give what the text depends on besides the statements."""
+        begun = tuple([k for k, s in enumerate(self.nest.statements) if s.level == TAIL and s.node in self.nest.begun])
         if self.flat:
-            return ("flat", self.width, self.chunks > 1)
+            return ("flat", self.width, self.chunks > 1, begun)
         split = None if self.nest.split is None else tuple(sorted(self.nest.split))
         order = {s: k for k, s in enumerate(self.nest.statements)}
         woven = tuple([tuple([order[s] for s in group]) for group in self.woven])
         apart = tuple([order[s] for s in self.nest.statements if s.store is not None and self.is_apart(s.store[0])])
-        return (self.nest.domain, split, self.chunks, self.per, woven, apart)
+        return (self.nest.domain, split, self.chunks, self.per, woven, apart, begun)
 
     def is_apart(self, node: Node) -> bool:
         """Tell whether a value has a part for each chunk."""

@@ -8,9 +8,9 @@ from typing import Any
 from ...core import Node
 from ..lowering.kernel import FULL, ROW, TAIL, Statement, identity_of
 from .analysis import ADDING, ERROR, IDENTITY, Analysis
-from .emit import Count, Module, Value
+from .emit import Count, Function, Module, Value
 from .lanes import Lanes
-from .rows import EXACT, kind_of
+from .rows import kind_of, summed_products
 from .values import Values
 
 
@@ -20,13 +20,17 @@ class Writer(Values):
     def __init__(self, plan: Analysis, module: Module, name: str, buffers: dict[tuple[Node, int], int]) -> None:
         self.plan, self.nest, self.constants = plan, plan.nest, plan.constants
         self.buffers = buffers
-        self.f = module.function(name, [("ptr noalias", "arguments"), ("i64", "chunk")])
-        self.contract = not any(s.node.op.name in EXACT for s in plan.nest.statements)  # type: ignore[union-attr]
+        self.f = self._open(module, name)
+        self.summed = summed_products(plan.nest.statements)
         self.pointers: dict[tuple[Node, int], Value] = {}  # by value and place in it
         self.scalars: dict[Node, Value] = {}
         self.stashes: dict[Node, Value] = {}
         self.given: dict[Node, Value] = {}  # values that come from elsewhere than the statements
+        self.sums: dict[tuple[Statement, int], Value] = {}  # in registers for all rows, by place in the row
         self._write()
+
+    def _open(self, module: Module, name: str) -> Function:
+        return module.function(name, [("ptr noalias", "arguments"), ("i64", "chunk")])
 
     # -- pieces ----------------------------------------------------------------------------------------------------------
     def _write(self) -> None:
@@ -50,13 +54,82 @@ class Writer(Values):
             lanes = self.lanes(node.dtype, 1)
             self.stashes[node] = f.alloca(lanes.memory, count + 16)
         self.row_index: dict[int, Count] = {}
+        self._begin_sums()
         self._nest()
         f.ret()
+
+    def _begin_sums(self) -> None:
+        """Set the memory of sums to what they begin with, unless they are in registers until the end."""
+        for s in self.nest.statements:
+            if s.level != TAIL or s.node not in self.nest.begun or self.plan.covers(s) or self._is_stored_once(s):
+                continue
+            pointer, count = self.pointers[s.store[0], s.store[1][0]], math.prod(s.node.shape)  # type: ignore[index]
+            width = max(1, 4 * self.plan.lanes // max(s.node.dtype.itemsize, 4))
+            whole = count // width * width
+            if whole:
+                lanes = self.lanes(s.node.dtype, width)
+                with self.f.loop(0, whole, width) as i:
+                    lanes.store(lanes.const(identity_of(s.node)), pointer, i)
+            at = whole
+            while at < count:
+                lanes = self.lanes(s.node.dtype, 1 << (count - at).bit_length() - 1)
+                lanes.store(lanes.const(identity_of(s.node)), pointer, at)
+                at += lanes.width
+
+    def _is_stored_once(self, s: Statement) -> bool:
+        """Tell whether a sum is in registers until it is whole, so that it is stored and not added."""
+        return s.node in self.nest.begun and not self.plan.rows and self.plan.chunks == 1 and self.plan.in_registers(s)
 
     def _nest(self) -> None:
         self._rows(0)
 
+    def _keep(self) -> None:
+        """Write the loops over the rows from where sums are held in registers on."""
+        plan = self.plan
+        length = plan.cols[-1][0]
+        pointers = {s: self._held_place(s) for s in plan.held}
+        for s in plan.held:
+            lanes = self._held_lanes(s)
+            for at in range(0, length, plan.width):
+                if s.node in self.nest.begun and plan.covers(s):
+                    self.sums[s, at] = lanes.const(identity_of(s.node))
+                else:
+                    self.sums[s, at] = lanes.load(pointers[s], at, 1, self._mask_of(length - at))
+        self._rows_within(plan.held_from)
+        for (s, at), value in self.sums.items():
+            self._held_lanes(s).store(value, pointers[s], at, 1, self._mask_of(length - at))
+        self.sums.clear()
+
+    def _held_lanes(self, s: Statement) -> Lanes:
+        return self.lanes(s.node.dtype, self.plan.width, contract=bool(self.summed))
+
+    def _held_place(self, s: Statement) -> Value:
+        """Give the address where a held sum begins."""
+        node, address = s.store  # type: ignore[misc]
+        offset = self._offset(address, self.plan.rows[: self.plan.held_from], self.row_index)
+        return self.f.element(self.lanes(node.dtype, 1).memory, self.pointers[node, address[0]], offset)
+
+    def _mask_of(self, left: int) -> Value | None:
+        width = self.plan.width
+        return None if left >= width else Lanes(self.f, "f32", width).tail(str(left))
+
+    def _turns(self, start: Count, stop: Count, d: int, level: int) -> None:
+        """Write the loop over one dimension of the rows, which carries the sums that are held."""
+        keys = list(self.sums)
+        with self.f.loop_carry(start, stop, 1, [(self._held_lanes(k[0]).type, self.sums[k]) for k in keys]) as loop:
+            self.row_index[d] = loop.i
+            self.sums.update(zip(keys, loop.values, strict=True))
+            self._rows(level + 1)
+            loop.set(*[self.sums[k] for k in keys])
+        self.sums.update(zip(keys, loop.results, strict=True))
+
     def _rows(self, level: int) -> None:
+        if self.plan.held and level == self.plan.held_from:
+            self._keep()
+        else:
+            self._rows_within(level)
+
+    def _rows_within(self, level: int) -> None:
         plan, f = self.plan, self.f
         if level == len(plan.rows):
             self._row()
@@ -65,13 +138,9 @@ class Writer(Values):
         if level == 0 and plan.chunks > 1:
             start = f.mul(f.chunk, plan.per)
             stop = f.min(f.add(start, plan.per), length)
-            with f.loop(start, stop) as i:
-                self.row_index[d] = i
-                self._rows(level + 1)
+            self._turns(start, stop, d, level)
             return
-        with f.loop(0, length) as i:
-            self.row_index[d] = i
-            self._rows(level + 1)
+        self._turns(0, length, d, level)
 
     # -- one row ---------------------------------------------------------------------------------------------------------
     def _row(self) -> None:
@@ -171,6 +240,8 @@ class Writer(Values):
                 self.row_values[s.node] = value
                 if s.store is not None:
                     self.lanes(s.node.dtype, 1).store(value, self._at_row(*s.store), 0)
+            elif self._is_stored_once(s):
+                self.lanes(s.node.dtype, 1).store(value, self._at_row(*s.store), 0)  # type: ignore[misc]
             else:
                 self._add_to_memory(s, value)
 
@@ -211,10 +282,14 @@ class Writer(Values):
             start = f.mul(f.chunk, per)
             stop = f.min(f.add(start, per), stop)
         if level < len(plan.cols) - 1:
-            with f.loop_carry(start, stop, 1, carry) as loop:
-                inside = self._columns(level + 1, {**index, d: loop.i}, self._paired(carry, loop.values))
-                loop.set(*inside)
-            return loop.results
+            keys, count = list(self.sums), len(carry)
+            held = [(self._held_lanes(k[0]).type, self.sums[k]) for k in keys]
+            with f.loop_carry(start, stop, 1, [*carry, *held]) as loop:
+                self.sums.update(zip(keys, loop.values[count:], strict=True))
+                inside = self._columns(level + 1, {**index, d: loop.i}, self._paired(carry, loop.values[:count]))
+                loop.set(*inside, *[self.sums[k] for k in keys])
+            self.sums.update(zip(keys, loop.results[count:], strict=True))
+            return loop.results[:count]
         self.index = index
         self.places: dict[Any, Value] = {}
         for bound in plan.limits:
@@ -244,6 +319,8 @@ class Writer(Values):
         f, width, ways = self.f, self.plan.width, self.ways
         known = isinstance(start, int) and isinstance(stop, int)
         values = [v for _, v in carry]
+        if any(s in self.wanted for s in self.plan.held):
+            return self._unrolled(index, length, values)
         at: Count = start
         for step in (width * ways, width) if ways > 1 else (width,):
             if known:
@@ -268,6 +345,14 @@ class Writer(Values):
                 types = [t for t, _ in carry]
                 inside = f.op(f"icmp sgt i64 {rest}, 0")
                 values = f.choose(inside, types, lambda: self._body(index, at, mask, before, 0, rest), lambda: before)
+        return values
+
+    def _unrolled(self, index: dict[int, Count], length: int, values: list[Value]) -> list[Value]:
+        """Write a short row without a loop."""
+        width = self.plan.width
+        for at in range(0, length, width):
+            left = length - at
+            values = self._body(index, at, self._mask_of(left), values, 0, left if left < width else None)
         return values
 
     # -- one vector --------------------------------------------------------------------------------------------------------
@@ -295,13 +380,16 @@ class Writer(Values):
                 if s.store is not None:
                     stores.append((s, value))
                 continue
-            lanes = self.lanes(s.node.dtype, plan.width)
+            lanes = self.lanes(s.node.dtype, plan.width, contract=bool(self.summed))
             value = self._operand(s.operands[0], s, plan.width)
             if s in self.reductions:
                 k = self.reductions.index(s) * self.ways + way
                 if mask is not None:
                     value = lanes.select(mask, value, lanes.const(identity_of(s.node)))
                 out[k] = self.combined(s.node, lanes, out[k], value)
+                continue
+            if (s, at) in self.sums:
+                self.sums[s, at] = self.combined(s.node, lanes, self.sums[s, at], value)  # type: ignore[index]
                 continue
             pointer, stride = self._place(*s.store)  # type: ignore[misc]
             if s.node.op.name in ADDING:  # type: ignore[union-attr]
@@ -310,12 +398,15 @@ class Writer(Values):
                     continue
                 where = self._index_operand(s.operands[1], s)
                 pointer = self._indexed(pointer, where, s)
-            old = lanes.load(pointer, at, stride, mask)
-            lanes.store(self.combined(s.node, lanes, old, value), pointer, at, stride, mask)
+            self._add(s, lanes, value, pointer, stride)
         self._put_away(stores)
         return out
 
-    # -- one operation -------------------------------------------------------------------------------------------------------
+    def _add(self, s: Statement, lanes: Lanes, value: Value, pointer: Value, stride: int) -> None:
+        """Add a vector to memory."""
+        at, mask = self.at, self.mask_
+        old = lanes.load(pointer, at, stride, mask)
+        lanes.store(self.combined(s.node, lanes, old, value), pointer, at, stride, mask)
 
 
 class Behind(Writer):
@@ -327,7 +418,7 @@ class Behind(Writer):
     def __init__(
         self, plan: Analysis, module: Module, name: str, buffers: dict[tuple[Node, int], int], tiles: Any
     ) -> None:
-        self.tiles = tiles  # (function, address of A, address of B, put)
+        self.tiles = tiles  # (function, address of A, address of B, put, end of a block)
         super().__init__(plan, module, name, buffers)
 
     def _nest(self) -> None:
@@ -337,17 +428,38 @@ class Behind(Writer):
         self.runs: list[Statement] = []
         self.sweep, self.ways = 0, 1
         self.row: Any = None
+        self.waiting: dict[Any, tuple[Any, ...]] = {}
         a, b = (f.load("ptr", f.element("ptr", f.arguments, k + i), 8) for i in range(2))
-        self.tiles(f, a, b, self._put)
+        self.tiles(f, a, b, self._put, self._end)
+
+    def _add(self, s: Statement, lanes: Lanes, value: Value, pointer: Value, stride: int) -> None:
+        """Add up the rows of a block before their sum is added to memory."""
+        if s.store[1][1][0]:  # type: ignore[index]
+            super()._add(s, lanes, value, pointer, stride)
+            return
+        key = (s, self.at, lanes.width)
+        if key in self.waiting:
+            value = self.combined(s.node, lanes, self.waiting[key][2], value)
+        self.waiting[key] = (s, lanes, value, pointer, stride, self.at, self.mask_)
+
+    def _end(self) -> None:
+        """Add to memory what a block has added up."""
+        for s, lanes, value, pointer, stride, at, mask in self.waiting.values():
+            self.at, self.mask_ = at, mask
+            super()._add(s, lanes, value, pointer, stride)
+        self.waiting.clear()
+
+    def _begin_row(self, row: Count, lanes: Lanes) -> None:
+        self.plan.width = lanes.width
+        self.row = (row, lanes.width)
+        self.row_index = {0: row}
+        self.row_values, self.row_pointers, self.row_loads = {}, {}, {}
+        self._hoist()
+        self._spread_all()
 
     def _put(self, row: Count, column: Count, lanes: Lanes, value: Value, mask: Value | None) -> None:
-        self.plan.width = lanes.width
         if self.row != (row, lanes.width):
-            self.row = (row, lanes.width)
-            self.row_index = {0: row}
-            self.row_values, self.row_pointers, self.row_loads = {}, {}, {}
-            self._hoist()
-            self._spread_all()
+            self._begin_row(row, lanes)
         self.places = {}
         self.given = {self.nest.product.node: value}
         self._body({}, column, mask, [], 0)

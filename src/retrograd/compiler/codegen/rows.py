@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...core import Node
+from ..lowering.kernel import Statement
 from . import vmath
 from .emit import Value
 from .lanes import Lanes
@@ -26,8 +27,6 @@ KIND = {
 Row = Callable[[Lanes, list[Value], Node], Value]
 ROWS: dict[str, Row] = {}
 HEAVY: set[str] = set()  # rows that are dearer to compute twice than to keep
-# loops with these round every product: where a maximum is, is told by its bits
-EXACT = {"eq", "ne", "amax", "amin", "maximum", "minimum"}
 
 
 @functools.cache
@@ -228,6 +227,16 @@ def computes(node: Node, constants: dict[Node, Any]) -> bool:
         return False
     sort = sort_of(operand_dtype(node, constants))
     return sort in SORTS[name] and all(_is_number(i, constants) or sort_of(i.dtype) == sort for i in node.inputs)
+
+
+def summed_products(statements: list[Statement]) -> set[Node]:
+    """Give the products that only sums read: adding them up unrounded changes the sum's last digits as its order does, and no other number."""
+    names = {s.node: s.node.op.name for s in statements}  # type: ignore[union-attr]
+    products = {node for node, name in names.items() if name in ("mul", "square")}
+    for s in statements:
+        if names[s.node] != "sum":
+            products.difference_update([o.node for o in s.operands if o.kind == "value"])
+    return products
 
 
 def _may_reduce(name: str, dtype: Any) -> bool:

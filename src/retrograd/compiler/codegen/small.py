@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 from .emit import Count, Function, Module, Value
+from .flat import pays, write_flat
 from .lanes import Lanes
 from .panels import LEAST_ROWS, MOST_SUM, mixed, turn
 from .products import Product, share
@@ -28,6 +29,7 @@ def is_small(p: Product, lanes: int) -> bool:
 
 
 Put = Callable[[Count, Count, Lanes, Value, "Value | None"], None]  # (row, first column, lanes, value, mask)
+End = Callable[[], None]
 
 
 def write_small(p: Product, module: Module, name: str, lanes: int) -> None:
@@ -38,9 +40,42 @@ def write_small(p: Product, module: Module, name: str, lanes: int) -> None:
     f.ret()
 
 
-def write_tiles(f: Function, p: Product, a: Value, b: Value, lanes: int, put: Put) -> None:
-    """Write a product without a batch whose elements go to ``put``, register by register."""
-    _order(p, lanes)(f, p, [a, b, ""], lanes, put)
+def write_tiles(
+    f: Function, p: Product, a: Value, b: Value, lanes: int, put: Put, end: End = lambda: None, flat: int = 0
+) -> None:
+    """Write a product without a batch whose elements go to ``put``, register by register; ``end`` is called after each block.
+
+    ``flat``: if not 0, a place behind a row's end may stand for one in the rows that follow; how often memory is read or
+    written at each.
+    """
+    _tiles(f, p, [a, b, ""], lanes, put, end, flat)
+
+
+def _tiles(f: Function, p: Product, bases: list[Value], lanes: int, put: Put | None, end: End, flat: int) -> None:
+    order = _order(p, lanes)
+    if not flat or order is not _Outer or not pays(p, lanes, *_registers(p.n, lanes), flat):
+        order(f, p, bases, lanes, put, end)
+        return
+    a, b, c = bases
+    item = "float" if p.kind == "f32" else "double"
+
+    def store(row: Count, column: Count, kind: Lanes, value: Value, mask: Value | None) -> None:
+        kind.store(value, f.element(item, c, f.mul(row, p.n)), column, 1, mask)
+
+    place = put or store
+
+    def rest(left: Product, first: int) -> None:
+        moved = [f.element(item, a, first * p.a[-2]), b, c]
+        _Outer(f, left, moved, lanes, lambda row, *others: place(f.add(row, first), *others), end)
+
+    write_flat(f, p, a, b, lanes, place, rest)
+
+
+def _registers(n: int, lanes: int) -> tuple[float, int]:
+    """Say how many registers hold a row while it is summed, and in how many pieces it lies in memory."""
+    ends = edges(n % lanes, lanes)
+    shared = n > lanes // 2 and len(ends) == 1 and 2 * ends[0][1] == lanes and not ends[0][2]
+    return n // lanes + (0.5 if shared else len(ends)), n // lanes + len(ends)
 
 
 def _order(p: Product, lanes: int) -> type[_Outer] | type[_Inner]:
@@ -53,7 +88,7 @@ def _order(p: Product, lanes: int) -> type[_Outer] | type[_Inner]:
 
 def _batch(f: Function, p: Product, level: int, bases: list[Value], lanes: int) -> None:
     if level == len(p.batch):
-        _order(p, lanes)(f, p, bases, lanes)
+        _tiles(f, p, bases, lanes, None, lambda: None, 1)
         return
     if p.batch[level] == 1:
         _batch(f, p, level + 1, bases, lanes)
@@ -87,7 +122,9 @@ def each_block(f: Function, p: Product, most: int, tile: Callable[[Count, int], 
         with f.loop(start, f.min(stop, whole), block) as i:
             tile(i, block)
         if len(parts) > 1:
-            with f.if_(f.op(f"icmp sgt i64 {stop}, {whole}")):
+            inside = f.op(f"icmp sgt i64 {stop}, {whole}")
+            own = f.op(f"icmp sle i64 {start}, {whole}")  # a chunk behind the last row has no rows
+            with f.if_(f.op(f"and i1 {inside}, {own}")):
                 tile(whole, parts[1][0])
         return
     if count == 1:
@@ -118,6 +155,19 @@ def edges(rest: int, width: int) -> list[Part]:
     return [(sum(sizes[:i]), size, 0) for i, size in enumerate(sizes)]
 
 
+def halves(f: Function, lanes: Lanes, x: Value, y: Value) -> Value:
+    """Put two registers together into one of twice the lanes."""
+    mask = ", ".join(f"i32 {k}" for k in range(2 * lanes.width))
+    return f.op(f"shufflevector {lanes.type} {x}, {lanes.type} {y}, <{2 * lanes.width} x i32> <{mask}>")
+
+
+def half(f: Function, lanes: Lanes, value: Value, k: int) -> Value:
+    """Give the lower half of a register's lanes, or the upper one."""
+    count = lanes.width // 2
+    mask = ", ".join(f"i32 {k * count + lane}" for lane in range(count))
+    return f.op(f"shufflevector {lanes.type} {value}, {lanes.type} poison, <{count} x i32> <{mask}>")
+
+
 class _Tiles:
     """What both orders share: a register of the result goes to memory, unless somebody goes on with it."""
 
@@ -125,6 +175,8 @@ class _Tiles:
     p: Product
     c: Value
     item: str
+    put: Put
+    end: End
 
     def _store(self, row: Count, column: Count, lanes: Lanes, value: Value, mask: Value | None) -> None:
         f = self.f
@@ -135,9 +187,9 @@ class _Tiles:
 class _Outer(_Tiles):
     """B's rows are contiguous: each is multiplied by single elements of A and added to rows of the result."""
 
-    def __init__(self, f: Function, p: Product, bases: list[Value], lanes: int, put: Put | None = None) -> None:
+    def __init__(self, f: Function, p: Product, bases: list[Value], lanes: int, put: Put | None, end: End) -> None:
         self.f, self.p, (self.a, self.b, self.c) = f, p, bases
-        self.put = put or self._store
+        self.put, self.end = put or self._store, end
         width = lanes
         while width > 1 and width // 2 >= p.n:
             width //= 2
@@ -154,6 +206,9 @@ class _Outer(_Tiles):
         last = [(v * width, width, 0) for v in range(rest - bool(edge))]
         last += [((rest - 1) * width + at, size, count) for at, size, count in edge]
         self.rows = max(1, min(p.m, REGISTERS // max(across, len(last))))
+        if p.m > 1 and self._is_paired(last):
+            held = max(2 * across, 2 * len(last) - 1)  # registers of two rows
+            self.rows = max(2, min(p.m, 2 * (REGISTERS - 2) // held))
         if whole == 1:
             self._columns(0, full)
         elif whole:
@@ -169,27 +224,48 @@ class _Outer(_Tiles):
         """Give the address of B's columns from j on, and how far its rows lie apart."""
         return self.f.element(self.item, self.b, j), self.p.b[-2]
 
+    def _is_paired(self, parts: list[Part]) -> bool:
+        """Tell whether a row ends with half a register, so that the ends of two rows share a whole one."""
+        _, size, count = parts[-1] if parts else (0, 0, 0)
+        return 2 * size == self.width and not count and size > 1
+
     def _tile(self, i: Count, rows: int, j: Count, parts: list[Part]) -> None:
         f, p = self.f, self.p
+        pairs = rows // 2 if self._is_paired(parts) else 0
         kinds = [Lanes(f, p.kind, size, contract=True) for _, size, _ in parts]
+        wide = Lanes(f, p.kind, self.width, contract=True)
         masks = [lanes.tail(str(count)) if count else None for lanes, (_, _, count) in zip(kinds, parts, strict=True)]
         one = Lanes(f, p.kind, 1)
         a = f.element(self.item, self.a, f.mul(i, p.a[-2]))
         b, apart = self._panel(j)
-        zero = [(lanes.type, lanes.const(0)) for lanes in kinds] * rows
+        places = [(r, v) for r in range(rows) for v in range(len(parts)) if r >= 2 * pairs or v < len(parts) - 1]
+        places = places if pairs else [(r, v) for r in range(rows) for v in range(len(parts))]
+        zero = [(kinds[v].type, kinds[v].const(0)) for _, v in places] + [(wide.type, wide.const(0))] * pairs
         with f.loop_carry(0, p.k, 1, zero) as loop:
             row = f.element(self.item, b, f.mul(loop.i, apart))
             loaded = [lanes.load(row, at, 1, mask) for lanes, mask, (at, _, _) in zip(kinds, masks, parts, strict=True)]
             column = f.element(self.item, a, f.mul(loop.i, p.a[-1]))
-            out = []
-            for r in range(rows):
-                factor = one.load(column, r * p.a[-2])
-                for v, lanes in enumerate(kinds):
-                    out.append(lanes.fma(lanes.splat(factor), loaded[v], loop.values[r * len(parts) + v]))
+            factors = [one.load(column, r * p.a[-2]) for r in range(rows)]
+            out = [
+                kinds[v].fma(kinds[v].splat(factors[r]), loaded[v], old)
+                for (r, v), old in zip(places, loop.values, strict=False)
+            ]
+            if pairs:
+                twice = halves(f, kinds[-1], loaded[-1], loaded[-1])
+                for pair, old in enumerate(loop.values[len(places) :]):
+                    low, high = (wide.splat(factors[2 * pair + k]) for k in range(2))
+                    both = mixed(f, wide, low, high, self.width // 2, 0)
+                    out.append(wide.fma(both, twice, old))
             loop.set(*out)
+        results = dict(zip(places, loop.results, strict=False))
+        for pair, value in enumerate(loop.results[len(places) :]):
+            for k in range(2):
+                results[2 * pair + k, len(parts) - 1] = half(f, wide, value, k)
+        columns = [f.add(j, at) for at, _, _ in parts]
         for r in range(rows):
-            for v, (at, _, _) in enumerate(parts):
-                self.put(f.add(i, r), f.add(j, at), kinds[v], loop.results[r * len(parts) + v], masks[v])
+            for v, at in enumerate(columns):
+                self.put(f.add(i, r), at, kinds[v], results[r, v], masks[v])
+        self.end()
 
 
 class _Turned(_Outer):
@@ -212,9 +288,9 @@ class _Turned(_Outer):
 class _Inner(_Tiles):
     """Rows of A and columns of B are contiguous: each element is a sum over lanes."""
 
-    def __init__(self, f: Function, p: Product, bases: list[Value], lanes: int, put: Put | None = None) -> None:
+    def __init__(self, f: Function, p: Product, bases: list[Value], lanes: int, put: Put | None, end: End) -> None:
         self.f, self.p, (self.a, self.b, self.c) = f, p, bases
-        self.put = put or self._store
+        self.put, self.end = put or self._store, end
         width = lanes
         while width > 1 and width // 2 >= p.k:
             width //= 2
@@ -260,6 +336,7 @@ class _Inner(_Tiles):
             sums = step(whole, lanes.tail(str(p.k - whole)), sums)
         for r in range(rows):
             self._store_sums(lanes, sums[r * columns : (r + 1) * columns], f.add(i, r), j)
+        self.end()
 
     def _store_sums(self, lanes: Lanes, sums: list[Value], row: Count, j: Count) -> None:
         """Add up each vector's lanes, all together in a tree, and store the sums side by side."""
@@ -281,14 +358,8 @@ class _Inner(_Tiles):
         # one vector now: lane l holds a part of the sum number l % size
         (value,) = vectors
         while width > size:
-            half = width // 2
-            narrow = Lanes(f, self.p.kind, half, contract=True)
-            value = narrow.add(self._half(width, value, 0), self._half(width, value, half))
-            width = half
+            now, narrow = Lanes(f, self.p.kind, width), Lanes(f, self.p.kind, width // 2, contract=True)
+            value = narrow.add(half(f, now, value, 0), half(f, now, value, 1))
+            width //= 2
         final = Lanes(f, self.p.kind, width)
         self.put(row, j, final, value, final.tail(str(count)) if count < width else None)
-
-    def _half(self, width: int, value: Value, start: int) -> Value:
-        lanes = Lanes(self.f, self.p.kind, width)
-        mask = ", ".join(f"i32 {start + i}" for i in range(width // 2))
-        return self.f.op(f"shufflevector {lanes.type} {value}, {lanes.type} poison, <{width // 2} x i32> <{mask}>")

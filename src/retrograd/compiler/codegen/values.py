@@ -22,7 +22,7 @@ class Values:
     plan: Analysis
     nest: Loops
     constants: dict[Node, Any]
-    contract = True
+    summed: set[Node]  # products that nothing but sums read, which may add them up unrounded
     pointers: dict[tuple[Node, int], Value]  # the arguments, by value and place in it
     scalars: dict[Node, Value]  # numbers of the prelude
     stashes: dict[Node, Value]
@@ -39,11 +39,11 @@ class Values:
     rest: Count | None  # how many lanes it has left, where not all
     values: dict[Node, Value]  # of this vector
 
-    def lanes(self, dtype: Any, width: int) -> Lanes:
-        """Give lanes for a dtype."""
+    def lanes(self, dtype: Any, width: int, contract: bool = False) -> Lanes:
+        """Give lanes for a dtype; each operation is rounded by itself, as NumPy's are, unless sums may take products as they are."""
         kind = kind_of(dtype)
         assert kind is not None
-        return Lanes(self.f, kind, width, contract=self.contract)
+        return Lanes(self.f, kind, width, contract)
 
     def _scalar(self, node: Node, user: Node) -> Value:
         value = self.constants.get(node)
@@ -400,7 +400,7 @@ class Values:
             return result.select(args[0], args[1], args[2])
         if op.name == "check_index":
             return self._checked(node, args[0], width)
-        lanes = self.lanes(operand_dtype(node, self.constants), width)
+        lanes = self.lanes(operand_dtype(node, self.constants), width, node in self.summed)
         if lanes.kind in ("f16", "bf16"):  # kept in two bytes, but computed as float32
             lanes = lanes.of("f32")
         return ROWS[op.name](lanes, args, node)

@@ -47,7 +47,8 @@ Inside (all lengths and strides are numbers of a frame, so one kernel serves all
   (transposed in registers), or by tables with bounds.
 - :mod:`.driver`: loops over blocks and strips, which threads are given. :mod:`.blocking`: sizes of tiles and blocks from the machine's.
 - :mod:`.streams`: a large matrix with few vectors, and outer products. :mod:`.products`: ``matmul`` and ``linear``, which eager mode
-  calls, and ``plan(...)``, which says what is done with a product and why. :mod:`.native`: products in compiled programs.
+  calls, and ``plan(...)``, which says what is done with a product and why. :mod:`.split`: long sums in parts. :mod:`.pairs`: bfloat16
+  two by two. :mod:`.native`: products in compiled programs. :mod:`.behind`: those that statements follow, tile by tile.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from ..codegen.emit import Module
 from ..lowering.maps import strides_of
 from ..runtime import cache, entry, jit, pool
 from . import conv_channels, conv_inner, conv_pixels, conv_weights, conv_winograd
-from .conv_blocks import CHUNKS, LINE
+from .conv_blocks import CHUNKS, LINE, at_once
 from .conv_geometry import Correlation, forward, transposed
 
 Array = np.ndarray[Any, Any]
@@ -77,7 +77,7 @@ class Job:
     @property
     def scratch(self) -> int:
         """Bytes of scratch memory, from the start of a cache line."""
-        return self.plan.scratch(self.chunks)
+        return self.plan.scratch(min(self.chunks, at_once()))
 
 
 def describe(

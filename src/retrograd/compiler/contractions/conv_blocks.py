@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
+from ...core.threads import processors
 from ..codegen.emit import Count, Function, Module, Value
 from ..codegen.kinds import KINDS
 from ..codegen.lanes import Lanes
@@ -81,8 +83,15 @@ def transposed(lanes: Lanes, rows: list[Value]) -> list[Value]:
     return rows
 
 
-def take_slot(f: Function, flags: Value, slots: int) -> Value:
+@functools.cache
+def at_once() -> int:
+    """Give how many threads have a slot at a time, one for each processor: if there are more of them, they wait."""
+    return min(max(processors(), 2), SLOTS)
+
+
+def take_slot(f: Function, flags: Value) -> Value:
     """Take a slot of the scratch memory that nobody has, and give its number."""
+    slots = at_once()
     look, after, before = f.label("look"), f.label("taken"), f.here
     f.jump(look)
     f.block(look)

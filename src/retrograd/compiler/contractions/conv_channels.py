@@ -316,7 +316,7 @@ def _write_main(plan: Plan, module: Module, name: str) -> None:
     images, chunks = argument(f, IMAGES, "i64"), argument(f, CHUNKS, "i64")
     units = f.mul(images, plan.units(1))
     begin, end = blocks.shared(f, units, chunks, f.chunk)
-    slot = blocks.take_slot(f, scratch, SLOTS)
+    slot = blocks.take_slot(f, scratch)
     packed = f.byte(scratch, SLOTS)
     block = f.byte(packed, f.add(rounded(size(plan.kind) * plan.kept), f.mul(slot, plan.slot)))
     sums = f.byte(block, rounded(window.bytes))

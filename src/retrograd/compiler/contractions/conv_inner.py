@@ -191,7 +191,7 @@ def _write_main(plan: Plan, module: Module, name: str) -> None:
     share, split = blocks.divided(f, f.chunk, plan.splits)
     begin, end = blocks.shared(f, images, plan.parts, share)
     first, last = (0, c.groups) if plan.splits == 1 else blocks.shared(f, c.groups, plan.splits, split)
-    slot = blocks.take_slot(f, scratch, SLOTS)
+    slot = blocks.take_slot(f, scratch)
     base = f.byte(scratch, SLOTS)
     apart = rounded(bytes * plan.total) if plan.parts > 1 else 0
     goal = f.byte(base, f.mul(share, apart)) if plan.parts > 1 else result

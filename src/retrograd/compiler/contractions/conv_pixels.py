@@ -270,7 +270,7 @@ def _write_main(plan: Plan, module: Module, name: str) -> None:
     bias = argument(f, BIAS) if plan.bias else "null"
     units = f.mul(images, plan.units(1))
     begin, end = blocks.shared(f, units, chunks, f.chunk)
-    slot = blocks.take_slot(f, scratch, SLOTS)
+    slot = blocks.take_slot(f, scratch)
     block = f.byte(f.byte(scratch, SLOTS), f.mul(slot, plan.slot))
     with f.loop(begin, end) as unit:
         place, down = blocks.divided(f, unit, plan.blocks[1])

@@ -262,7 +262,7 @@ def _write_main(plan: Plan, module: Module, name: str) -> None:
     units = f.mul(several, math.prod(plan.blocks))
     begin, end = blocks.shared(f, units, plan.parts, share)
     first, last = (0, plan.panels) if plan.splits == 1 else blocks.shared(f, plan.panels, plan.splits, split)
-    slot = blocks.take_slot(f, scratch, SLOTS)
+    slot = blocks.take_slot(f, scratch)
     base = f.byte(scratch, SLOTS)
     sums = f.byte(base, f.mul(share, rounded(bytes * plan.sums)))
     own = f.byte(base, f.add(plan.parts * rounded(bytes * plan.sums), f.mul(slot, plan.slot)))

@@ -1,15 +1,17 @@
-"""Convolutions by three by three taps with 2.25 times fewer multiplications: minimal filtering of two by two results at a time.
+"""Convolutions by neighbouring taps with 2.25 times fewer multiplications: minimal filtering of two by two results at a time.
 
 With the matrices of F(2, 3), ``Y = A' ((G g G') * (B' d B)) A`` for each tile of four by four numbers d of the source (S. Winograd,
 Arithmetic Complexity of Computations, 1980; A. Lavin and S. Gray, Fast Algorithms for Convolutional Neural Networks, 2016). The sums
 over source channels are sixteen products of matrices, one for each place in a tile. The transforms are additions and halves, so
-results are nearly as exact as direct sums.
+results are nearly as exact as direct sums. Larger kernels are cut into squares of three by three taps, zeros at the edges, whose sums are
+those of so many more source channels, each looked at some places further on: five by five taps take 1.56 times fewer multiplications.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import product
 
 from ..codegen.emit import Count, Function, Module, Value
 from ..codegen.lanes import Lanes
@@ -33,10 +35,14 @@ from .conv_blocks import (
 from .conv_geometry import Correlation
 
 POINTS = 16  # places in a tile
+SIDE = 3  # taps of a square
 MOVED_BYTES = 800 << 10  # of a block's transformed source
-CACHED_BYTES = 1 << 20  # of transformed kernels that stay in the second cache
+APART_BYTES = 600 << 10  # of that and all products, where squares go one after the other
+CACHED_BYTES, NEAR_BYTES = 1 << 20, 8 << 20  # of transformed kernels that stay in the second cache, and in the third
 FEW_TILES = 28  # of a block, below which images are taken together
 PIECES = 8  # of the work, at least
+AGAIN, FAR_AGAIN = 2, 8  # tiles that reading a block's kernels from the third cache, or from memory, takes as long as
+SINGLE = 1.4  # times slower: a number to broadcast for each multiply-add
 GAIN = 1.1  # by which the estimate must be better, for what it does not know
 
 
@@ -54,6 +60,8 @@ class Plan:
         Images in a block.
     splits : int
         Parts that the result channels of one block are cut into, for threads.
+    apart : bool
+        Whether squares of taps go one after the other, all result channels' products being kept meanwhile.
     """
 
     correlation: Correlation
@@ -64,6 +72,7 @@ class Plan:
     rows: int
     images: int
     splits: int
+    apart: bool = False
     bias: bool = False
     relu: bool = False
 
@@ -76,6 +85,27 @@ class Plan:
     def panels(self) -> int:
         """Blocks of result channels."""
         return up(self.correlation.out, self.across)
+
+    @property
+    def squares(self) -> list[tuple[int, int]]:
+        """Where the kernel's squares of three by three taps begin."""
+        _, high, wide = self.correlation.kernel
+        return [(y, x) for y in range(0, high, SIDE) for x in range(0, wide, SIDE)]
+
+    @property
+    def terms(self) -> int:
+        """Products that are added up: source channels for each square."""
+        return len(self.squares) * self.correlation.into
+
+    @property
+    def rounds(self) -> list[list[tuple[int, int]]]:
+        """The squares that are multiplied together."""
+        return [[square] for square in self.squares] if self.apart else [self.squares]
+
+    @property
+    def each(self) -> int:
+        """Terms of a round."""
+        return self.terms // len(self.rounds)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -100,7 +130,8 @@ class Plan:
     def window(self) -> Window:
         """The block of the source, its even and its odd columns side by side."""
         c = self.correlation
-        extent = (1, 2 * self.rows + 2, 2 * self.grid[1] + 2)
+        y, x = self.squares[-1]
+        extent = (1, 2 * self.rows + 2 + y, 2 * self.grid[1] + 2 + x)
         return Window(self.kind, c.into, c.length, extent, c.low[2], 2)
 
     @property
@@ -118,15 +149,15 @@ class Plan:
     def parts(self) -> tuple[int, int, int, int]:
         """Bytes of a slot's parts: the source's block, its transform, products, sums."""
         bytes, c = size(self.kind), self.correlation
-        moved = rounded(bytes * (POINTS * c.into * self.tiles + self.width))
-        products = rounded(bytes * POINTS * self.tiles * self.across)
+        moved = rounded(bytes * (POINTS * self.each * self.tiles + self.width))
+        products = rounded(bytes * POINTS * self.tiles * self.across * (self.panels if self.apart else 1))
         sums = rounded(bytes * 2 * self.rows * c.result[2] * self.across)
         return rounded(self.window.bytes), moved, products, sums
 
     @property
     def transformed(self) -> int:
         """Bytes of the kernels' transforms."""
-        return rounded(size(self.kind) * self.panels * POINTS * self.correlation.into * self.across)
+        return rounded(size(self.kind) * self.panels * POINTS * self.terms * self.across)
 
     def scratch(self, slots: int) -> int:
         """Bytes of scratch memory for that many threads at a time."""
@@ -134,12 +165,13 @@ class Plan:
 
 
 def fits(c: Correlation) -> bool:
-    """Tell whether a correlation is of the kind: three by three neighbouring taps, one result to a position, one group."""
+    """Tell whether a correlation is of the kind: at least two by two neighbouring taps, one result to a position, one group."""
     if c.groups != 1 or len(c.parts) != 1:
         return False
     depth, *plane = c.parts[0]
-    alike = all(a.taps == 3 and a.stride == 1 and a.spread == 1 for a in plane)
-    return alike and depth.taps == 1 and depth.count == 1 and c.kernel == (1, 3, 3) and depth.first == 0
+    alike = all(a.taps >= 2 and a.stride == 1 and a.spread == 1 for a in plane)
+    flat = depth.taps == 1 and depth.count == 1 and depth.first == 0
+    return alike and flat and c.kernel == (1, plane[0].taps, plane[1].taps)
 
 
 def make_plan(c: Correlation, kind: str, width: int, registers: int, images: int) -> Plan:
@@ -148,16 +180,19 @@ def make_plan(c: Correlation, kind: str, width: int, registers: int, images: int
     order = (2, 3, 4, 1) if registers >= 24 else (2, 1)
     vectors = min(most, min(order, key=lambda v: (up(most, v) * v, v == 1 and most > 1)))
     plan = Plan(c, kind, width, vectors, max(1, registers // vectors), up(c.result[1], 2), 1, 1)
+    plan = replace(plan, apart=plan.terms > c.into + plan.panels * plan.across)
 
     def moved(plan: Plan) -> int:
-        return size(kind) * POINTS * c.into * plan.tiles
+        kept = plan.panels * plan.across if plan.apart else 0
+        return size(kind) * POINTS * (plan.each + kept) * plan.tiles
 
     count = 1
-    while plan.rows > 1 and moved(plan) > MOVED_BYTES:
+    most_bytes = APART_BYTES if plan.apart else MOVED_BYTES
+    while plan.rows > 1 and moved(plan) > most_bytes:
         count += 1
         plan = replace(plan, rows=up(plan.grid[0], count))
     if plan.blocks == 1 and plan.tiles < FEW_TILES:
-        several = min(up(FEW_TILES, plan.tiles), MOVED_BYTES // max(1, moved(plan)), up(images, 2))
+        several = min(up(FEW_TILES, plan.tiles), most_bytes // max(1, moved(plan)), up(images, 2))
         plan = replace(plan, images=max(1, several))
     units = plan.units(images)
     return plan if units >= PIECES else replace(plan, splits=min(plan.panels, up(PIECES, units)))
@@ -170,11 +205,13 @@ def cost(c: Correlation, kind: str, width: int, registers: int, images: int) -> 
     plan = make_plan(c, kind, width, registers, images)
     vectors = plan.panels * plan.vectors
     tiles = plan.blocks * plan.tiles / plan.images
-    there = c.into * plan.grid[0] * up(plan.grid[1], width) * 64
+    there = plan.terms * plan.grid[0] * up(plan.grid[1], width) * 100
     back = tiles * vectors * 60
-    kernels = c.into * vectors * 240 / images
-    again = plan.blocks / plan.images if plan.transformed > CACHED_BYTES else 0  # kernels come from far for each block
-    return GAIN * ((tiles + 10 * again) * POINTS * c.into * vectors + there + back + kernels)
+    kernels = plan.terms * vectors * 240 / images
+    far = 0 if plan.transformed <= CACHED_BYTES else AGAIN if plan.transformed <= NEAR_BYTES else FAR_AGAIN
+    again = far * plan.blocks / plan.images  # kernels come anew for each block
+    single = SINGLE if plan.vectors == 1 else 1.0
+    return GAIN * (single * (tiles + again) * POINTS * plan.terms * vectors + there + back + kernels)
 
 
 def write(plan: Plan, module: Module, name: str) -> list[tuple[str, int | None]]:
@@ -182,9 +219,11 @@ def write(plan: Plan, module: Module, name: str) -> list[tuple[str, int | None]]
     blocks.write_window(plan.window, module, f"{name}_window", plan.width)
     conv_packing.write(plan, module, f"{name}_pack")
     _write_kernels(plan, module, f"{name}_kernels")
-    _write_there(plan, module, f"{name}_there")
+    for k, squares in enumerate(plan.rounds):
+        _write_there(plan, squares, module, f"{name}_there_{k}")
     for _, rows in _runs(plan):
-        _write_tile(plan, rows, module, f"{name}_tile_{rows}")
+        for more in range(1 + plan.apart):
+            _write_tile(plan, rows, bool(more), module, f"{name}_tile_{rows}_{more}")
     _write_back(plan, module, f"{name}_back")
     _write_main(plan, module, name)
     chunks = conv_packing.chunks(plan)
@@ -226,21 +265,26 @@ def _write_kernels(plan: Plan, module: Module, name: str) -> None:
     packed = f.byte(argument(f, SCRATCH), SLOTS)
     goal = f.byte(packed, rounded(size(plan.kind) * plan.kept))
     begin, end = blocks.shared(f, plan.panels, conv_packing.chunks(plan), f.chunk)
+    _, high, wide = c.kernel
+
+    def tap(y: int, x: int, v: int) -> Value:
+        inside = y < high and x < wide
+        return lanes.load(source, (wide * y + x) * plan.across + v * plan.width) if inside else lanes.const(0)
+
     with f.loop(begin, end) as panel, f.loop(0, c.into) as r:
         source = f.element(number, packed, f.mul(f.add(f.mul(panel, c.into), r), c.taps * plan.across))
-        into = f.element(number, goal, f.mul(f.add(f.mul(panel, POINTS * c.into), r), plan.across))
-        for v in range(plan.vectors):
-            taps = [
-                [lanes.load(source, (3 * y + x) * plan.across + v * plan.width) for x in range(3)] for y in range(3)
-            ]
-            rows = list(zip(*[_filtered(lanes, [taps[y][x] for y in range(3)]) for x in range(3)], strict=True))
+        into = f.element(number, goal, f.mul(f.add(f.mul(panel, POINTS * plan.terms), r), plan.across))
+        for (k, (down, along)), v in product(enumerate(plan.squares), range(plan.vectors)):
+            taps = [[tap(down + y, along + x, v) for y in range(SIDE)] for x in range(SIDE)]
+            rows = list(zip(*[_filtered(lanes, column) for column in taps], strict=True))
             for y, row in enumerate(rows):
                 for x, value in enumerate(_filtered(lanes, list(row))):
-                    lanes.store(value, into, (4 * y + x) * c.into * plan.across + v * plan.width)
+                    at = (4 * y + x) * plan.terms + k * c.into
+                    lanes.store(value, into, at * plan.across + v * plan.width)
     f.ret()
 
 
-def _write_there(plan: Plan, module: Module, name: str) -> None:
+def _write_there(plan: Plan, squares: list[tuple[int, int]], module: Module, name: str) -> None:
     """Write ``void(ptr block, ptr moved)``: the transform of an image's block of the source, tiles side by side."""
     c, number, window = plan.correlation, item(plan.kind), plan.window
     f = module.function(name, [("ptr noalias", "source"), ("ptr noalias", "moved")])
@@ -249,25 +293,25 @@ def _write_there(plan: Plan, module: Module, name: str) -> None:
     with f.loop(0, c.into) as r, f.loop(0, plan.rows) as y:
         source = f.element(number, f.source, f.add(f.mul(r, window.plane), f.mul(y, 2 * window.pitch)))
         goal = f.element(number, f.moved, f.add(f.mul(r, plan.tiles), f.mul(y, columns)))
-        for x in range(0, columns, plan.width):
-            places = [[row * window.pitch + k % 2 * window.run + k // 2 + x for k in range(4)] for row in range(4)]
+        for (square, (high, wide)), x in product(enumerate(squares), range(0, columns, plan.width)):
+            places = [[window.at(0, high + row, wide + k) + x for k in range(4)] for row in range(4)]
             four = [[lanes.load(source, at) for at in row] for row in places]
             down = [_spread(lanes, [four[row][k] for row in range(4)]) for k in range(4)]
             for row in range(4):
                 for k, value in enumerate(_spread(lanes, [down[j][row] for j in range(4)])):
-                    at = (4 * row + k) * c.into * plan.tiles + x
+                    at = ((4 * row + k) * plan.each + square * c.into) * plan.tiles + x
                     lanes.store(value, goal, at, 1, blocks.first(lanes, columns - x))
     f.ret()
 
 
-def _write_tile(plan: Plan, rows: int, module: Module, name: str) -> None:
-    """Write ``void(ptr moved, ptr kernel, ptr products)``: one place's sums over source channels for some tiles."""
-    c = plan.correlation
+def _write_tile(plan: Plan, rows: int, more: bool, module: Module, name: str) -> None:
+    """Write ``void(ptr moved, ptr kernel, ptr products)``: one place's sums over a round's terms for some tiles, added to what is there."""
     f = module.function(name, [("ptr noalias", "moved"), ("ptr noalias", "kernel"), ("ptr noalias", "products")])
     lanes, one = Lanes(f, plan.kind, plan.width, contract=True), Lanes(f, plan.kind, 1)
     number = lanes.item
-    zero = [(lanes.type, lanes.const(0))] * (rows * plan.vectors)
-    with f.loop_carry(0, c.into, 1, zero) as loop:
+    count = rows * plan.vectors
+    start = [lanes.load(f.products, k * plan.width) if more else lanes.const(0) for k in range(count)]
+    with f.loop_carry(0, plan.each, 1, [(lanes.type, value) for value in start]) as loop:
         left = f.element(number, f.moved, f.mul(loop.i, plan.tiles))
         right = f.element(number, f.kernel, f.mul(loop.i, plan.across))
         kernels = [lanes.load(right, v * plan.width) for v in range(plan.vectors)]
@@ -317,7 +361,7 @@ def _write_main(plan: Plan, module: Module, name: str) -> None:
     images, chunks = argument(f, IMAGES, "i64"), argument(f, CHUNKS, "i64")
     several, _ = blocks.divided(f, f.add(images, plan.images - 1), plan.images)
     begin, end = blocks.shared(f, f.mul(several, plan.blocks * plan.splits), chunks, f.chunk)
-    slot = blocks.take_slot(f, scratch, SLOTS)
+    slot = blocks.take_slot(f, scratch)
     packed = f.byte(scratch, SLOTS)
     kernels = f.byte(packed, rounded(bytes * plan.kept))
     block = f.byte(kernels, f.add(plan.transformed, f.mul(slot, sum(plan.parts))))
@@ -331,19 +375,28 @@ def _write_main(plan: Plan, module: Module, name: str) -> None:
         place, down = blocks.divided(f, place, plan.blocks)
         image, height = f.mul(place, plan.images), f.mul(down, 2 * plan.rows)
         here = 1 if plan.images == 1 else f.min(plan.images, f.sub(images, image))
-        with f.loop(0, here) as k:
-            planes = f.mul(f.add(image, k), c.into * math.prod(c.length))
-            at = [("i64", 0), ("i64", f.add(height, part[1].first))]
-            start = f.element(number, source, planes)
-            f.call(f"@rg_{name}_window", arguments=[("ptr", start), ("ptr", block), *at])
-            goal = f.element(number, moved, f.mul(k, each))
-            f.call(f"@rg_{name}_there", arguments=[("ptr", block), ("ptr", goal)])
         first, last = (0, plan.panels) if plan.splits == 1 else blocks.shared(f, plan.panels, plan.splits, split)
+        kept = POINTS * plan.tiles * plan.across if plan.apart else 0  # products of one panel
+        for number_of, _ in enumerate(plan.rounds):
+            with f.loop(0, here) as k:
+                if number_of == 0 or plan.images > 1:
+                    planes = f.mul(f.add(image, k), c.into * math.prod(c.length))
+                    at = [("i64", 0), ("i64", f.add(height, part[1].first))]
+                    start = f.element(number, source, planes)
+                    f.call(f"@rg_{name}_window", arguments=[("ptr", start), ("ptr", block), *at])
+                goal = f.element(number, moved, f.mul(k, each))
+                f.call(f"@rg_{name}_there_{number_of}", arguments=[("ptr", block), ("ptr", goal)])
+            if plan.apart:
+                with f.loop(first, last) as panel:
+                    mine = f.element(number, products, f.mul(panel, kept))
+                    _write_products(plan, f, name, number_of, (moved, kernels, mine), panel)
         rows = f.min(2 * plan.rows, f.sub(c.result[1], height))
         with f.loop(first, last) as panel:
-            _write_products(plan, f, name, (moved, kernels, products), panel)
+            made = f.element(number, products, f.mul(panel, kept))
+            if not plan.apart:
+                _write_products(plan, f, name, 0, (moved, kernels, made), panel)
             with f.loop(0, here) as k:
-                left = f.element(number, products, f.mul(k, each * plan.across))
+                left = f.element(number, made, f.mul(k, each * plan.across))
                 mine = f.element(number, packed, f.add(plan.packed[-1], f.mul(panel, plan.across)))
                 f.call(f"@rg_{name}_back", arguments=[("ptr", left), ("ptr", sums), ("ptr", mine)])
                 channel = f.add(f.mul(f.add(image, k), c.out), f.mul(panel, plan.across))
@@ -363,20 +416,23 @@ def _write_main(plan: Plan, module: Module, name: str) -> None:
     f.ret()
 
 
-def _write_products(plan: Plan, f: Function, name: str, bases: tuple[Value, Value, Value], panel: Count) -> None:
-    """Write the sixteen products of a panel."""
-    c, number, (moved, kernels, products) = plan.correlation, item(plan.kind), bases
+def _write_products(
+    plan: Plan, f: Function, name: str, round: int, bases: tuple[Value, Value, Value], panel: Count
+) -> None:
+    """Write a round of the sixteen products of a panel."""
+    number, (moved, kernels, products) = item(plan.kind), bases
     with f.loop(0, POINTS) as point:
-        left = f.element(number, moved, f.mul(point, c.into * plan.tiles))
-        right = f.element(number, kernels, f.mul(f.add(f.mul(panel, POINTS), point), c.into * plan.across))
+        left = f.element(number, moved, f.mul(point, plan.each * plan.tiles))
+        rows = f.mul(f.add(f.mul(panel, POINTS), point), plan.terms)
+        right = f.element(number, kernels, f.mul(f.add(rows, round * plan.each), plan.across))
         goal = f.element(number, products, f.mul(point, plan.tiles * plan.across))
         start = 0
-        for many, rows in _runs(plan):
-            with f.loop(start, start + many * rows, rows) as tile:
+        for many, count in _runs(plan):
+            with f.loop(start, start + many * count, count) as tile:
                 arguments = [
                     ("ptr", f.element(number, left, tile)),
                     ("ptr", right),
                     ("ptr", f.element(number, goal, f.mul(tile, plan.across))),
                 ]
-                f.call(f"@rg_{name}_tile_{rows}", arguments=arguments)
-            start += many * rows
+                f.call(f"@rg_{name}_tile_{count}_{int(round > 0)}", arguments=arguments)
+            start += many * count

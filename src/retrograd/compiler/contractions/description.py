@@ -71,6 +71,9 @@ class Contraction:
         Add to what C holds.
     source : str
         The kind of the operands' and the result's numbers, and of what the epilogue reads, where it is another: bf16 or f16.
+    pairs : tuple of str
+        Of A and of B, where an instruction multiplies two numbers of a sum at once and the sum's axes count such pairs: "words", two
+        numbers side by side, which are strided and packed as one of 32 bits; or "rows", the second half the sum's stride behind.
     """
 
     kind: str
@@ -81,6 +84,7 @@ class Contraction:
     epilogue: tuple[str, ...] = ()
     accumulate: bool = False
     source: str = ""
+    pairs: tuple[str, ...] = ()
 
     @property
     def m(self) -> int:

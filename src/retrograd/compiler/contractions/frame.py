@@ -23,6 +23,8 @@ TILE = (
     "i", "j",  # the tile's first row and column in the whole
     "c",  # where C begins: tensors laid out as C are read at the same distance from their own beginning
     "extras",  # the address of the epilogue's addresses
+    "behind",  # the function that goes on with a tile of finished sums, where the program's own code does
+    "ahead",  # the function that asks for what is read and written behind a tile, before its sums are begun
     "bias",  # how far vectors over the rows are moved for this item of the batch, in elements
 )  # fmt: skip
 ACCUMULATE, FINAL = 1, 2

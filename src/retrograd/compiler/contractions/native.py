@@ -7,17 +7,23 @@ from dataclasses import replace
 from ..codegen.emit import Module
 from ..codegen.products import Product
 from . import driver
+from .description import Contraction
 from .prepared import Prepared, prepare
 from .products import by_library, contraction_of
 
 
-def of_product(p: Product) -> Prepared | None:
-    """Make a product ready, or give None where a library's is to be taken."""
+def plain(p: Product) -> Contraction | None:
+    """Describe a product as a contraction, or give None where that cannot be."""
     if p.c != _contiguous(p) or p.beta not in (0.0, 1.0):
         return None
     what = contraction_of(p.kind, p.batch, (p.m, p.k, p.n), p.a, p.b)
-    what = replace(what, accumulate=p.beta == 1.0)
-    return None if by_library(what) else prepare(what)
+    return replace(what, accumulate=p.beta == 1.0)
+
+
+def of_product(p: Product) -> Prepared | None:
+    """Make a product ready, or give None where a library's is to be taken."""
+    what = plain(p)
+    return None if what is None or by_library(what) else prepare(what)
 
 
 def _contiguous(p: Product) -> tuple[int, ...]:

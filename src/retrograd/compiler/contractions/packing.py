@@ -36,6 +36,8 @@ class Packer:
         How many conditions positions have; elements that break one are 0. For "table".
     source : str
         The kind of the operand's numbers, where it is not that of the packed ones.
+    pairs : bool
+        Of "along": two numbers of 16 bits, half the sum's stride apart, are packed as one of 32.
     """
 
     kind: str
@@ -44,11 +46,13 @@ class Packer:
     tabled: bool = False
     bounds: int = 0
     source: str = ""
+    pairs: bool = False
 
     @property
     def name(self) -> str:
         """The packer's name, different for each."""
         rest = ("_tabled" if self.tabled else "") + (f"_bounds{self.bounds}" if self.bounds else "")
+        rest += "_pairs" if self.pairs else ""
         return f"pack_{self.kind}_{self.source or self.kind}_{self.how}{self.vectors}{rest}"
 
 
@@ -153,7 +157,7 @@ class _Writer:
                     if ahead:
                         self.fetch(f.element(self.from_item, read, ahead), self.packer.vectors * self.width)
                     for v in range(self.packer.vectors):
-                        self.lanes.store(self.source.load(read, v * self.width), out, v * self.width)
+                        self.lanes.store(self._read(read, v * self.width, None), out, v * self.width)
         with f.loop(f.mul(whole, p["step"]), p["valid"], p["step"]) as start:
             left = f.min(f.sub(p["valid"], start), p["step"])
             masks = [self.source.tail(str(f.sub(left, v * self.width))) for v in range(self.packer.vectors)]
@@ -163,7 +167,17 @@ class _Writer:
                 read = f.element(self.from_item, row(i), start)
                 out = f.element(self.item, target, f.mul(i, p["step"]))
                 for v, mask in enumerate(masks):
-                    self.lanes.store(self.source.load(read, v * self.width, 1, mask), out, v * self.width)
+                    self.lanes.store(self._read(read, v * self.width, mask), out, v * self.width)
+
+    def _read(self, row: Value, at: int, mask: Value | None) -> Value:
+        """Read a vector of a row, or of two rows, whose numbers are put side by side."""
+        if not self.packer.pairs:
+            return self.source.load(row, at, 1, mask)
+        f, narrow, words = self.f, Lanes(self.f, "i16", self.width), self.lanes.of("i32")
+        other = f.element(self.from_item, row, f.op(f"sdiv i64 {self.word('sum')}, 2"))
+        low, high = (f.op(f"zext {narrow.type} {narrow.load(p, at, 1, mask)} to {words.type}") for p in (row, other))
+        high = f.op(f"shl {words.type} {high}, {words.const(16)}")
+        return f.op(f"bitcast {words.type} {f.op(f'or {words.type} {low}, {high}')} to {self.lanes.type}")
 
     def across(self, target: Value, first_place: Count, valid_places: Count) -> None:
         """Read rows along the sum, as many as there are lanes, and store their columns."""

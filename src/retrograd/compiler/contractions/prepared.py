@@ -18,6 +18,7 @@ from . import blocking, driver, packing, tile
 from .description import Contraction, Operand, merged, table
 from .frame import BOUNDS, FIELDS, WORDS
 from .packing import Packer
+from .pairs import paired
 from .tile import Tile
 
 LINE = 64  # bytes
@@ -129,8 +130,10 @@ class Prepared:
         what, cut = self.contraction, self.blocks
         shape = blocking.shape(what.kind)
         batch = f"{what.items} times " if what.batch else ""
+        sizes = f"{what.m}x{what.k * (2 if what.pairs else 1)}x{what.n}"
+        twice = ", two products at once" if what.pairs else ""
         lines = [
-            f"{batch}{what.m}x{what.k}x{what.n}: tiles of {cut.tall} rows by {shape.vectors} vectors of {shape.lanes}",
+            f"{batch}{sizes}: tiles of {cut.tall} rows by {shape.vectors} vectors of {shape.lanes}{twice}",
             f"A {self.a}, B {self.b}",
             f"blocks of {cut.rows_at_once} x {cut.columns_at_once} panels and {cut.depth_at_once} products",
             f"strips {cut.row_strips} x {cut.column_strips}, for threads in {self.chunks} parts",
@@ -153,7 +156,9 @@ class Prepared:
         shape = blocking.shape(what.kind)
         width = shape.vectors * shape.lanes
         panel = cut.depth_at_once * size
-        beyond = -(-shape.rows // shape.lanes) * shape.lanes * size  # packers write whole vectors, whatever a panel's rows
+        beyond = (
+            -(-shape.rows // shape.lanes) * shape.lanes * size
+        )  # packers write whole vectors, whatever a panel's rows
         a_panel = -(-(panel * cut.tall + beyond) // LINE) * LINE
         b_panel = panel * width
         self.bytes = b_work = a_panel * cut.rows_at_once if self.a.packer else 0
@@ -162,7 +167,8 @@ class Prepared:
         step = self.bytes
         self.bytes *= self.chunks
         self._put(m=what.m, n=what.n, depth=what.k, width=width, last_width=(shape.vectors - 1) * shape.lanes)
-        self._put(a_size=source, b_size=source, c_size=source, accumulate=int(what.accumulate))
+        a_size, b_size = (size if how == "words" else source for how in what.pairs or ("", ""))
+        self._put(a_size=a_size, b_size=b_size, c_size=source, accumulate=int(what.accumulate))
         self._put(tall=cut.tall, tall_count=cut.tall_count, row_panels=cut.row_panels, column_panels=cut.column_panels)
         self._put(rows_at_once=cut.rows_at_once, columns_at_once=cut.columns_at_once, depth_at_once=cut.depth_at_once)
         self._put(row_strips=cut.row_strips, column_strips=cut.column_strips, chunks=self.chunks)
@@ -217,7 +223,9 @@ class Prepared:
                 ):
                     continue
                 a, b = self.a.lies or "packed", self.b.lies or "packed"
-                kernel = Tile(what.kind, rows_of, vectors, a, b, what.epilogue, scattered, what.source)
+                kernel = Tile(
+                    what.kind, rows_of, vectors, a, b, what.epilogue, scattered, what.source, bool(what.pairs)
+                )
                 self._put(**{f"{height}_{breadth}": tile.address(kernel)})
 
     def _used(self, breadth: str, shape: blocking.Shape) -> bool:
@@ -239,6 +247,10 @@ def reading(what: Contraction, which: str, direct: bool) -> Read:
     free, sums = merged(operand.free), merged(operand.sum)
     plain = len(free) <= 1 and len(sums) <= 1 and not operand.bounds
     unit = not free or free[-1][1] == 1
+    if what.pairs:
+        if what.pairs[which == "b"] == "rows":
+            return Read(Packer(what.kind, "along", vectors, source=what.source, pairs=True))
+        return Read(None, "strided") if direct and which == "a" else Read(Packer(what.kind, "across", vectors))
     if direct and plain and not what.source and (which == "a" or unit):
         return Read(None, "strided" if which == "a" else "direct")
     if not operand.bounds:
@@ -269,19 +281,15 @@ def prepare(what: Contraction, a_direct: bool | None = None, b_direct: bool | No
     a_direct, b_direct : bool, optional
         Read an operand where it lies, or pack it; chosen where not given.
     """
+    what = paired(what) or what
     what.check()
     if any(len(o.bounds) > BOUNDS for o in (what.a, what.b)):
         raise ValueError(f"contraction: an operand may have {BOUNDS} bounds")
     cut, chunks = blocking.blocks(what.kind, what.m, what.n, what.k, what.items)
     if what.source and cut.depth_at_once < what.k:
-        # what is rounded when it is stored is stored once
-        cut = replace(
-            cut,
-            depth_at_once=what.k,
-            rows_at_once=1,
-            columns_at_once=min(cut.columns_at_once, 8),
-            group=min(cut.group, 8),
-        )
+        # what is rounded when it is stored is stored once; with several blocks of rows, all columns of a block are packed together
+        across = min(cut.columns_at_once, 8)
+        cut = replace(cut, depth_at_once=what.k, rows_at_once=1, columns_at_once=across, group=across)
     near = blocking.near(what.kind, what.m, what.n, what.k) and not _meets(what)
     if a_direct is None:
         a_direct = near or cut.column_panels <= 2

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ...core import MODE
 from ..codegen.kinds import KINDS
 from ..runtime import entry, jit
-from . import streams
+from . import split, streams
 from .blocking import near
 from .description import Contraction, Operand, Result
 from .prepared import Prepared, prepare
@@ -21,6 +22,7 @@ from .streams import MOST, PAST, Stream
 SUMS = {"float32": "f32", "float64": "f64", "float16": "f32", "bfloat16": "f32"}
 SOURCES = {"float16": "f16", "bfloat16": "bf16"}
 PLANS = 4096  # kinds of calls that are remembered
+LONG = 1 << 28  # multiply-adds that are worth kernels although nothing of their kind may come again
 
 Strides = tuple[int, ...]
 _plans: dict[Any, Callable[..., Any] | None] = {}
@@ -90,6 +92,9 @@ def plan(
         return f"NumPy: there are no kernels for {dtype} or these strides"
     contraction = what[0]
     found = streamed(contraction)
+    if found is None and split.is_long(contraction):
+        sizes = f"{contraction.m}x{contraction.k}x{contraction.n}"
+        return f"{sizes}: {split.PARTS} parts of the sum are computed side by side and added in their order"
     if found is None and by_library(contraction):
         return f"NumPy: its library has kernels for vectors of {jit.host().vector_bits} bits that large operands profit from"
     if found is None:
@@ -107,6 +112,8 @@ def _row(result: Any) -> Any:
 
 
 def _planned(key: Any, x: Any, y: Any, bias: Any = None) -> Callable[..., Any] | None:
+    if MODE.aside and x.dtype.char in "fd" and x.size * y.shape[-1] < LONG:
+        return None
     if len(_plans) >= PLANS:
         _plans.clear()
     found = _plans[key] = _plan(x, y, bias)
@@ -123,6 +130,8 @@ def _plan(x: Any, y: Any, bias: Any) -> Callable[..., Any] | None:
     stream = streamed(contraction)
     if stream is not None:
         return _streaming(stream, contraction, shape, x.dtype)
+    if split.is_long(contraction):
+        return split.runner(contraction, shape, x.dtype)
     if by_library(contraction):
         return None
     if bias is not None:

@@ -12,9 +12,11 @@ from ..codegen.emit import Count, Function, Module, Value
 from ..codegen.kinds import KINDS
 from ..codegen.lanes import Lanes
 from ..runtime import cache, jit
+from .blocking import shape
 from .frame import ACCUMULATE, FINAL, get
 
 LINE = 64  # bytes that are fetched together
+BEHIND = "behind"  # the epilogue of a tile whose finished sums are handed to the frame's function, in memory of the tile's own
 TENSORS = ("add", "mask")  # epilogue steps that read a tensor laid out as C
 TAKES = ("scale", "bias_rows", "bias_columns", *TENSORS)  # steps that read memory, each its own
 
@@ -39,6 +41,8 @@ class Tile:
         C's columns lie where the frame's c_columns says; the address of the tile is then that of its rows.
     out : str
         The kind of C's numbers, and of what else the epilogue reads, where it is another: bf16 or f16.
+    pairs : bool
+        The operands' numbers are pairs of bfloat16.
     """
 
     kind: str
@@ -49,12 +53,14 @@ class Tile:
     epilogue: tuple[str, ...] = ()
     scattered: bool = False
     out: str = ""
+    pairs: bool = False
 
     @property
     def name(self) -> str:
         """The kernel's name, different for each."""
         steps = "".join(f"_{step}" for step in self.epilogue) + ("_scattered" if self.scattered else "")
         kind = f"{self.kind}_{self.out}" if self.out else self.kind
+        kind += "_pairs" if self.pairs else ""
         return f"tile_{kind}_{self.rows}x{self.vectors}_{self.a}_{self.b}{steps}"
 
 
@@ -99,15 +105,49 @@ class _Writer:
         left = f.sub(columns, (tile.vectors - 1) * self.width)
         self.mask = self.lanes.tail(str(left))
         self.row_step = self.get("c_row")
-        if not tile.scattered:
+        if not tile.scattered and tile.epilogue != (BEHIND,):
             self._fetch()
-        sums = self._sum()
         flags = self.get("flags")
         self.adds = f.op(f"icmp ne i64 {f.op(f'and i64 {flags}, {ACCUMULATE}')}, 0")
         self.final = f.op(f"icmp ne i64 {f.op(f'and i64 {flags}, {FINAL}')}, 0")
+        if tile.epilogue == (BEHIND,):
+            with f.if_(self.final):
+                f.call(self.get("ahead", "ptr"), "void", [("ptr", self.frame), ("i64", tile.rows)])
+        sums = self._sum()
         full = f.op(f"icmp sge i64 {left}, {self.width}")
-        f.choose(full, [], lambda: self._finish(sums, None), lambda: self._finish(sums, self.mask))
+
+        def store() -> Sequence[Value]:
+            f.choose(full, [], lambda: self._finish(sums, None), lambda: self._finish(sums, self.mask))
+            return ()
+
+        if tile.epilogue == (BEHIND,):
+            f.choose(self.final, [], lambda: self._hand_over(sums), store)
+        else:
+            store()
         f.ret()
+
+    def _hand_over(self, sums: list[Value]) -> Sequence[Value]:
+        """Give the finished sums to the function behind: its rows lie as far apart as those of the widest tile."""
+        f, tile, lanes, width = self.f, self.tile, self.lanes, self.width
+        across = shape(tile.kind).vectors * width
+        memory = f.alloca(self.item, tile.rows * across)
+        c = f.params["c"]
+        rows = [f.element(self.item, c, f.mul(self.row_step, r)) for r in range(tile.rows)]
+        for v in range(tile.vectors):
+            values = sums[v :: tile.vectors]
+            place = _Straight(self, v * width, self.mask if v == tile.vectors - 1 else None)
+
+            def added(values: list[Value] = values, place: Any = place) -> list[Value]:
+                return [lanes.add(place.load(row), value) for row, value in zip(rows, values)]
+
+            def whole(values: list[Value] = values) -> list[Value]:
+                return values
+
+            values = f.choose(self.adds, [lanes.type] * tile.rows, added, whole)
+            for r, value in enumerate(values):
+                lanes.store(value, memory, r * across + v * width)
+        f.call(self.get(BEHIND, "ptr"), "void", [("ptr", self.frame), ("ptr", memory), ("i64", tile.rows)])
+        return ()
 
     def _fetch(self) -> None:
         """Ask for the tile of C, which is read or written when the sum is done."""
@@ -144,10 +184,19 @@ class _Writer:
             read = a_read(held, loop.i)
             for r in range(tile.rows):
                 factor = lanes.splat(self.one.load(read(r)))
-                out += [lanes.fma(factor, right[v], values[r * tile.vectors + v]) for v in range(tile.vectors)]
+                out += [self._multiply(factor, right[v], values[r * tile.vectors + v]) for v in range(tile.vectors)]
             moved = [f.element(self.item, p, a_next) for p in held[: len(a_starts)]]
             loop.set(*out, *moved, *([] if b_table else [f.element(self.item, row, b_step)]))
         return loop.results[: len(zero)]
+
+    def _multiply(self, x: Value, y: Value, added: Value) -> Value:
+        """Multiply two vectors, or the pairs of two vectors, and add."""
+        if not self.tile.pairs:
+            return self.lanes.fma(x, y, added)
+        f, type, pairs = self.f, self.lanes.type, "<32 x bfloat>"
+        dot = f.module.declare("llvm.x86.avx512bf16.dpbf16ps.512", type, [type, pairs, pairs])
+        halves = [f.op(f"bitcast {type} {value} to {pairs}") for value in (x, y)]
+        return f.call(dot, type, [(type, added), *[(pairs, half) for half in halves]])
 
     def _table(self, which: str) -> Value:
         f = self.f
@@ -219,7 +268,7 @@ class _Writer:
             lambda: [lanes.add(place.load(row), value) for row, value in zip(rows, values)],
             lambda: values,
         )
-        if self.tile.epilogue:
+        if self.tile.epilogue and self.tile.epilogue != (BEHIND,):
             before = values
             values = f.choose(self.final, types, lambda: self._epilogue(v, before, mask, place), lambda: before)
         for row, value in zip(rows, values):

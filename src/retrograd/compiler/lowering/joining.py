@@ -205,6 +205,8 @@ class Joining:
 
     def _continues(self, node: Node, nest: Loops) -> bool:
         """Tell whether a product's nest may take a node: few and light ones, whose code stands once for each register."""
+        if nest.product.continues == 3:
+            return node in nest.product.behind
         name = node.op.name if node.op is not None else ""
         if len(nest.statements) >= MOST_BEHIND or name in (
             *HEAVY,

@@ -71,6 +71,7 @@ class Loops:
 
     parts: int = 1  # into how many chunks it is cut although it adds into memory: each has sums of its own
     apart: dict[Node, Node] = field(default_factory=dict)  # by the sum, what holds every chunk's
+    begun: set[Node] = field(default_factory=set)  # sums whose memory the nest itself sets to what they begin with
 
     @property
     def size(self) -> int:
@@ -97,7 +98,8 @@ class Call:
     operands: list[
         tuple[Any, int, tuple[int, ...]] | None
     ]  # (buffer's node, offset, strides) of each, or None for a number
-    continues: int = 0  # whether loops go on with its elements: 1 by element, 2 and add columns up
+    continues: int = 0  # whether loops go on with its elements: 1 by element, 2 and add columns up, 3 tile by tile
+    behind: frozenset[Node] = frozenset()  # what those do that go on tile by tile
 
 
 @dataclass(eq=False)

@@ -172,12 +172,14 @@ def _flipped(node: Any, index: Map) -> Map:
     return tuple(out)
 
 
-VIEWS = {"view", "expand", "permute", "transpose", "slice", "flip"}
+VIEWS = {"view", "expand", "permute", "transpose", "slice", "flip", "after"}
 
 
 def through(node: Any, index: Map, domain: tuple[int, ...]) -> Map | None:
     """Give the map of a view's source from the map of the view, or None where it is not affine."""
     name = node.op.name
+    if name == "after":
+        return index
     if name == "view":
         return reshaped(index, node.shape, node.inputs[0].shape, domain)
     if name == "expand":

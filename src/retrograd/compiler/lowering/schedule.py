@@ -15,6 +15,7 @@ import numpy as np
 
 from ...core import REGISTRY, Graph, Node
 from ..passes.assembly import covers
+from .epilogues import follows
 from .joining import ADDING, HEAVY, REDUCTIONS, Joining
 from .kernel import CHUNK, FULL, MOST_CHUNKS, TAIL, Bounds, Call, Fill, Joined, Loops, Statement
 from .maps import VIEWS, Affine, Map, identity, linear, refined, strides_of, through
@@ -44,10 +45,12 @@ class Schedule(Joining):
 
     def __init__(self, graph: Graph, native: Any, continues: Any = lambda call: 0) -> None:
         self.graph = graph
+        self.gated = any(n.op is not None and n.op.name == "after" for n in graph.nodes)
         self.native = native
         self.continues = continues
         self.constants = graph.constants
         self.time: dict[Node, float] = {}
+        self.drawn = 0.0  # the time of the last random draw, which none behind it comes before
         self.nest: dict[Node, Loops] = {}
         self.loops: list[Loops] = []
         self.calls: list[Call] = []
@@ -153,6 +156,30 @@ class Schedule(Joining):
             node = node.inputs[0]
         return node
 
+    base_of = _base
+
+    def is_light(self, node: Node) -> bool:
+        """Tell whether a node is elementwise and loops can compute it."""
+        return self._is_number(node) and self._in_loops(node)
+
+    def may_come(self, node: Node) -> bool:
+        """Tell whether an elementwise node has no place yet, and goes where it is asked for."""
+        return node.op is not None and node not in self.time and self.is_light(node)
+
+    def is_there(self, node: Node, depth: int = 4) -> bool:
+        """Tell whether a value is known by now, or is a few light operations away from those that are."""
+        node = self._base(node)
+        if node.op is None or node in self.time or node in self.waiting or node in self.lazy:
+            return True
+        return depth > 0 and self.is_light(node) and all(self.is_there(i, depth - 1) for i in node.inputs)
+
+    def _ready_by(self, node: Node) -> float:
+        """Give a time at which a value of ``is_there`` is there at the latest."""
+        node = self._base(node)
+        if node in self.time or node.op is None or node in self.lazy:
+            return self._time_of(node)
+        return 1 + max([self._ready_by(i) for i in node.inputs], default=0.0)
+
     def _in_loops(self, node: Node) -> bool:
         return bool(self.native(node)) and 0 not in node.shape and all(0 not in i.shape for i in node.inputs)
 
@@ -189,7 +216,8 @@ class Schedule(Joining):
                 todo.extend(self._base(i) for i in base.inputs if self.number(i) is None)
             elif base.type.nbytes * 4 > size:
                 found.add(base)
-        if any(base in self.nest and self.nest[base].product is not None for base in found):
+        behind = [p for base in found if base in self.nest and (p := self.nest[base].product) is not None]
+        if any(not p.behind or node in p.behind for p in behind):
             return False  # in registers now, behind a product
         return len(found) <= 1 and all(base.type.nbytes <= size and base.op is not None for base in found)
 
@@ -244,9 +272,18 @@ class Schedule(Joining):
             self._settle(base)
             time = max(time, self.time[base])
             self.needed.add(base)
+        time = max(time, self._not_before(node))
+        if node.op.impure:  # type: ignore[union-attr]
+            time = self.drawn = max(time, self.drawn)
         call = Call(time + 1, node, operands)
         self.time[node] = time + 1
         call.continues = self.continues(call)
+        if call.continues == 3:
+            call.behind = follows(node, self)
+            call.continues = 3 if call.behind else 0
+            read = [i for n in call.behind for i in n.inputs if i is not node and i not in call.behind]
+            time = max([time, *map(self._ready_by, read)])
+            call.time = self.time[node] = time + 1
         if call.continues:
             nest = Loops(time + 1, node.shape, product=call)
             nest.statements.append(Statement(node, FULL, identity(node.shape), []))
@@ -308,14 +345,33 @@ class Schedule(Joining):
     def _time_of(self, node: Node) -> float:
         if self.number(node) is not None:
             return 0.0
+        gate = 0.0
         while node.op is not None and node.op.name in VIEWS and node not in self.copies:
+            if node.op.name == "after":
+                gate = max(gate, self._time_of(node.inputs[1]))
             node = node.inputs[0]
-        node = self.copies.get(node, node)
+        return max(gate, self._own_time(self.copies.get(node, node)))
+
+    def _own_time(self, node: Node) -> float:
         if node in self.lazy:
             return max([self.time[n] for n in self._leaves(node)], default=0.0)
         if node in self.waiting:
             return max([self._time_of(i) for i in node.inputs], default=0.0)
         return self.time.get(node, 0.0)
+
+    def _not_before(self, node: Node) -> float:
+        """Give the time of what a node is to come after, though it does not read it."""
+        time = 0.0
+        todo = list(node.inputs) if self.gated else []
+        while todo:
+            n = todo.pop()
+            while n.op is not None and n.op.name in VIEWS and n not in self.copies:
+                if n.op.name == "after":
+                    time = max(time, self._time_of(n.inputs[1]))
+                n = n.inputs[0]
+            if n in self.waiting or n in self.lazy:
+                todo.extend(n.inputs)
+        return time
 
     def _candidates(self, node: Node) -> list[Loops]:
         found: dict[int, Loops] = {}
@@ -341,7 +397,8 @@ class Schedule(Joining):
                 found.setdefault(id(nest), nest)
         held = [v for base in read for v in (self._leaves(base) if base in self.lazy else [base]) if v in self.time]
         size = math.prod(shape)
-        fit = [n for n in found.values() if self._may_read(n, held) and _belongs(size, n, held)]
+        gate = self._not_before(node)
+        fit = [n for n in found.values() if n.time >= gate and self._may_read(n, held) and _belongs(size, n, held)]
         return sorted(fit, key=lambda n: (-n.size, -n.time))
 
     def _may_read(self, nest: Loops, values: list[Node]) -> bool:
@@ -373,7 +430,19 @@ class Schedule(Joining):
         for nest in self.loops:
             if nest.product is None:
                 self._add_apart(nest)
+        self._begin_inside()
         self.steps: list[Any] = sorted([*self.loops, *self.calls, *self.fills, *self.joins], key=lambda s: s.time)
+
+    def _begin_inside(self) -> None:
+        """Let nests that run as one begin their sums themselves, instead of a step before each."""
+        whole = [
+            nest for nest in self.loops if nest.parts == 1 and (nest.product is None or nest.product.continues < 3)
+        ]
+        own = {s.node: nest for nest in whole for s in nest.statements if s.level == TAIL}
+        for fill in self.fills:
+            if fill.node in own:
+                own[fill.node].begun.add(fill.node)
+        self.fills = [fill for fill in self.fills if fill.node not in own]
 
     def _own_place(self, node: Node, nest: Loops) -> bool:
         """Tell whether a waiting value had better be computed before a large nest that asks for it: small, of use elsewhere, not its."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ...core import Graph, Node
 from .rebuild import Builder, rebuild
 
 LEAST = 3  # terms that are worth the copies
+MOST_ROWS = 512  # of one product: longer ones are no faster
 
 
 def join_terms(graph: Graph) -> Graph:
@@ -62,15 +65,15 @@ class _Joiner:
         terms: list[Node] = []
         taken: set[Node] = set()
         if len(products) >= LEAST and len(kinds) == 1:
-            ordered = sorted(products, key=lambda x: x.seq)
-            a = builder.call("cat", *[self.new[x].inputs[0].inputs[0] for x in ordered], axis=0, like=node)
-            b = builder.call("cat", *[self.new[x].inputs[1] for x in ordered], axis=0, like=node)
-            terms.append(builder.call("matmul", builder.call("transpose", a, a=-1, b=-2), b, like=node))
+            for some in spans(products, lambda x: self.new[x].inputs[1].shape[0]):
+                a = builder.call("cat", *[self.new[x].inputs[0].inputs[0] for x in some], axis=0, like=node)
+                b = builder.call("cat", *[self.new[x].inputs[1] for x in some], axis=0, like=node)
+                terms.append(builder.call("matmul", builder.call("transpose", a, a=-1, b=-2), b, like=node))
             taken.update(products)
         if len(columns) >= LEAST:
-            ordered = sorted(columns, key=lambda x: x.seq)
-            whole = builder.call("cat", *[self.new[x].inputs[0] for x in ordered], axis=0, like=node)
-            terms.append(builder.call("sum", whole, axis=(0,), keepdims=False, like=node))
+            for some in spans(columns, lambda x: self.new[x].inputs[0].shape[0]):
+                whole = builder.call("cat", *[self.new[x].inputs[0] for x in some], axis=0, like=node)
+                terms.append(builder.call("sum", whole, axis=(0,), keepdims=False, like=node))
             taken.update(columns)
         if not terms or any(x not in self.new for x in leaves if x not in taken):
             return None
@@ -109,6 +112,22 @@ class _Joiner:
             and len(x.inputs[0].shape) == 2
             and not x.attrs.get("keepdims")
         )
+
+
+def spans(terms: list[Node], rows: Callable[[Node], int]) -> list[list[Node]]:
+    """Cut what is put below each other, in the order in which it was recorded, into pieces of ``MOST_ROWS`` at most.
+
+    A piece is multiplied when its last row is there, so that not all of it has to be in memory at once.
+    """
+    found: list[list[Node]] = []
+    room = 0
+    for x in sorted(terms, key=lambda x: x.seq):
+        room -= rows(x)
+        if room < 0:
+            found.append([])
+            room = MOST_ROWS - rows(x)
+        found[-1].append(x)
+    return found
 
 
 def _is_sum(n: Node) -> bool:

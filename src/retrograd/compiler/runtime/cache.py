@@ -133,7 +133,7 @@ class Store:
             if POSIX and (facts.st_uid != os.geteuid() or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
                 return None
             with open(entry, "rb", closefd=False) as file:
-                content = file.read(LARGEST)
+                content = file.read(facts.st_size)
             image = content[len(MAGIC) + DIGEST :]
             if not image or content[: len(MAGIC)] != MAGIC:
                 return None

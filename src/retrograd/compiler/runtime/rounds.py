@@ -71,17 +71,21 @@ class Rounds:
     """
 
     def __init__(self, drive: int, records: int, count: int, error: int = 0) -> None:
+        self.kept: object = None  # what the addresses are in, where nobody else keeps it
         self._words = np.zeros(WORDS, np.uint64)
         self._words[[DRIVE, RECORDS, RECORD_COUNT, ERROR]] = drive, records, count, error
 
-    def __call__(self, rounds: int, gathers: Sequence[Gather], moves: Sequence[Move]) -> int:
-        """Run that many rounds; give how many were done, fewer where a step failed. Other threads of Python run meanwhile."""
+    def __call__(self, rounds: int, gathers: Sequence[Gather], moves: Sequence[Move], first: int = 0) -> int:
+        """Run rounds number ``first`` to ``rounds - 1``; give the number of the next, which is ``rounds`` unless a step failed.
+
+        Other threads of Python run meanwhile.
+        """
         rows = [n for g in gathers for n in (g.source, g.batch, g.row, g.rows, g.numbers)]
         words = [n for m in moves for n in (m.word, m.first, m.stride)]
-        first, second = np.array(rows or [0], np.uint64), np.array(words or [0], np.uint64)
-        self._words[[GATHERS, GATHER_COUNT]] = first.ctypes.data, len(gathers)
-        self._words[[MOVES, MOVE_COUNT]] = second.ctypes.data, len(moves)
-        return int(_code()(self._words.ctypes.data, rounds))
+        sources, words_moved = np.array(rows or [0], np.uint64), np.array(words or [0], np.uint64)
+        self._words[[GATHERS, GATHER_COUNT]] = sources.ctypes.data, len(gathers)
+        self._words[[MOVES, MOVE_COUNT]] = words_moved.ctypes.data, len(moves)
+        return int(_code()(self._words.ctypes.data, first, rounds))
 
 
 @functools.cache
@@ -91,11 +95,11 @@ def _code() -> Any:
     _write(module)
     loaded = cache.native(module.text(), "the loop over batches")
     forever(loaded)
-    return loaded.function("rounds", ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
+    return loaded.function("rounds", ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
 
 def _write(module: Module) -> None:
-    f = module.function("rounds", [("ptr", "plan"), ("i64", "rounds")], "i64")
+    f = module.function("rounds", [("ptr", "plan"), ("i64", "first"), ("i64", "rounds")], "i64")
 
     def part(k: int, type: str = "i64") -> Value:
         return f.load(type, f.element("i64", f.plan, k))
@@ -104,7 +108,7 @@ def _write(module: Module) -> None:
     gathers, gather_count = part(GATHERS, "ptr"), part(GATHER_COUNT)
     moves, move_count = part(MOVES, "ptr"), part(MOVE_COUNT)
     checked = f.op(f"icmp ne ptr {error}, null")
-    with f.loop(0, f.rounds) as i:
+    with f.loop(f.first, f.rounds) as i:
         with f.loop(0, gather_count) as k:
             _gather(f, f.element("i64", gathers, f.mul(k, GATHER_WORDS)), i)
         with f.loop(0, move_count) as k:

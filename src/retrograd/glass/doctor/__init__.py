@@ -18,7 +18,7 @@ from .theory import activation_moments, fans, predict
 
 def doctor(
     model: Any,
-    batch: Any,
+    batch: Any = None,
     loss: Callable[..., Any] | None = None,
     *,
     optimizer: Any = None,
@@ -38,8 +38,9 @@ def doctor(
 
     Parameters
     ----------
-    model : Module
-        The model, as it will be trained.
+    model : Module or Record
+        The model, as it will be trained; or a training run as :func:`retrograd.glass.record` or ``open_record`` gives it, which is all that is
+        needed then.
     batch : Tensor or sequence
         What the model is called with; with a ``loss``, the last part of a sequence is its target.
     loss : callable, optional
@@ -57,7 +58,7 @@ def doctor(
     Raises
     ------
     TypeError
-        If there is no loss and the model's result has no tensor.
+        If there is no loss and the model's result has no tensor, or if a model comes without a batch.
 
     Examples
     --------
@@ -71,6 +72,12 @@ def doctor(
     >>> found.kinds
     ['initialisation']
     """
+    from ..recording.reader import Record  # which names findings by what this package defines
+
+    if isinstance(model, Record):
+        return Diagnosis(model.findings(), [], None, str(model.meta.get("model") or "training"))
+    if batch is None:
+        raise TypeError(f"doctor: give it a batch for the {type(model).__name__}, or a record of its training")
     title = type(model).__name__
 
     def again(mended: Any) -> Diagnosis:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ... import random as _random
-from ...core import MODE, BaseTensor, enable_grad
+from ...core import BaseTensor, enable_grad
 from ...core.place import describe, here
-from ...nn.modules import handles
 from ...tensor.backward import grad as gradients_of
+from ..observing import Observing
 
 LAYERS = {"linear", "conv", "conv_transpose", "conv_input_grad"}  # operations that mix units with a weight
 
@@ -88,42 +88,18 @@ def log_variance(a: Any, *, about_zero: bool = False) -> float:
     return 2 * float(np.log10(scale)) + float(np.log10(variance)) if variance > 0 else float("-inf")
 
 
-class _Tape:
+class _Tape(Observing):
     """Notes every operation while it is on."""
 
     def __init__(self, model: Any) -> None:
+        super().__init__(model)
         self.calls: list[Call] = []
-        self.paths = {id(part): path for path, part in model.named_modules()} if hasattr(model, "named_modules") else {}
-        self.stack: list[str] = []
-
-    def __enter__(self) -> _Tape:
-        MODE.observers = (*MODE.observers, self._seen)
-        MODE.settle()
-        self.handles = [
-            handles.register_module_forward_pre_hook(self._enter),
-            handles.register_module_forward_hook(self._leave, always_call=True),
-        ]
-        return self
-
-    def __exit__(self, *exc: Any) -> None:
-        for handle in self.handles:
-            handle.remove()
-        MODE.observers = tuple(o for o in MODE.observers if o != self._seen)
-        MODE.settle()
-
-    def _enter(self, module: Any, args: Any) -> None:
-        self.stack.append(self.paths.get(id(module), ""))
-
-    def _leave(self, module: Any, args: Any, output: Any) -> None:
-        if self.stack:
-            self.stack.pop()
 
     def _seen(self, op: Any, xs: Any, attrs: dict[str, Any], result: Any) -> None:
         place = here()
-        module = self.stack[-1] if self.stack else ""
         for out in result if isinstance(result, tuple) else (result,):
             if out is not None:
-                self.calls.append(Call(op, tuple(xs), dict(attrs), out, module, place))
+                self.calls.append(Call(op, tuple(xs), dict(attrs), out, self.module, place))
 
 
 def _copied(thing: Any, double: bool) -> Any:

@@ -15,6 +15,7 @@ from ..model import plain
 FORMAT = 1
 META, LOSSES, STATISTICS, ARRAYS = "record.json", "losses.jsonl", "statistics.jsonl", "arrays"
 FLUSH_SECONDS = 1.0
+MOST_ON_DISK = 200_000  # lines of losses, before every other one is left out
 LONGEST_LINE = 256 << 20  # a line of a foreign file that is longer is not read
 
 
@@ -24,6 +25,7 @@ class Store:
     def __init__(self, directory: str | os.PathLike[str] | None) -> None:
         self.folder = None if directory is None else pathlib.Path(directory)
         self.files: dict[str, Any] = {}
+        self.counts: dict[str, int] = {}
         self.flushed = time.monotonic()
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -45,11 +47,24 @@ class Store:
         if file is None:
             file = self.files[name] = open(self.folder / name, "ab", buffering=1 << 16)  # noqa: SIM115 - open as long as the record
         file.write(json.dumps(plain(line), allow_nan=False, separators=(",", ":")).encode() + b"\n")
+        self.counts[name] = self.counts.get(name, 0) + 1
+        if name == LOSSES and self.counts[name] > MOST_ON_DISK:
+            self._thin(name)
         now = time.monotonic()
         if flush or now - self.flushed > FLUSH_SECONDS:
             self.flushed = now
             for each in self.files.values():
                 each.flush()
+
+    def _thin(self, name: str) -> None:
+        """Leave out every other line of a file; until the new file is whole, the old one stands."""
+        assert self.folder is not None
+        self.files.pop(name).close()
+        path = self.folder / name
+        lines = path.read_bytes().splitlines(keepends=True)[::2]
+        write_whole(path, b"".join(lines))
+        self.counts[name] = len(lines)
+        self.files[name] = open(path, "ab", buffering=1 << 16)  # noqa: SIM115 - open as long as the record
 
     def arrays(self, step: int, arrays: dict[str, Any]) -> None:
         """Write a step's arrays as one safetensors file, which is there whole or not at all."""
@@ -98,19 +113,31 @@ def read_meta(folder: pathlib.Path) -> dict[str, Any]:
     return data
 
 
-def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
-    """Read JSON lines; one that is cut short, which a killed process leaves at the end, or that is none, is left out."""
+def read_lines(path: pathlib.Path, most: int) -> list[dict[str, Any]]:
+    """Read JSON lines; one that is cut short, which a killed process leaves at the end, or that is none, is left out.
+
+    Of more than ``most`` lines, evenly spaced ones are given, and the last.
+    """
     if not path.is_file():
         return []
-    found = []
+    found: list[dict[str, Any]] = []
+    stride, count, last = 1, 0, None
     with path.open("rb") as file:
         while line := file.readline(LONGEST_LINE):
             try:
                 data = json.loads(line)
             except (ValueError, RecursionError):
                 continue
-            if isinstance(data, dict) and isinstance(data.get("step"), int):
+            if not isinstance(data, dict) or type(data.get("step")) is not int:
+                continue
+            last = data
+            if count % stride == 0:
                 found.append(data)
+            count += 1
+            if len(found) > most:
+                found, stride = found[::2], 2 * stride
+    if last is not None and found[-1] is not last:
+        found.append(last)
     return found
 
 

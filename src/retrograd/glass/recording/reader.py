@@ -14,6 +14,7 @@ from .files import ARRAYS, LOSSES, STATISTICS, number, read_lines, read_meta
 from .statistics import NAMES
 
 MOST_POINTS = 2000  # of a curve on the page
+MOST_LOSSES, MOST_STATISTICS = 200_000, 2000  # lines that are held; of more, evenly spaced ones
 MOST_NODES = 6000  # of a graph on the page
 
 
@@ -110,15 +111,19 @@ class Record:
         )
 
     def arrays(self, step: int) -> dict[str, Any]:
-        """Give the arrays that were kept at a step, by ``value:KEY`` and ``gradient:KEY``; KeyError if there are none."""
+        """Give the arrays that were kept at a step, by ``value:KEY`` and ``gradient:KEY``; KeyError if there are none, ValueError if the file is damaged."""
         if step in self.held:
             return self.held[step]
         path = None if self.directory is None else self.directory / ARRAYS / f"step-{step:09d}.safetensors"
         if path is None or not path.is_file():
             raise KeyError(f"no arrays were kept at step {step}; ask for them with level='all' or arrays=[{step}]")
+        from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
-        return dict(load_file(path))
+        try:
+            return dict(load_file(path))
+        except (SafetensorError, ValueError, TypeError, KeyError, OSError) as error:
+            raise ValueError(f"the arrays of step {step} cannot be read: {path.name}: {str(error)[:200]}") from None
 
     @property
     def array_steps(self) -> list[int]:
@@ -227,7 +232,11 @@ class Record:
         if not steps:
             return []
         found = []
-        for key, a in list(self.arrays(steps[-1]).items())[:40]:
+        try:
+            arrays = self.arrays(steps[-1])
+        except ValueError:
+            return []
+        for key, a in list(arrays.items())[:40]:
             flat = np.asarray(a, dtype=np.float64).reshape(-1)
             flat = flat[np.isfinite(flat)]
             if flat.size:
@@ -328,9 +337,9 @@ def open_record(directory: str | os.PathLike[str]) -> Record:
     record.directory = folder
     record.meta = read_meta(folder)
     record.notes = [str(n) for n in record.meta.get("notes") or []]
-    record.losses = [(line["step"], number(line.get("loss"))) for line in read_lines(folder / LOSSES)]
+    record.losses = [(line["step"], number(line.get("loss"))) for line in read_lines(folder / LOSSES, MOST_LOSSES)]
     record.statistics = [
-        _whole(line) for line in read_lines(folder / STATISTICS) if isinstance(line.get("nodes"), dict)
+        _whole(line) for line in read_lines(folder / STATISTICS, MOST_STATISTICS) if isinstance(line.get("nodes"), dict)
     ]
     record.meta["nodes"] = [n for n in record.meta.get("nodes") or [] if _is_node(n)]
     return record

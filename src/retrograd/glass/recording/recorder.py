@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import functools
 import os
-import statistics as middle
 import threading
 import time
 import weakref
 from typing import Any
 
-import numpy as np
-
-from ... import random as _random
 from ...compiler.compiled import Compiled
-from ...compiler.witness import written
+from ...compiler.witness import Served, served
 from ...core import MODE, BaseTensor
 from ...nn.modules.module import Module
 from ...optim import hooks as optimizer_hooks
 from ...tensor import Tensor
+from .budget import MOST_LINES, Budget
 from .files import LOSSES, STATISTICS, Store
+from .lines import dense, node_line, parameter_line, place_line
 from .reader import Record
-from .shadow import Seen, Shadow, Tape, arrays_of, tensors_of
-from .statistics import places, statistics
+from .rehearsal import Course, Rehearsal
+from .shadow import Shadow, tensors_of
+from .statistics import places
+from .tape import Seen, arrays_of
 
-MOST_LINES = 1000  # of statistics, before the steps between two looks are at least doubled
 MOST_HELD = 512 << 20  # bytes of arrays in memory; the oldest go first (a directory keeps them all)
-PLAIN_STEPS = 32  # the last plain steps, from which a plain step's time is taken
 _running: list[Recorder] = []
 _real_call, _real_backward, _real_compiled = Module.__call__, Tensor.backward, Compiled.__call__
 
@@ -66,14 +64,14 @@ class Recorder(Record):
         self.loss: float | None = None
         self.extra = 0.0
         self.began = 0.0
-        self.plain: list[float] = []
-        self.next = 0
-        self.lines = 0
-        self.spent = 0.0  # seconds of looking
+        self.budget = Budget(self.cost, every)
         self.held_bytes = 0
-        self.named: dict[int, str] = {}
+        self.named: dict[int, tuple[Any, str]] = {}  # parameters by id: a weak reference, since an id is used again, and the name
+        self.given: dict[str, int] = {}  # how many parameters were given a name
+        self.shapes: dict[str, list[int]] = {}
         self.updated = False  # an optimizer made a step
         self.training: weakref.WeakSet[Any] = weakref.WeakSet()  # compiled functions that are whole steps
+        self.courses: weakref.WeakKeyDictionary[Any, Course] = weakref.WeakKeyDictionary()  # by program
 
     # -- on and off ---------------------------------------------------------------------------------------------------------
     def __enter__(self) -> Recorder:
@@ -115,7 +113,8 @@ class Recorder(Record):
                 "model": type(self.model).__name__ if self.model is not None else "",
                 "steps": self.step,
                 "notes": self.notes,
-                "plain_seconds": middle.median(self.plain) if self.plain else None,
+                "parameters": self.shapes,
+                "plain_seconds": self.budget.plain_seconds,
             }
         )
         self.store.meta(self.meta)
@@ -123,7 +122,7 @@ class Recorder(Record):
     @property
     def due(self) -> bool:
         """Whether the present step is looked at."""
-        return self.step >= self.next or self.step in self.wanted_arrays
+        return self.step >= self.budget.next or self.step in self.wanted_arrays
 
     def _mine(self) -> bool:
         return not self.busy and threading.get_ident() == self.thread
@@ -158,8 +157,9 @@ class Recorder(Record):
             result = run(*args, **kwargs)
         finally:
             self.busy = False
+        if self.due and MODE.grad:
+            self._own(self._names, original)
         if shadow is not None and any(t.requires_grad for t in tensors_of(result)):
-            self._names(original)
             self.shadow = shadow
             self._own(shadow.follow, args, kwargs, result)
         return result
@@ -171,7 +171,22 @@ class Recorder(Record):
 
     def _names(self, model: Any) -> None:
         for name, p in model.named_parameters():
-            self.named.setdefault(id(p), name)
+            self._name(p, name)
+
+    def _name(self, p: Any, wanted: str) -> str:
+        """Give a parameter's name in the record: the one it was given before, or the wanted one, counted where another tensor has it."""
+        known = self._known(p)
+        if known is not None:
+            return known
+        count = self.given[wanted] = self.given.get(wanted, 0) + 1
+        name = wanted if count == 1 else f"{wanted} ({count})"
+        self.named[id(p)] = weakref.ref(p), name
+        return name
+
+    def _known(self, p: Any) -> str | None:
+        """Give the name that a parameter has in the record, if it has one."""
+        held, name = self.named.get(id(p), (None, None))
+        return name if held is not None and held() is p else None
 
     def went_back(self, loss: Any) -> None:
         """Note a backward pass."""
@@ -189,8 +204,7 @@ class Recorder(Record):
     def _weights(self, optimizer: Any) -> None:
         for group in optimizer.param_groups:
             for p in group["params"]:
-                name = self.named.get(id(p)) or f"parameter {len(self.named)}"
-                self.named.setdefault(id(p), name)
+                name = self._known(p) or self._name(p, f"parameter {len(self.named)}")
                 flat = p._a.reshape(-1)
                 at = places(flat.size, 0)
                 self.before[name] = (p, at, flat.copy() if at is None else flat[at], float(group.get("lr", 0.0)))
@@ -210,7 +224,8 @@ class Recorder(Record):
         seen = self.shadow.seen if self.shadow is not None else []
         parameters = {}
         for name, (p, at, old, rate) in self.before.items():
-            parameters[name] = _parameter(p._a, p._grad._a if _dense(p._grad) else None, at, old, rate)
+            self.shapes[name] = list(p._a.shape)
+            parameters[name] = parameter_line(p._a, p._grad._a if dense(p._grad) else None, at, old, rate)
         self._write(seen, parameters)
 
     def _write(self, seen: list[Seen], parameters: dict[str, Any]) -> None:
@@ -220,10 +235,10 @@ class Recorder(Record):
             "step": self.step,
             "loss": self.loss,
             "parameters": parameters,
-            "nodes": {s.key: _node(s) for s in seen},
+            "nodes": {s.key: node_line(s) for s in seen},
         }
         if not self.meta.get("nodes") and seen:
-            self.meta["nodes"] = [_place(s) for s in seen]
+            self.meta["nodes"] = [place_line(s) for s in seen]
             self._describe()
         self.statistics.append(line)
         if len(self.statistics) > MOST_LINES:
@@ -244,132 +259,72 @@ class Recorder(Record):
         now = time.perf_counter()
         took = now - self.began - self.extra
         looked = self.due
-        if not looked and took > 0:
-            self.plain.append(took)
-            del self.plain[:-PLAIN_STEPS]
         if self.loss is not None:
             self.losses.append((self.step, self.loss))
             if len(self.losses) > 8 * MOST_LINES:
                 del self.losses[1::2]
             self.store.append(LOSSES, {"step": self.step, "loss": self.loss, "seconds": took})
-        if looked:
-            self.lines += 1
-            self.spent += self.extra
-            if self.step >= self.next:
-                self.next = self.step + self._wait()
+        self.budget.passed(self.step, took, time.perf_counter() - self.began - took, looked)
         self.extra, self.began = 0.0, time.perf_counter()
         self.loss, self.backwards, self.stepped = None, 0, False
         self.shadow, self.before = None, {}
         self.step += 1
 
-    def _wait(self) -> int:
-        """Say how many steps there are to the next look."""
-        if self.every is not None:
-            return self.every
-        if not self.plain:
-            return 3
-        plain = middle.median(self.plain)
-        wait = int(np.ceil(self.extra / max(plain * (self.cost - 1), 1e-9)))
-        return max(1, wait, 1 << (self.lines // MOST_LINES))
-
     # -- compiled steps -----------------------------------------------------------------------------------------------------
     def compiled(self, compiled: Any, args: Any, kwargs: Any) -> Any:
-        """Run a compiled function's call; at a step that is looked at, run the function once more with everything put back."""
-        own = compiled.fn
-        writes = self._own(written, compiled, args, kwargs) if self.due and not MODE.special else None
-        state = self._own(_State, writes, self.model or _model_of(own)) if writes else None
+        """Run a compiled function's call; at a step that is looked at, run the function once before, with everything put back."""
+        found: Served | None = None
+        rehearsal: Rehearsal | None = None
+        if self.due and not MODE.special:
+            found = self._own(served, compiled, args, kwargs)
+        if found is not None and found.written:
+            rehearsal = self._own(self._rehearse, compiled.fn, found, args, kwargs)
         self.updated = False
         self.busy = True
         try:
             result = _real_compiled(compiled, *args, **kwargs)
         finally:
             self.busy = False
-        if self.updated or any(t.requires_grad for t in writes or ()):
+        if self.updated or (found is not None and any(t.requires_grad for t in found.written)):
             self.training.add(compiled)
         if compiled in self.training:
-            if state is not None:
-                self._own(self._again, own, args, kwargs, state)
-            self._count(result)
+            self._note_loss(result)
+            if rehearsal is not None:
+                self._own(self._compare, rehearsal)
+            self._end()
         return result
 
-    def _count(self, result: Any) -> None:
-        """End a step that was one compiled call; its loss is the number that it gave."""
+    def _rehearse(self, function: Any, found: Served, args: Any, kwargs: Any) -> Rehearsal:
+        """Run the function once with everything seen, and put everything back."""
+        model = self.model or _model_of(function)
+        if model is not None:
+            self._names(model)
+        course = self.courses.get(found.program)
+        rehearsal = Rehearsal(found, function, model, self.keeping, course)
+        rehearsal.run(args, kwargs)
+        if course is None:
+            self.courses[found.program] = rehearsal.course
+        return rehearsal
+
+    def _compare(self, rehearsal: Rehearsal) -> None:
+        """Write what was seen, and what the real call has made of the parameters."""
+        parameters = {}
+        for p in rehearsal.leaves:
+            name = self._known(p)
+            if name is not None:
+                at, old = rehearsal.before[id(p)]
+                g = p._grad._a if dense(p._grad) else None
+                self.shapes[name] = list(p._a.shape)
+                parameters[name] = parameter_line(p._a, g, at, old, rehearsal.rates.get(id(p)))
+        self._write(rehearsal.seen, parameters)
+
+    def _note_loss(self, result: Any) -> None:
+        """Take the loss of a step that was one compiled call: the number that it gave."""
         found = [t for t in tensors_of(result) if t._a.size == 1 and t._a.dtype.kind == "f"]
         if found and self.loss is None:
             self.loss = float(found[0]._a)
         elif isinstance(result, float):
             self.loss = result
-        self._end()
-
-    def _again(self, function: Any, args: Any, kwargs: Any, state: _State) -> None:
-        model = state.model
-        after = _State(state.tensors, model)
-        parameters = {}
-        if model is not None:
-            self._names(model)
-        for k, t in enumerate(state.tensors):
-            name = self.named.get(id(t))
-            if name is not None:
-                old = state.arrays[k].reshape(-1)
-                at = places(old.size, 0)
-                g = t._grad._a if _dense(t._grad) else None
-                parameters[name] = _parameter(after.arrays[k], g, at, old if at is None else old[at], None)
-        state.put_back()
-        try:
-            with _Following(model if model is not None else Module(), self.keeping) as tape:
-                function(*args, **kwargs)
-            seen = tape.finished()
-        finally:
-            after.put_back()
-        self._write(seen, parameters)
-
-
-class _Following(Tape):
-    """A tape over a whole step: gradients are taken from the step's own backward pass as it comes by."""
-
-    forward = True
-
-    def _see(self, op: Any, xs: Any, attrs: dict[str, Any], result: Any) -> None:
-        if MODE.backward:
-            return
-        super()._see(op, xs, attrs, result)
-        for out in result if isinstance(result, tuple) else (result,):
-            if out is not None and out.requires_grad and id(out) in self.index:
-                out.register_hook(self._hook(self.index[id(out)]))
-
-    def _hook(self, i: int) -> Any:
-        def arrived(g: Any) -> None:
-            made = self.seen[i]
-            made.gradient = statistics(g._a)
-            if self.keep:
-                made.out = (self.outs[i]._a.copy(), g._a.copy())
-
-        return arrived
-
-    def finished(self) -> list[Seen]:
-        """Give what was seen up to the backward pass and what got a gradient."""
-        return [s for s in self.seen if s.gradient is not None or s.module]
-
-
-class _State:
-    """The contents of tensors, of gradients and of the random generator, to be put back."""
-
-    def __init__(self, tensors: list[Any], model: Any) -> None:
-        self.tensors, self.model = tensors, model
-        self.arrays = [t._a.copy() for t in tensors]
-        self.leaves = list(model.parameters()) if model is not None else [t for t in tensors if t.requires_grad]
-        self.grads = [(p._grad, p._grad._a.copy() if _dense(p._grad) else None) for p in self.leaves]
-        self.generator = _random.default_generator.get_state()
-
-    def put_back(self) -> None:
-        for t, a in zip(self.tensors, self.arrays, strict=True):
-            np.copyto(t._a, a)
-            t._s.version += 1
-        for p, (g, a) in zip(self.leaves, self.grads, strict=True):
-            p._grad = g
-            if a is not None:
-                np.copyto(g._a, a)
-        _random.default_generator.set_state(self.generator)
 
 
 def _model_of(function: Any) -> Any:
@@ -389,47 +344,6 @@ def _model_of(function: Any) -> Any:
     found += list(vars(owner).values()) if hasattr(owner, "__dict__") else []
     models = {id(m): m for m in found if isinstance(m, Module) and next(iter(m.parameters()), None) is not None}
     return next(iter(models.values())) if len(models) == 1 else None
-
-
-def _dense(g: Any) -> bool:
-    return g is not None and not getattr(g, "_composite", False)
-
-
-def _parameter(a: Any, g: Any, at: Any, old: Any, rate: float | None) -> dict[str, Any]:
-    flat = a.reshape(-1)
-    new = flat if at is None else flat[at]
-    size = float(np.linalg.norm(old.astype(np.float64)))
-    change = float(np.linalg.norm(new.astype(np.float64) - old))
-    found: dict[str, Any] = {"value": statistics(a), "update_ratio": change / size if size > 0 else None}
-    if g is not None:
-        found["gradient"] = statistics(g)
-    if rate is not None:
-        found["lr"] = rate
-    return found
-
-
-def _node(s: Seen) -> dict[str, Any]:
-    found: dict[str, Any] = {"value": s.value, "seconds": s.seconds}
-    if s.gradient is not None:
-        found["gradient"] = s.gradient
-    if s.dead is not None:
-        found["dead"] = s.dead
-    return found
-
-
-def _place(s: Seen) -> dict[str, Any]:
-    return {
-        "key": s.key,
-        "op": s.op,
-        "module": s.module,
-        "place": s.line,
-        "shape": list(s.shape),
-        "dtype": s.dtype,
-        "inputs": s.inputs,
-        "forward": s.flops[0],
-        "backward": s.flops[1],
-        "bytes": int(np.prod(s.shape, dtype=np.int64)) * np.dtype(s.dtype).itemsize if s.dtype != "bfloat16" else 2,
-    }
 
 
 def _recorder() -> Recorder | None:

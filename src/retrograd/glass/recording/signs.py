@@ -23,7 +23,10 @@ def findings(record: Any) -> list[Finding]:
 
 
 def _not_finite(record: Any) -> list[Finding]:
+    losses = dict(record.losses)
     for line in record.statistics:
+        if not _spoilt(line, losses.get(line["step"], line.get("loss"))):
+            continue
         for which in ("value", "gradient"):
             nodes = record.nodes if which == "value" else list(reversed(record.nodes))
             for node in nodes:
@@ -54,15 +57,52 @@ def _not_finite(record: Any) -> list[Finding]:
     return []
 
 
+def _spoilt(line: dict[str, Any], loss: Any) -> bool:
+    """Tell whether something went wrong at a step; infinities that nothing comes of, as in a mask before a softmax, are meant."""
+    if loss is not None and not math.isfinite(number(loss)):
+        return True
+    entries = [*line["nodes"].values(), *(line.get("parameters") or {}).values()]
+    for entry in entries:
+        value, gradient = entry.get("value"), entry.get("gradient")
+        if (value and number(value[6])) or (gradient and (number(gradient[6]) or number(gradient[7]))):
+            return True
+    return False
+
+
+def _first(record: Any, name: str) -> Any:
+    """Give the first update of a parameter over its size; None where it was zero before."""
+    return next(
+        (e.get("update_ratio") for l in record.statistics if (e := (l.get("parameters") or {}).get(name))), None
+    )
+
+
+def _judged(entry: dict[str, Any], shape: Any) -> float:
+    """Give |update| / |weight|, the weight being at least as large as one drawn with a variance of 1 / (3 fan_in), PyTorch's default.
+
+    What is far smaller than that still grows from next to nothing, and each step is a large multiple of it whatever the rate.
+    """
+    ratio, norm = number(entry["update_ratio"]), number(entry["value"][4])
+    if not isinstance(shape, list) or len(shape) < 2:
+        return ratio
+    usual = math.sqrt(number(shape[0]) / 3)  # of shape[0] * fan_in elements
+    before = norm / (1 + ratio)  # at least: |new| <= |old| + |update|
+    return ratio * min(1.0, before / usual) if usual > 0 else ratio
+
+
 def _updates(record: Any) -> list[Finding]:
-    ratios: dict[str, float] = {}
+    ratios: dict[str, list[float]] = {}
+    shapes = record.meta.get("parameters")
+    shapes = shapes if isinstance(shapes, dict) else {}
     lines = record.statistics[len(record.statistics) // 2 :]
     for line in lines:
         for name, entry in (line.get("parameters") or {}).items():
             if entry.get("update_ratio") is not None and len(entry.get("value") or ()) == 8:
-                ratios.setdefault(name, 0.0)
-                ratios[name] = max(ratios[name], number(entry["update_ratio"]))
-    finite = [v for v in ratios.values() if math.isfinite(v)]
+                ratios.setdefault(name, []).append(_judged(entry, shapes.get(name)))
+    # of what begins at zero, as a bias does, or the last weight of a branch, every step is a large multiple
+    grown = {n for n in ratios if _first(record, n) is None}
+    ratios = {n: r for n, r in ratios.items() if n not in grown}
+    weights = {n: r for n, r in ratios.items() if len(shapes.get(n) or ()) > 1} or ratios
+    finite = [m for r in weights.values() if math.isfinite(m := float(np.median(r)))]
     if len(record.statistics) < 3 or not finite:
         return []
     median = float(np.median(finite))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import index
 from typing import Any
 
 from ...ops import conv as ops
@@ -12,10 +13,10 @@ Ints = tuple[int, ...]
 
 
 def _sizes(value: Any, dims: int, name: str) -> Ints:
-    """Give one number for each dimension; RuntimeError for another count."""
+    """Give one number for each dimension; RuntimeError for another count, TypeError for what is no whole number."""
     if not isinstance(value, Iterable):
-        return (int(value),) * dims
-    sizes = tuple(int(v) for v in value)
+        return (index(value),) * dims
+    sizes = tuple(map(index, value))
     if len(sizes) == 1:
         return sizes * dims
     if len(sizes) != dims:
@@ -62,9 +63,18 @@ def _check_operands(input: Any, weight: Any, bias: Any, dims: int, name: str, ch
         )
 
 
+def _check_kernel(weight: Any, input: Any, dims: int, name: str) -> None:
+    if 0 in weight.shape[-dims:]:
+        kind = (
+            IndexError if input.dim() == dims + 2 and not input.shape[0] else RuntimeError
+        )  # torch's, of an empty batch
+        raise kind(f"{name}: the kernel has no elements: weight of size {list(weight.shape)}")
+
+
 def _conv(dims: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
-    _check_operands(input, weight, bias, dims, f"conv{dims}d", weight.shape[0] if weight.dim() else 0)
     steps, spread = _sizes(stride, dims, "stride"), _sizes(dilation, dims, "dilation")
+    _check_operands(input, weight, bias, dims, f"conv{dims}d", weight.shape[0] if weight.dim() else 0)
+    _check_kernel(weight, input, dims, f"conv{dims}d")
     around = _paddings(padding, tuple(weight.shape[2:]), steps, spread)
     single = input.dim() == dims + 1
     result = ops.conv(
@@ -150,6 +160,8 @@ def _conv_transpose(
     dilation: Any,
 ) -> Any:
     """Transpose of a convolution: the map that its gradient applies, with the input's size chosen by the paddings."""
+    steps, spread = _sizes(stride, dims, "stride"), _sizes(dilation, dims, "dilation")
+    before, extra = _sizes(padding, dims, "padding"), _sizes(output_padding, dims, "output_padding")
     channels = weight.shape[1] * groups if weight.dim() > 1 else 0
     _check_operands(input, weight, bias, dims, f"conv_transpose{dims}d", channels)
     if input.shape[-dims - 1] != weight.shape[0]:
@@ -157,8 +169,10 @@ def _conv_transpose(
             f"Given transposed=1, weight of size {list(weight.shape)}, expected input{list(input.shape)} to have "
             f"{weight.shape[0]} channels, but got {input.shape[-dims - 1]} channels instead (conv_transpose{dims}d)"
         )
-    steps, spread = _sizes(stride, dims, "stride"), _sizes(dilation, dims, "dilation")
-    before, extra = _sizes(padding, dims, "padding"), _sizes(output_padding, dims, "output_padding")
+    _check_kernel(weight, input, dims, f"conv_transpose{dims}d")
+    for what, given in (("padding", before), ("output_padding", extra)):
+        if min(given) < 0:
+            raise RuntimeError(f"negative {what} is not supported")
     for e, s, d in zip(extra, steps, spread, strict=True):
         if e >= max(s, d):
             raise RuntimeError(

@@ -6,6 +6,7 @@ import math
 import warnings
 from typing import Any
 
+from ...tensor.random_methods import dropout_mask
 from .. import _functions as T
 from ._common import in_place
 
@@ -17,20 +18,19 @@ def _check_probability(p: float) -> None:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
 
 
-def _kept(input: Any, p: float, channels: bool) -> Any:
-    """Draw ones with probability 1 - p: one for each element, or one for each channel of each sample."""
+def _room(input: Any, channels: bool) -> Any:
+    """Make memory for a number for each element, or one for each channel of each sample."""
     if not channels:
-        return T.empty_like(input, requires_grad=False).bernoulli_(1 - p)
+        return T.empty_like(input, requires_grad=False)
     if input.dim() < 2:
         raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
-    shape = (*input.shape[:2], *[1] * (input.dim() - 2))
-    return T.empty(shape, dtype=input.dtype).bernoulli_(1 - p)
+    return T.empty((*input.shape[:2], *[1] * (input.dim() - 2)), dtype=input.dtype)
 
 
 def _dropped(input: Any, p: float, channels: bool) -> Any:
     if p == 1:
         return input * 0.0
-    return input * _kept(input, p, channels).div_(1 - p)
+    return input * dropout_mask(_room(input, channels), 1 - p)
 
 
 def _alpha_dropped(input: Any, p: float, channels: bool) -> Any:
@@ -39,7 +39,7 @@ def _alpha_dropped(input: Any, p: float, channels: bool) -> Any:
         return input * 0.0
     alpha = -_SELU_LOWEST
     a = 1 / math.sqrt((alpha * alpha * p + 1) * (1 - p))
-    kept = _kept(input, p, channels)
+    kept = _room(input, channels).bernoulli_(1 - p)
     shift = (kept - 1) * (alpha * a) + alpha * a * p
     return input * (kept * a) + shift
 

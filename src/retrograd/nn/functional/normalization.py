@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...core import dtypes
-from ...core.mode import no_grad
+from ...core.mode import MODE, no_grad
 from ...tensor import FUNCTIONS
 from ...tensor.composed import composed
 from .. import _functions as T
@@ -31,9 +31,20 @@ def _affine(x: Any, weight: Any, bias: Any, shape: Sequence[int] | None = None) 
     return x
 
 
-def _blend(running: Any, seen: Any, momentum: float) -> None:
-    """Move a running statistic towards what was seen: r <- (1 - momentum) r + momentum s."""
+def _blend(running: Any, seen: Any, momentum: float, factor: float = 1.0) -> None:
+    """Move a running statistic towards what was seen: r <- (1 - momentum) r + momentum factor s."""
+    if not MODE.special and running._node is None and running._base is None:
+        a = running._a  # the same arithmetic without a tensor for each step of it
+        found = seen._a.reshape(a.shape)
+        if factor != 1:
+            found = found * factor
+        a *= 1 - momentum
+        a += found.astype(a.dtype, copy=False) * momentum
+        running._s.version += 1
+        return
     with no_grad():
+        if factor != 1:
+            seen = seen.detach() * factor
         running.mul_(1 - momentum).add_(seen.detach().reshape(running.shape).to(running.dtype), alpha=momentum)
 
 
@@ -92,25 +103,39 @@ def batch_norm(
     over = (0, *range(2, len(shape)))
     along = (1, channels) + (1,) * (len(shape) - 2)
     if not training:
-        scale = T.rsqrt(running_var + eps)
-        if weight is not None:
-            scale = scale * weight
-        centred = wide - running_mean.reshape(along)
-        return _affine(centred, scale, bias, along).to(input.dtype)
-    mean = wide.mean(over, keepdim=True)
-    centred = wide - mean
+        result = _frozen_norm(wide, running_mean, running_var, weight, bias, along, eps)
+        return result if result.dtype is input.dtype else result.to(input.dtype)
+    if MODE.mixing is not None:
+        MODE.mixing("batch_norm", input)
+    result, mean, var = _batch_norm(wide, weight, bias, over, along, eps)
+    if running_mean is not None:
+        _blend(running_mean, mean, momentum)
+    if running_var is not None:
+        _blend(running_var, var, momentum, count / (count - 1) if count else 1.0)
+    return result if wide is input else result.to(input.dtype)
+
+
+@composed("NativeBatchNormBackward0")
+def _batch_norm(
+    x: Any, weight: Any, bias: Any, over: tuple[int, ...], along: tuple[int, ...], eps: float
+) -> tuple[Any, Any, Any]:
+    """Give the result, and the mean and the (biased) variance of each channel."""
+    mean = x.mean(over, keepdim=True)
+    centred = x - mean
     var = T.square(centred).mean(over, keepdim=True)
     scale = T.rsqrt(var + eps)
     if weight is not None:
         scale = scale * weight.reshape(along)
-    if running_mean is not None:
-        _blend(running_mean, mean, momentum)
-    if running_var is not None:
-        _blend(running_var, var.detach() * (count / (count - 1)) if count else var, momentum)
     result = centred * scale
-    if bias is not None:
-        result = result + bias.reshape(along)
-    return result if wide is input else result.to(input.dtype)
+    return result if bias is None else result + bias.reshape(along), mean, var
+
+
+@composed("NativeBatchNormBackward0")
+def _frozen_norm(x: Any, mean: Any, var: Any, weight: Any, bias: Any, along: tuple[int, ...], eps: float) -> Any:
+    scale = T.rsqrt(var + eps)
+    if weight is not None:
+        scale = scale * weight
+    return _affine(x - mean.reshape(along), scale, bias, along)
 
 
 def instance_norm(
@@ -153,7 +178,7 @@ def instance_norm(
     if running_mean is not None:
         _blend(running_mean, mean.detach().mean(0), momentum)
     if running_var is not None:
-        _blend(running_var, var.detach().mean(0) * (count / (count - 1)), momentum)
+        _blend(running_var, var.detach().mean(0), momentum, count / (count - 1))
     return _affine(result, weight, bias, (1, shape[1]) + (1,) * len(over))
 
 

@@ -222,6 +222,13 @@ def _sharing(name: str, dims: int, input: Any, output_size: Any) -> Any:
     return _shares(tuple(input._a.shape[-dims:]), sizes)
 
 
+def _sharing_average(name: str, dims: int, input: Any, output_size: Any) -> Any:
+    windows = _sharing(name, dims, input, output_size)
+    if all(w.outputs == 1 for w in windows):
+        return input.mean(tuple(range(-dims, 0)), keepdim=True)
+    return ops.avg_pool(input, windows=windows)
+
+
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     """Mean of each of ``output_size`` windows that share the input out.
 
@@ -231,7 +238,7 @@ def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     >>> torch.nn.functional.adaptive_avg_pool1d(torch.tensor([[1.0, 3.0, 2.0, 0.0]]), 2)
     tensor([[2., 1.]])
     """
-    return ops.avg_pool(input, windows=_sharing("adaptive_avg_pool1d", 1, input, output_size))
+    return _sharing_average("adaptive_avg_pool1d", 1, input, output_size)
 
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
@@ -243,7 +250,7 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     >>> torch.nn.functional.adaptive_avg_pool2d(torch.arange(4.0).reshape(1, 2, 2), (1, None))
     tensor([[[1., 2.]]])
     """
-    return ops.avg_pool(input, windows=_sharing("adaptive_avg_pool2d", 2, input, output_size))
+    return _sharing_average("adaptive_avg_pool2d", 2, input, output_size)
 
 
 def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
@@ -255,7 +262,7 @@ def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
     >>> torch.nn.functional.adaptive_avg_pool3d(torch.arange(8.0).reshape(1, 2, 2, 2), 1)
     tensor([[[[3.5000]]]])
     """
-    return ops.avg_pool(input, windows=_sharing("adaptive_avg_pool3d", 3, input, output_size))
+    return _sharing_average("adaptive_avg_pool3d", 3, input, output_size)
 
 
 def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...core import MODE, no_grad, show_type
+from ...core import MODE, finfo, no_grad, show_type
+from ...core.dtypes import bfloat16, float16
 from ...random.generator import default_generator
 from ...random.snapshot import Snapshot
 from .container import _Numbered
@@ -49,15 +50,15 @@ class InvertibleModule(Module):
         ys = tupled(self(*xs))
         return ys, before if before.moved() else None
 
-    def check_inverse(self, *xs: Any, tolerance: float = 1e-3) -> float:
+    def check_inverse(self, *xs: Any, tolerance: float | None = None) -> float:
         """Give the largest error of the inputs that come back from the outputs.
 
         Parameters
         ----------
         *xs : Tensor
             Inputs to try.
-        tolerance : float
-            The largest error allowed, relative to the largest input.
+        tolerance : float, optional
+            The largest error allowed, relative to the largest input: 0.001, or four roundings of a coarser dtype.
 
         Raises
         ------
@@ -70,6 +71,8 @@ class InvertibleModule(Module):
         if len(back) != len(xs):
             raise ValueError(f"{type(self).__name__}.inverse gives {len(back)} tensors for {len(xs)} inputs")
         worst = 0.0
+        if tolerance is None:
+            tolerance = max(1e-3, *(4 * finfo(x.dtype).eps for x in xs if x.is_floating_point()), 0.0)
         limit = tolerance * max((float(np.abs(x._a).max()) for x in xs if x._a.size), default=0.0)
         for i, (x, b) in enumerate(zip(xs, back, strict=True)):
             if b.shape != x.shape:
@@ -150,14 +153,14 @@ class Reversible(InvertibleModule):
         if self.coupling == "additive":
             return x + h
         s, t = h.chunk(2, self.dim)
-        return x * s.tanh().exp() + t
+        return x * s.to(x.dtype).tanh().exp() + t  # in the dtype of x, so that the two factors undo each other
 
     def uncouple(self, y: Any, h: Any) -> Any:
         """Undo the change."""
         if self.coupling == "additive":
             return y - h
         s, t = h.chunk(2, self.dim)
-        return (y - t) * (-s.tanh()).exp()
+        return (y - t) * (-s.to(y.dtype).tanh()).exp()
 
 
 class ReversibleSequence(_Numbered):
@@ -176,6 +179,8 @@ class ReversibleSequence(_Numbered):
     Notes
     -----
     Halves are made and joined once for the whole sequence. Under ``create_graph`` and in compiled code the blocks run as ordinary ones.
+    Under autocast the values between blocks are float32, as sums in a coarser dtype cannot be undone: blocks' functions are cast, their
+    sums are not.
 
     Examples
     --------
@@ -210,6 +215,8 @@ class ReversibleSequence(_Numbered):
     def forward(self, *xs: Any) -> Any:
         """Apply the blocks in order."""
         blocks: list[Any] = list(self._modules.values())
+        if MODE.autocast is not None:
+            xs = tuple([x.float() if x.dtype in (float16, bfloat16) else x for x in xs])
         if not MODE.grad or MODE.trace is not None or not blocks:
             return self._whole(xs, blocks, False)
         dim = self._halved(xs, blocks)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 from ...core import Graph, Node
 from .rebuild import Builder, rebuild
+from .sums import spans
 
 LEAST = 4  # products that are worth the copies
 MOST_WORK = 1 << 23  # multiply-adds from which a product gains nothing from others beside it
@@ -88,12 +89,14 @@ def _groups(
     found: dict[tuple[Node, tuple[int, ...], int], list[Node]] = {}
     for n in members:
         found.setdefault((n.inputs[1], n.inputs[0].shape, level[n]), []).append(n)
-    return [group for group in found.values() if len(group) >= LEAST and _fits(group)]
+    whole = [group for group in found.values() if len(group) >= LEAST]
+    cut = [some for group in whole for some in spans(group, lambda n: n.shape[0])]
+    return [group for group in cut if len(group) >= LEAST and _fits(group)]
 
 
 def _fits(group: list[Node]) -> bool:
     each = math.prod(group[0].shape) + math.prod(group[0].inputs[0].shape)
-    return len(group) * each * group[0].dtype.itemsize <= MOST_BYTES
+    return bool(len(group) * each * group[0].dtype.itemsize <= MOST_BYTES)
 
 
 # -- the graph with them joined ----------------------------------------------------------------------------------------------
