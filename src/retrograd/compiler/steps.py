@@ -183,9 +183,9 @@ class StepWriter:
             tuple(dict.fromkeys(reads)),
             tuple(dict.fromkeys(writes)),
             f"{label} {list(nest.domain)}",
-            nest.size > LONG // 8,
+            nest.work > LONG // 8,
             alike=plan.chunks == 1,
-            worth=nest.size / (2 * CHUNK),
+            worth=nest.work / (2 * CHUNK),
         )
 
     def _continues(self, call: Call) -> int:

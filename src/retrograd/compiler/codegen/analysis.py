@@ -263,10 +263,11 @@ class Analysis:
     def _split_work(self) -> tuple[int, int]:
         """Say how many chunks the outermost loop is cut into, and how many of its turns each has."""
         most = self.nest.parts if self.tails else MOST_CHUNKS
-        if most < 2 or self.nest.size < 2 * CHUNK or (self.nest.split is not None and not self.rows):
+        work = self.nest.work
+        if most < 2 or work < 2 * CHUNK or (self.nest.split is not None and not self.rows):
             return 1, 0
         outer = (self.rows or self.cols)[0][0]
-        chunks = min(most, self.nest.size // CHUNK, outer)
+        chunks = min(most, work // CHUNK, outer)
         per = -(-outer // chunks)
         if not self.rows and len(self.cols) == 1:
             per = -(-per // (4 * self.width)) * 4 * self.width

@@ -79,6 +79,13 @@ class Loops:
         return math.prod(self.domain)
 
     @property
+    def work(self) -> int:
+        """Elements of the domain, times as many as what is read and written for each is of a plain sum's three values."""
+        read = {o.node for s in self.statements for o in s.operands if o.kind == "load" and math.prod(o.node.shape) > 1}
+        written = sum(s.store is not None for s in self.statements)
+        return self.size * max(3, len(read) + written) // 3
+
+    @property
     def live(self) -> list[int]:
         """The dimensions longer than one."""
         return [d for d, n in enumerate(self.domain) if n != 1]

@@ -466,7 +466,8 @@ class Schedule(Joining):
     def _add_apart(self, nest: Loops) -> None:
         """Cut a nest that adds into memory into chunks, each with sums of its own, which are joined in order behind it."""
         tails = [s for s in nest.statements if s.level == TAIL]
-        if not tails or nest.size < 2 * CHUNK:
+        work = nest.work
+        if not tails or work < 2 * CHUNK:
             return
         if nest.split is not None:
             rows = [d for d in nest.live if d not in nest.split]
@@ -478,7 +479,7 @@ class Schedule(Joining):
             return
         outer = nest.size if whole else nest.domain[rows[0]]
         shared = [s for s, place in stores if whole or not place[1][1][rows[0]]]
-        parts = min(MOST_CHUNKS, nest.size // CHUNK, outer)
+        parts = min(MOST_CHUNKS, work // CHUNK, outer)
         added = sum(math.prod(s.node.shape) for s in shared)
         while parts > 1 and 2 * parts * added > nest.size:
             parts //= 2

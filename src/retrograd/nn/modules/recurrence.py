@@ -13,19 +13,19 @@ from .. import functional as F
 # A step is (input's part of the gates, state, weights...) -> state. The state of an LSTM is [h, c] side by side.
 
 
-@composed("SqueezeBackward1")
+@composed("TanhBackward0")
 def tanh_step(gates: Any, h: Any, weight: Any) -> Any:
     """Elman's cell: h' = tanh(gates + W h)."""
     return T.tanh(gates + F.linear(h, weight))
 
 
-@composed("SqueezeBackward1")
+@composed("ReluBackward0")
 def relu_step(gates: Any, h: Any, weight: Any) -> Any:
     """Elman's cell with another nonlinearity: h' = relu(gates + W h)."""
     return T.relu(gates + F.linear(h, weight))
 
 
-@composed("SqueezeBackward1")
+@composed("AddBackward0")
 def gru_step(gates: Any, h: Any, weight: Any, bias: Any) -> Any:
     """Gated recurrent unit: h' = (1 - z) n + z h, where n = tanh(gates_n + r (W_n h + b_n))."""
     x_r, x_z, x_n = gates.chunk(3, -1)
@@ -34,14 +34,14 @@ def gru_step(gates: Any, h: Any, weight: Any, bias: Any) -> Any:
     return n + T.sigmoid(x_z + h_z) * (h - n)
 
 
-@composed("SqueezeBackward1")
+@composed("AddBackward0")
 def lstm_cell_state(gates: Any, c: Any) -> Any:
     """Long short-term memory: c' = sigmoid(f) c + sigmoid(i) tanh(g)."""
     i, f, g, _ = gates.chunk(4, -1)
     return T.sigmoid(f) * c + T.sigmoid(i) * T.tanh(g)
 
 
-@composed("SqueezeBackward1")
+@composed("MulBackward0")
 def lstm_output(gates: Any, c: Any) -> Any:
     """Give h' = sigmoid(o) tanh(c')."""
     size = c.shape[-1]
