@@ -9,6 +9,7 @@ from .algebra import simplify
 from .apart import read_apart
 from .assembly import assemble_parts
 from .constants import fold
+from .joined import join_products, turn_once
 from .kept import keeping
 from .places import to_places
 from .pools import to_windows
@@ -17,7 +18,6 @@ from .rebuild import FROZEN
 from .selection import select_by_comparison
 from .stable import stable_forms
 from .sums import join_terms
-from .joined import join_products, turn_once
 from .writes import remove_copies
 
 PIPELINE = (
