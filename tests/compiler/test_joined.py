@@ -7,8 +7,8 @@ import pytest
 
 import retrograd as torch
 from compiler.test_passes import check, graph_of, names
-from retrograd.compiler.passes.products import to_products
 from retrograd.compiler.passes.joined import LEAST, join_products, turn_once
+from retrograd.compiler.passes.products import to_products
 
 
 def steps(x, w, u, b):

@@ -25,6 +25,7 @@ from .statistics import places
 from .tape import Seen, arrays_of
 
 MOST_HELD = 512 << 20  # bytes of arrays in memory; the oldest go first (a directory keeps them all)
+UNSEEN = "within a memory budget, autocast or anomaly detection only losses and parameters are recorded, no operations"
 _running: list[Recorder] = []
 _real_call, _real_backward, _real_compiled = Module.__call__, Tensor.backward, Compiled.__call__
 
@@ -66,7 +67,11 @@ class Recorder(Record):
         self.began = 0.0
         self.budget = Budget(self.cost, every)
         self.held_bytes = 0
-        self.named: dict[int, tuple[Any, str]] = {}  # parameters by id: a weak reference, since an id is used again, and the name
+        self.wanted: dict[int, tuple[Any, str]] = {}  # what models call their parameters, and
+        self.named: dict[
+            int, tuple[Any, str]
+        ] = {}  # what the record does; with weak references, since an id is used again
+        self.met: set[int] = set()  # models whose parameters were named in this step
         self.given: dict[str, int] = {}  # how many parameters were given a name
         self.shapes: dict[str, list[int]] = {}
         self.updated = False  # an optimizer made a step
@@ -157,8 +162,11 @@ class Recorder(Record):
             result = run(*args, **kwargs)
         finally:
             self.busy = False
-        if self.due and MODE.grad:
+        if self.due and MODE.grad and id(original) not in self.met:
+            self.met.add(id(original))
             self._own(self._names, original)
+            if MODE.special and self.shadow is None and UNSEEN not in self.notes:
+                self.notes.append(UNSEEN)
         if shadow is not None and any(t.requires_grad for t in tensors_of(result)):
             self.shadow = shadow
             self._own(shadow.follow, args, kwargs, result)
@@ -171,22 +179,18 @@ class Recorder(Record):
 
     def _names(self, model: Any) -> None:
         for name, p in model.named_parameters():
-            self._name(p, name)
+            if _held(self.wanted, p) is None:
+                self.wanted[id(p)] = weakref.ref(p), name
 
-    def _name(self, p: Any, wanted: str) -> str:
-        """Give a parameter's name in the record: the one it was given before, or the wanted one, counted where another tensor has it."""
-        known = self._known(p)
-        if known is not None:
-            return known
-        count = self.given[wanted] = self.given.get(wanted, 0) + 1
-        name = wanted if count == 1 else f"{wanted} ({count})"
-        self.named[id(p)] = weakref.ref(p), name
+    def _name(self, p: Any) -> str:
+        """Give a parameter's name in the record: the model's, counted where another tensor of the record has it."""
+        name = _held(self.named, p)
+        if name is None:
+            wanted = _held(self.wanted, p) or f"parameter {len(self.named)}"
+            count = self.given[wanted] = self.given.get(wanted, 0) + 1
+            name = wanted if count == 1 else f"{wanted} ({count})"
+            self.named[id(p)] = weakref.ref(p), name
         return name
-
-    def _known(self, p: Any) -> str | None:
-        """Give the name that a parameter has in the record, if it has one."""
-        held, name = self.named.get(id(p), (None, None))
-        return name if held is not None and held() is p else None
 
     def went_back(self, loss: Any) -> None:
         """Note a backward pass."""
@@ -204,7 +208,7 @@ class Recorder(Record):
     def _weights(self, optimizer: Any) -> None:
         for group in optimizer.param_groups:
             for p in group["params"]:
-                name = self._known(p) or self._name(p, f"parameter {len(self.named)}")
+                name = self._name(p)
                 flat = p._a.reshape(-1)
                 at = places(flat.size, 0)
                 self.before[name] = (p, at, flat.copy() if at is None else flat[at], float(group.get("lr", 0.0)))
@@ -268,6 +272,7 @@ class Recorder(Record):
         self.extra, self.began = 0.0, time.perf_counter()
         self.loss, self.backwards, self.stepped = None, 0, False
         self.shadow, self.before = None, {}
+        self.met.clear()
         self.step += 1
 
     # -- compiled steps -----------------------------------------------------------------------------------------------------
@@ -310,8 +315,8 @@ class Recorder(Record):
         """Write what was seen, and what the real call has made of the parameters."""
         parameters = {}
         for p in rehearsal.leaves:
-            name = self._known(p)
-            if name is not None:
+            if _held(self.wanted, p) is not None:
+                name = self._name(p)
                 at, old = rehearsal.before[id(p)]
                 g = p._grad._a if dense(p._grad) else None
                 self.shapes[name] = list(p._a.shape)
@@ -325,6 +330,12 @@ class Recorder(Record):
             self.loss = float(found[0]._a)
         elif isinstance(result, float):
             self.loss = result
+
+
+def _held(names: dict[int, tuple[Any, str]], p: Any) -> str | None:
+    """Give the name that is kept for a parameter, if this very one has one."""
+    known = names.get(id(p))
+    return known[1] if known is not None and known[0]() is p else None
 
 
 def _model_of(function: Any) -> Any:

@@ -19,7 +19,11 @@ def findings(record: Any) -> list[Finding]:
     bad = _not_finite(record)
     if bad:
         return bad
-    return ordered([*_updates(record), *_depth(record), *_dead(record), *_idle(record), *_diverging(record)])
+    others = [*(_depth(record) or _dead(record)), *_idle(record)]
+    rate = [
+        f for f in _updates(record) if not (others and f.title.endswith("small"))
+    ]  # where no gradient comes, none is too small
+    return ordered([*rate, *others, *_diverging(record)])
 
 
 def _not_finite(record: Any) -> list[Finding]:

@@ -1,0 +1,180 @@
+"""The doctor over records: each sick training has its one finding, a healthy one has none; parameters keep their names."""
+
+from __future__ import annotations
+
+import gc
+import math
+
+import pytest
+
+import retrograd as torch
+from retrograd import glass
+
+nn = torch.nn
+F = nn.functional
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+def mlp(depth=3, variance=None, bias=0.0):
+    layers = []
+    for _ in range(depth):
+        layer = nn.Linear(32, 32)
+        nn.init.normal_(layer.weight, std=math.sqrt(variance or 2 / 32))
+        nn.init.constant_(layer.bias, bias)
+        layers += [layer, nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(32, 10))
+
+
+class Unused(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.used, self.unused = mlp(), nn.Linear(32, 10)
+
+    def forward(self, x):
+        return self.used(x)
+
+
+class Branches(nn.Module):
+    """Residual branches whose last weights begin at zero."""
+
+    def __init__(self, count=8):
+        super().__init__()
+        self.inner = nn.ModuleList([nn.Linear(32, 32) for _ in range(count)])
+        self.last = nn.ModuleList([nn.Linear(32, 32) for _ in range(count)])
+        self.out = nn.Linear(32, 10)
+        for layer in [*self.last, self.out]:
+            nn.init.zeros_(layer.weight)
+
+    def forward(self, x):
+        for inner, last in zip(self.inner, self.last, strict=True):
+            x = x + last(torch.relu(inner(x)))
+        return self.out(x)
+
+
+def trained(net, rate=1e-2, steps=25, kind=torch.optim.SGD, every=1, directory=None):
+    optimizer = kind(net.parameters(), lr=rate)
+    x, y = torch.randn(64, 32), torch.randint(0, 10, (64,))
+    with glass.record(net, directory, every=every) as seen:
+        for _ in range(steps):
+            optimizer.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            optimizer.step()
+    return seen
+
+
+class Still(torch.optim.SGD):
+    """Changes each weight by a thousandth of itself, whatever the gradient is."""
+
+    def step(self, closure=None):
+        with torch.no_grad():
+            for group in self.param_groups:
+                for p in group["params"]:
+                    p.mul_(0.999)
+
+
+class Wild(torch.optim.SGD):
+    """Changes each weight by half of its size in a random direction."""
+
+    def step(self, closure=None):
+        with torch.no_grad():
+            for group in self.param_groups:
+                for p in group["params"]:
+                    change = torch.randn_like(p)
+                    p.add_(change * (0.5 * p.norm() / change.norm()))
+
+
+class Growing(torch.optim.SGD):
+    """Makes each weight larger by a twelfth."""
+
+    def step(self, closure=None):
+        with torch.no_grad():
+            for group in self.param_groups:
+                for p in group["params"]:
+                    p.mul_(1.08)
+
+
+SICK = {
+    "vanishing": lambda: trained(mlp(20, 0.005)),
+    "exploding": lambda: trained(mlp(20, 0.3), kind=Still),
+    "dead-units": lambda: trained(mlp(1, bias=-20.0)),
+    "no-gradient": lambda: trained(Unused()),
+    "learning-rate, small": lambda: trained(mlp(), 1e-9),
+    "learning-rate, large": lambda: trained(mlp(), kind=Wild, steps=6),
+    "learning-rate, diverging": lambda: trained(mlp(), kind=Growing),
+    "not-finite": lambda: trained(mlp(), 1e6),
+}
+
+
+@pytest.mark.parametrize("kind", list(SICK))
+def test_each_sick_training_has_its_finding_and_no_other(kind):
+    seen = SICK[kind]()
+    assert {f.kind for f in glass.doctor(seen)} == {kind.partition(",")[0]}, [str(f) for f in seen.findings()]
+
+
+@pytest.mark.parametrize("make", [mlp, Branches, lambda: mlp(20)])
+@pytest.mark.parametrize("every", [1, 7])
+def test_a_healthy_training_has_none(make, every, tmp_path):
+    seen = trained(make(), 0.05, 60, every=every, directory=tmp_path / "run")
+    assert list(glass.doctor(seen)) == []
+    assert list(glass.doctor(glass.open_record(tmp_path / "run"))) == []
+
+
+@pytest.mark.parametrize("first", [0, 3])
+def test_weights_that_grow_from_zero_say_nothing_of_the_rate(first):
+    seen = trained(Branches(), 0.05, 30)
+    del seen.statistics[:first]  # as where the steps at which they were zero were not looked at
+    ratios = [
+        e["update_ratio"] for n, e in seen.statistics[4]["parameters"].items() if n.startswith("last") and "weight" in n
+    ]
+    assert max(ratios) > 0.1
+    assert seen.findings() == []
+
+
+def test_names_of_a_model_that_is_gone_are_not_given_to_the_next():
+    def step(net, x):
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        net(x).square().mean().backward()
+        optimizer.step()
+
+    with glass.record(every=1) as seen:
+        for size in (3, 4, 5):
+            step(nn.Sequential(nn.Linear(size, 2), nn.Linear(2, 1)), torch.ones(2, size))
+            gc.collect()
+        step(nn.Linear(6, 1), torch.ones(2, 6))
+    sizes = seen.meta["parameters"]
+    assert [sizes[n] for n in ("0.weight", "0.weight (2)", "0.weight (3)", "weight")] == [
+        [2, 3],
+        [2, 4],
+        [2, 5],
+        [1, 6],
+    ]
+    assert not [n for n in sizes if n.startswith("parameter ")]
+
+
+def test_two_models_of_one_step_are_told_apart():
+    one, two = nn.Linear(3, 3), nn.Linear(3, 1)
+    optimizers = [torch.optim.SGD(m.parameters(), lr=0.1) for m in (one, two)]
+    with glass.record(every=1) as seen:
+        for _ in range(3):
+            for optimizer in optimizers:
+                optimizer.zero_grad()
+                two(one(torch.ones(2, 3))).square().mean().backward()
+                optimizer.step()
+    assert seen.meta["parameters"] == {"weight": [3, 3], "bias": [3], "weight (2)": [1, 3], "bias (2)": [1]}
+
+
+def test_a_run_within_a_memory_budget_names_its_parameters_and_says_what_is_missing():
+    net = mlp()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
+    with glass.record(every=1) as seen:
+        for _ in range(4):
+            with torch.memory.memory_budget("10MB"):
+                optimizer.zero_grad()
+                net(torch.ones(2, 32)).square().mean().backward()
+            optimizer.step()
+    assert set(seen.statistics[-1]["parameters"]) == {n for n, _ in net.named_parameters()}
+    assert any("memory budget" in note for note in seen.notes)
