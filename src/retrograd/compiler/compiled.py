@@ -25,6 +25,7 @@ MOST_PROGRAMS = 8  # for the same objects among the arguments
 MOST_IN_ALL = 64
 MOST_WATCHED = 256  # kinds of calls whose watched calls are kept, with the objects that they were given
 MOST_BOUNDS = 4  # on the memory of one function, for which programs are kept
+MOST_TRIALS = 2  # of whole numbers among the arguments as inputs, for one kind of call
 STRICT = False  # tests: raise the compiler's own errors
 WARMING = 1  # eager calls of one kind before a run is traced: optimizers make their state in the first
 
@@ -49,6 +50,8 @@ class Compiled:
         self.entries: dict[Any, list[Entry]] = {}
         self.watches: dict[Any, list[Watch]] = {}
         self.eager: dict[Any, str] = {}
+        self.kin: dict[Any, Any] = {}  # the last call of a kind that was compiled, by all but its whole numbers
+        self.trials: dict[Any, int] = {}  # how often another whole number was tried as an input, to no avail
         self.made = 0
         self.counts: dict[Any, int] = {}  # of programs, by the functions, modules and other objects among the arguments
         self.lock = threading.RLock()
@@ -93,7 +96,7 @@ class Compiled:
             with self.around():
                 return self.fn(*args, **kwargs)
         with self.lock:
-            for entry in self.entries.get(key, ()):
+            for entry in self.serving(key):
                 if entry.takes(leaves) and entry.fits(given):
                     try:
                         result = entry.run(given)
@@ -107,6 +110,12 @@ class Compiled:
                         ending()
                     return result
             return self._new(key, leaves, structure, given)
+
+    def serving(self, key: Any) -> list[Entry]:
+        """Give the programs that may serve calls of a kind: its own, and those to which whole numbers are inputs."""
+        own = self.entries.get(key, [])
+        alike = _but_whole_numbers(key)
+        return own if alike is key else [*own, *self.entries.get(alike, ())]
 
     # whatever a program raises, such as an index out of range, is left to the eager function to raise in its own words
     def _failed(self, entry: Entry, args: Any, kwargs: Any) -> Any:
@@ -155,6 +164,12 @@ class Compiled:
         watches = self.watches.setdefault(key, [])
         while len(self.watches) > MOST_WATCHED:
             del self.watches[next(iter(self.watches))]
+        alike, place = _but_whole_numbers(key), key
+        related = None  # a call with other whole numbers, which perhaps can be inputs
+        if not watches and alike is not key:
+            related = self.kin.get(alike)
+            tried = self.trials.get(alike, 0) >= MOST_TRIALS and self.serving(related)
+            related = None if tried or not self.watches.get(related) else related
         objects = tuple([id(x) for x in leaves if not isinstance(x, (BaseTensor, *PLAIN))])
         if self.counts.get(objects, 0) >= MOST_PROGRAMS:
             self._give_up(key, f"it was compiled {MOST_PROGRAMS} times already, for different shapes or values")
@@ -162,13 +177,15 @@ class Compiled:
         if self.made >= MOST_IN_ALL:
             self._give_up(key, f"it was compiled {MOST_IN_ALL} times already, for different arguments")
             return self.fn(*args, **kwargs)
-        if len(watches) < WARMING:
+        if related is None and len(watches) < WARMING:
             watch = Watch()
             with self.around(), _aside(), watch:
                 result = self.fn(*args, **kwargs)
             watches.append(watch)
+            if alike is not key and not self.watches.get(self.kin.get(alike)):
+                self.kin[alike] = key
             return result
-        watch = watches[0]
+        watch = watches[0] if related is None else self.watches[related][0]
         try:
             guards = Guards(watch, [self.fn, *[x for x in leaves if not isinstance(x, BaseTensor)]])
         except Unguardable as error:
@@ -183,7 +200,7 @@ class Compiled:
             for group in optimizer.param_groups:
                 parameters.update({id(p): p for p in group["params"]})
         second = Watch()
-        former = next(iter(self.entries.get(key, ())), None)
+        former = next(iter(self.serving(key if related is None else related)), None)
         promotion = None if former is None else Promotion(former, leaves)
         later = Later(guards.schedulers, guards.names)
         with promotion or contextlib.nullcontext(), later, _aside(), second:
@@ -195,6 +212,14 @@ class Compiled:
         changed = guards.changed()
         later.run()
         fresh = set(second.codes) - set(watch.codes)
+        if related is not None:
+            steady = reason is None and not fresh and changed is None and not second.flattened
+            if former is not None and steady and promotion and promotion.succeeds(captured.graph):
+                place, self.trials[alike] = alike, 0
+            elif former is not None or not steady:
+                self.trials[alike] = self.trials.get(alike, 0) + 1
+                watches.append(second)
+                return captured.result
         if reason is None and (fresh or changed is not None):
             watch.update(second)  # it took another way, or made something that it keeps: look once more
             if len(watches) > 3:
@@ -228,14 +253,19 @@ class Compiled:
                 gc.enable()
         entry.lock, entry.raw = self.lock, raw
         entry.endings = endings
-        entry.scalars = {i: x for i, x in enumerate(leaves) if type(x) is float}
+        entry.scalars = {i: x for i, x in enumerate(leaves) if type(x) in (float, int)}
         if promotion and former:
             for _, holder, i, _ in promotion.ledger.places:
                 if holder is promotion.ledger.arguments:
                     del entry.scalars[i]
             entry.ledger, entry.numbers = promotion.ledger, numbers
-            self.entries[key].remove(former)  # whose numbers this program takes too
-        self.entries.setdefault(key, []).insert(0, entry)
+            for entries in self.entries.values():
+                if former in entries:
+                    entries.remove(former)  # whose numbers this program takes too
+        self.entries.setdefault(place, []).insert(0, entry)
+        if alike is not key and place is key:
+            watches[:] = watches or [watch]
+            self.kin[alike] = key
         self.made += 1
         self.counts[objects] = self.counts.get(objects, 0) + 1
         result, captured.result = captured.result, None
@@ -291,3 +321,10 @@ def compile_function(fn: Callable[..., Any], fullgraph: bool = False) -> Compile
 
 
 __all__ = ["Compiled", "compile_function"]
+
+
+def _but_whole_numbers(key: Any) -> Any:
+    """Give a key that is the same for all whole numbers among the arguments; the very same key where there are none."""
+    if not any(k.__class__ is tuple and k[0] is int for k in key):
+        return key
+    return tuple([int if k.__class__ is tuple and k[0] is int else k for k in key])

@@ -138,7 +138,9 @@ def _arguments(key: Any) -> list[str]:
     """Write the types of a call's tensors, and its other arguments."""
     out = []
     for x in key[2:]:
-        if len(x) == 5:
+        if isinstance(x, type):  # a number, whichever it is
+            out.append(x.__name__)
+        elif len(x) == 5:
             shape, dtype, _, wants, _ = x
             out.append(f"{np.dtype(dtype).name}[{','.join(map(str, shape))}]" + (" requires grad" if wants else ""))
         else:

@@ -41,7 +41,7 @@ def served(compiled: Compiled, args: Any, kwargs: Any) -> Served | None:
     if key is None or key in compiled.eager:
         return None
     with compiled.lock:
-        for entry in compiled.entries.get(key, ()):
+        for entry in compiled.serving(key):
             if entry.takes(leaves) and entry.fits(given):
                 found = []
                 for k in {k for k in entry.targets if isinstance(k, int)}:
