@@ -42,6 +42,20 @@ class Attention(nn.Module):
         )
 
 
+class Unrolled(nn.Module):
+    """A cell along a sequence, and all of its last state."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.cell = kind(3, 2)
+
+    def forward(self, x):
+        state = None
+        for part in x:
+            state = self.cell(part, state)
+        return torch.cat(state, -1) if isinstance(state, tuple) else state
+
+
 def tokens():
     return torch.tensor([[0, 1, 2], [3, 4, 0]])
 
@@ -85,6 +99,51 @@ NETWORKS = {
     "convolution of volumes": (lambda: nn.Conv3d(1, 2, 2), lambda: torch.randn(1, 1, 4, 3, 3)),
     "convolution, reflected": (lambda: nn.Conv2d(2, 3, 3, padding=1, padding_mode="reflect"), images),
     "transposed convolution": (lambda: nn.ConvTranspose2d(2, 3, 3, stride=2), images),
+    "transposed convolution, padded": (
+        lambda: nn.Sequential(
+            nn.Conv2d(2, 4, 3),
+            nn.ConvTranspose2d(
+                4, 6, (3, 2), stride=(2, 3), padding=1, output_padding=(1, 0), groups=2, dilation=(1, 2)
+            ),
+        ),
+        images,
+    ),
+    "transposed convolution of lines": (
+        lambda: nn.Sequential(nn.Conv1d(2, 3, 3), nn.ConvTranspose1d(3, 2, 4, stride=4, bias=False)),
+        lambda: torch.randn(2, 2, 9),
+    ),
+    "transposed convolution of one image": (
+        lambda: nn.Sequential(nn.Conv2d(2, 3, 3), nn.ConvTranspose2d(3, 2, 3)),
+        lambda: torch.randn(2, 6, 6),
+    ),
+    "pooling that overlaps": (
+        lambda: nn.Sequential(nn.Conv2d(2, 3, 2), nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(3, 1, 1)),
+        lambda: images(2, 9),
+    ),
+    "pooling, dilated": (lambda: nn.Sequential(nn.Conv2d(2, 3, 2), nn.MaxPool2d(2, 1, 1, dilation=2)), images),
+    "pooling, rounded up": (
+        lambda: nn.Sequential(
+            nn.Conv2d(2, 3, 2), nn.MaxPool2d(3, 2, ceil_mode=True), nn.AvgPool2d(2, 2, 1, ceil_mode=True)
+        ),
+        lambda: images(2, 11),
+    ),
+    "pooling without the border": (
+        lambda: nn.Sequential(nn.Conv2d(2, 3, 2), nn.AvgPool2d(3, 2, 1, count_include_pad=False)),
+        images,
+    ),
+    "pooling, divided": (lambda: nn.Sequential(nn.Conv2d(2, 3, 2), nn.AvgPool2d(2, divisor_override=3)), images),
+    "pooling, adaptive": (
+        lambda: nn.Sequential(nn.Conv2d(2, 3, 2), nn.AdaptiveMaxPool2d((5, 4)), nn.AdaptiveAvgPool2d((3, 2))),
+        images,
+    ),
+    "pooling of lines": (
+        lambda: nn.Sequential(nn.Conv1d(2, 3, 2), nn.MaxPool1d(2), nn.AvgPool1d(2)),
+        lambda: torch.randn(2, 2, 9),
+    ),
+    "pooling of volumes": (
+        lambda: nn.Sequential(nn.Conv3d(1, 2, 2), nn.MaxPool3d(2), nn.AvgPool3d((1, 1, 2))),
+        lambda: torch.randn(1, 1, 5, 5, 7),
+    ),
     "lenet": (
         lambda: nn.Sequential(
             nn.Conv2d(1, 4, 3),
@@ -106,6 +165,18 @@ NETWORKS = {
     "masked attention": (lambda: Attention(mask=torch.tensor([[True, False, True]] * 3)), tokens),
     "encoder layer": (lambda: nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0), lambda: torch.randn(3, 2, 8)),
     "lstm": (lambda: nn.LSTM(3, 2), lambda: torch.randn(4, 2, 3)),
+    "lstm, projected": (lambda: nn.LSTM(3, 4, proj_size=2), lambda: torch.randn(3, 2, 3)),
+    "gru": (lambda: nn.GRU(3, 2, num_layers=2), lambda: torch.randn(4, 2, 3)),
+    "elman": (lambda: nn.RNN(3, 2, bidirectional=True), lambda: torch.randn(4, 2, 3)),
+    "cell": (lambda: Unrolled(nn.RNNCell), lambda: torch.randn(3, 2, 3)),
+    "cell, rectified": (
+        lambda: Unrolled(lambda n, m: nn.RNNCell(n, m, nonlinearity="relu")),
+        lambda: torch.randn(3, 2, 3),
+    ),
+    "cell, no bias": (lambda: Unrolled(lambda n, m: nn.GRUCell(n, m, bias=False)), lambda: torch.randn(3, 2, 3)),
+    "gru cell": (lambda: Unrolled(nn.GRUCell), lambda: torch.randn(3, 2, 3)),
+    "lstm cell": (lambda: Unrolled(nn.LSTMCell), lambda: torch.randn(3, 2, 3)),
+    "lstm cell, one example": (lambda: Unrolled(nn.LSTMCell), lambda: torch.randn(3, 3)),
 }
 
 
@@ -175,6 +246,67 @@ def test_every_delta_has_its_numbers():
     paper = glass.derive(net, x, gradient=g)
     delta = next(e for e in paper.equations if e.left == "delta_1")
     np.testing.assert_allclose(delta.value, wanted.numpy(), atol=1e-12)
+
+
+READ = {
+    "elman": (
+        lambda: nn.RNNCell(3, 2),
+        lambda: torch.randn(4, 3),
+        ["s_1 = tanh(z_1 + U_1 s_0)", "delta_s_1 = dL/ds_1 * (1 - s_1**2)", "dL/dU_1 = delta_s_1 s_0^T"],
+    ),
+    "lstm": (
+        lambda: nn.LSTMCell(3, 2),
+        lambda: torch.randn(4, 3),
+        [
+            "cell_1 = f_1 * h_1 + i_1 * g_1",
+            "s_1 = o_1 * tanh(cell_1)",
+            "dL/dcell_1 = (dL/ds_1 * o_1) * (1 - tanh(cell_1)**2)",
+        ],
+    ),
+    "gru": (
+        lambda: nn.GRUCell(3, 2),
+        lambda: torch.randn(4, 3),
+        ["n_1 = tanh(z_1[n] + r_1 * m_1[n])", "delta_m_1 = [d_r_1; d_z_1; r_1 * d_n_1]", "dL/dU_1 = delta_m_1 s_0^T"],
+    ),
+    "max pooling": (
+        lambda: nn.Sequential(nn.Conv2d(1, 1, 2), nn.MaxPool2d(2)),
+        lambda: images(1, 5),
+        ["u_2 = windows(z_1)", "h_1 = max_i u_2", "E = onehot(argmax_i u_2)", "delta_1 = windows^T(E * dL/dh_1)"],
+    ),
+    "mean pooling": (
+        lambda: nn.Sequential(nn.Conv2d(1, 1, 2), nn.AvgPool2d(2)),
+        lambda: images(1, 5),
+        ["h_1 = (sum_i u_2) / K", "delta_1 = windows^T(dL/dh_1 / K)"],
+    ),
+    "transposed convolution": (
+        lambda: nn.Sequential(nn.Conv2d(1, 2, 2), nn.ConvTranspose2d(2, 1, 3)),
+        lambda: images(1, 5),
+        [
+            "u_2 = W_2^T z_1",
+            "z_2 = patches^T(u_2) + b_2",
+            "v_1 = patches(delta_2)",
+            "dL/dW_2 = z_1 v_1^T",
+            "delta_1 = W_2 v_1",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_layers_read_as_on_paper(name):
+    make, batch, wanted = READ[name]
+    paper = glass.derive(make(), batch())
+    written = [str(e) for e in paper.equations]
+    assert [e for e in wanted if e not in written] == [], written
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", ["Tanh", "Sigmoid", "Softplus", "ReLU", "ELU", "Hardswish"])
+def test_a_slope_is_written_in_symbols_in_every_precision(kind, dtype):
+    net = nn.Sequential(nn.Linear(2, 3), getattr(nn, kind)()).to(dtype)
+    paper = glass.derive(net, torch.randn(4, 2, dtype=dtype))
+    assert not [e for e in paper.lines("definition") if "function" in e or "lambda" in e]
+    assert max(paper.check().values()) < 1e-5
 
 
 def test_attention_reads_as_on_paper():

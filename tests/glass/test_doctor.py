@@ -68,6 +68,11 @@ class Unused(nn.Module):
         return self.used(x)
 
 
+class Cut(Unused):
+    def forward(self, x):
+        return self.used(x).detach()
+
+
 class Log(nn.Module):
     def __init__(self):
         super().__init__()
@@ -127,7 +132,7 @@ def sick():
         "validation": [(mlp(), (train, labels), ce, {"validation": other})],
         "first-loss": [(sure(), (x, y), ce, {})],
         "broadcast": [(mlp(out=1), (x, torch.randn(64)), mse, {}), (mlp(out=1), (x, torch.randn(64)), nn.L1Loss(), {})],
-        "no-gradient": [(Unused(), (x, y), ce, {})],
+        "no-gradient": [(Unused(), (x, y), ce, {}), (Cut(), (x, y), ce, {})],
         "learning-rate": [(large[0], (x, y), ce, large[1]), (small[0], (x, y), ce, small[1])],
         "not-finite": [
             (Log(), (x, y), ce, {}),
@@ -364,6 +369,14 @@ def test_summary_counts():
     assert table.forward == sum(r.forward for r in table.rows[1:])
     assert "Conv2d" in str(table) and "<table>" in table._repr_html_()
     json.dumps(table.to_page())
+
+
+def test_running_statistics_are_not_a_module_s_result():
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+    assert [r.shape for r in glass.summary(net, torch.randn(2, 3, 6, 6)).rows] == [(2, 8, 4, 4)] * 4
+    for p in net.parameters():
+        p.requires_grad_(False)
+    assert glass.summary(net, torch.randn(2, 3, 6, 6)).rows[0].shape == (2, 8, 4, 4)
 
 
 def test_summary_wants_a_batch():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+import json
 import math
+import weakref
 
 import pytest
 
 import retrograd as torch
 from retrograd import glass
+from retrograd.glass.recording.recorder import _held
 
 nn = torch.nn
 F = nn.functional
@@ -134,6 +137,21 @@ def test_weights_that_grow_from_zero_say_nothing_of_the_rate(first):
     assert seen.findings() == []
 
 
+def test_a_weight_far_below_its_usual_size_says_nothing_of_the_rate():
+    net = nn.Linear(32, 10)
+    nn.init.zeros_(net.weight)
+    seen = trained(net, 1e-3, 8)
+    del seen.statistics[:2]
+    assert min(seen.of("parameters", "weight", "update_ratio")[1]) > 0.1
+    assert seen.findings() == []
+
+
+def test_a_name_is_the_tensor_s_and_not_its_id_s():
+    gone, new = torch.zeros(1), torch.zeros(1)
+    assert _held({id(new): (weakref.ref(gone), "old")}, new) is None
+    assert _held({id(new): (weakref.ref(new), "new")}, new) == "new"
+
+
 def test_names_of_a_model_that_is_gone_are_not_given_to_the_next():
     def step(net, x):
         optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -153,6 +171,17 @@ def test_names_of_a_model_that_is_gone_are_not_given_to_the_next():
         [1, 6],
     ]
     assert not [n for n in sizes if n.startswith("parameter ")]
+
+
+def test_a_module_s_result_is_what_the_gradient_comes_back_through():
+    net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 1))
+    with glass.record(net, every=1) as seen:
+        net(torch.randn(16, 4)).square().mean().backward()
+    assert seen.modules()["1"]["value"][1] == pytest.approx(
+        1, abs=0.05
+    )  # not the running statistics, which are computed after it
+    assert all("gradient" in entry for entry in seen.modules().values())
+    json.dumps(seen.to_page(), allow_nan=False)
 
 
 def test_two_models_of_one_step_are_told_apart():

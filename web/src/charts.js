@@ -33,10 +33,10 @@ export function curves({ title, x, xLabel, labels, lines, log, height = 260 }) {
       cursor: { points: { size: 6 } },
       axes: [
         { ...axis, label: xLabel, labelSize: 22, ...(labels ? { values: (_, at) => at.map((v) => labels[v] ?? "") , splits: () => spread(labels.length) } : {}) },
-        { ...axis, size: 64, values: (_, at) => at.map((v) => (v === null ? "" : short(v, 3))) },
+        { ...axis, ...(log ? { grid: { ...axis.grid, filter: decades }, ticks: { ...axis.ticks, filter: decades } } : {}), size: 64, values: (_, at) => at.map((v) => (v === null ? "" : short(v, 3))) },
       ],
       series: [
-        labels ? { value: (_, v) => labels[v] ?? "" } : {},
+        { label: xLabel, ...(labels ? { value: (_, v) => labels[v] ?? "" } : {}) },
         ...lines.map((line, i) => ({
           label: line.name, stroke: COLOURS[i % COLOURS.length], width: line.dashed ? 1.5 : 2, spanGaps: true,
           dash: line.dashed ? [4, 4] : DASHES[Math.floor(i / COLOURS.length) % DASHES.length],
@@ -48,6 +48,13 @@ export function curves({ title, x, xLabel, labels, lines, log, height = 260 }) {
   };
   new ResizeObserver(() => element.clientWidth && draw()).observe(element);
   return element;
+}
+
+/** Lines at powers of ten only, where an axis spans many of them. */
+function decades(_, splits) {
+  const known = splits.filter((v) => v > 0);
+  if (known.length < 2 || Math.max(...known) / Math.min(...known) < 1e3) return splits;
+  return splits.map((v) => (v > 0 && Math.abs(Math.log10(v) - Math.round(Math.log10(v))) < 1e-6 ? v : null));
 }
 
 function spread(length) {

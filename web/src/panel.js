@@ -140,10 +140,10 @@ export function graphPanel(graph) {
     h("h3", {}, graph.title || "graph"),
     h("dl", { class: "rows" },
       row("nodes", String(graph.nodes.length)), row("edges", String(graph.edges.length)),
-      row("kept for backward", bytes(graph.kept_bytes)),
+      row("kept for backward", graph.kept_bytes ? bytes(graph.kept_bytes) : ""),
       row("view", graph.mode),
       row("seed", numbers(graph.seed, "gradient", "seed"))),
-    h("p", { class: "note" }, graph.convention),
+    graph.convention ? h("p", { class: "note" }, graph.convention) : null,
     (graph.notes ?? []).map((note) => h("p", {}, note)),
     h("p", { class: "note" }, "Values are green, gradients are red and marked ∇. Choose a node or an edge; step through the passes below."),
   ];

@@ -12,6 +12,7 @@ from ..core import MODE, BaseTensor, Node, enable_grad
 from . import derive_layers as layers
 from .derivation import Derivation
 from .derive_calls import Call, Recorder
+from .derive_windows import POOLS, pooling
 from .live import Constant, Live
 from .names import Names
 from .paper import Paper, Term, gradient_of, symbol
@@ -30,9 +31,9 @@ def derive(
     r"""Derive every gradient of a network or a function, layer by layer, as equations between matrices.
 
     For a multilayer perceptron these are delta_l = (W_{l+1}^T delta_{l+1}) * f'(z_l), dL/dW_l = delta_l h_{l-1}^T and
-    dL/db_l = sum_n delta_l, each example being a column. Linear and convolutional layers, activations, embeddings, batch, layer,
-    group and RMS normalisation, softmax with cross entropy, squared error and attention have their own calculus; whatever else is
-    used is derived operation by operation from the rules of the library. Every equation is computed as it is written, in float64,
+    dL/db_l = sum_n delta_l, each example being a column. Linear and convolutional layers (transposed ones, too), pooling, activations,
+    embeddings, batch, layer, group and RMS normalisation, recurrent cells, softmax with cross entropy, squared error and attention have
+    their own calculus; whatever else is used is derived operation by operation from the rules of the library. Every equation is computed as it is written, in float64,
     and ``check()`` compares all gradients with those of the backward pass.
 
     Parameters
@@ -273,6 +274,8 @@ class Deriver:
         op: Any = node.op
         if op.name == "linear":
             return layers.linear(step)
+        if op.name in POOLS:
+            return pooling(step, node)
         if op.family == "elementwise" and len(step.operands) == 1 and node.dtype.kind == "f" and op.name not in INLINE:
             made = layers.elementwise(step, node, self.live)
             if made is not None:

@@ -14,6 +14,8 @@ from ..tensor import composed
 from . import derive_attention as attention
 from . import derive_blocks as blocks
 from . import derive_layers as layers
+from . import derive_windows as windows
+from .derive_recurrent import CELLS
 from .watch import watch
 
 ACTIVATIONS = {"gelu": layers.gelu, "silu": layers.silu, "elu": layers.elu}
@@ -53,6 +55,8 @@ def composed_call(fn: Callable[..., Any], xs: Sequence[Any]) -> Call | None:
         return Call(blocks.mean_square, xs[:2], (), "mean squared error")
     if name == "logit_losses" and xs[0].shape == xs[1].shape:
         return Call(blocks.logit_losses, xs[:2], (), "binary cross entropy of logits")
+    if name in CELLS:
+        return Call(CELLS[name], xs, (), name.replace("_", " "))
     if name == "attention":
         return Call(attention.attention, xs[:3], (_array(xs[3]), _array(xs[4]), xs[5], xs[6]), "attention")
     return None
@@ -65,13 +69,15 @@ def module_call(module: Any, args: Sequence[Any]) -> Call | None:
     if len(args) != 1 or not isinstance(args[0], BaseTensor):
         return None
     x = args[0]
-    if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)) and "Transpose" not in type(module).__name__:
+    if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
         spatial = len(module.kernel_size)
         if module.padding_mode != "zeros" or isinstance(module.padding, str) or x.dim() != spatial + 2:
             return None
         padding = [(p, p) for p in module.padding]
         settings = (tuple(module.stride), padding, tuple(module.dilation), module.groups)
         return Call(layers.conv, (x, module.weight, module.bias), settings, "convolution")
+    if isinstance(module, (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)):
+        return _transposed(module, x)
     if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)):
         training = module.training or module.running_mean is None
         if not training and x.dim() < 2:
@@ -88,6 +94,18 @@ def module_call(module: Any, args: Sequence[Any]) -> Call | None:
     if isinstance(module, nn.Embedding) and x._a.dtype.kind in "iu" and module.max_norm is None and not module.sparse:
         return Call(layers.embedding, (module.weight,), (x._a,), "embedding")
     return None
+
+
+def _transposed(module: Any, x: Any) -> Call | None:
+    stride, dilation, kernel = tuple(module.stride), tuple(module.dilation), module.weight.shape[2:]
+    if x.dim() != len(kernel) + 2:
+        return None
+    sizes = tuple(
+        (n - 1) * s - 2 * p + d * (k - 1) + o + 1
+        for n, s, p, d, k, o in zip(x.shape[2:], stride, module.padding, dilation, kernel, module.output_padding)
+    )
+    settings = (stride, [(p, p) for p in module.padding], dilation, module.groups, sizes)
+    return Call(windows.conv_transpose, (x, module.weight, module.bias), settings, "transposed convolution")
 
 
 def _multihead(module: Any, args: Sequence[Any]) -> Call | None:

@@ -146,7 +146,7 @@ class Live:
             if seen is not None and i < len(seen) and len(seen) == len(node.inputs):
                 found.append(self._watched_constant(seen[i]))
             elif is_entry(entry):
-                found.append(self._constant(_current(entry), entry[1]))
+                found.append(self._constant(_current(entry), entry[1], entry[0], entry[2]))
             elif entry is not None and entry.__class__ is not tuple:
                 found.append(Constant(entry))
             else:
@@ -177,11 +177,13 @@ class Live:
         if tensor is None:
             return Constant(held[()] if not held.ndim else held)
         value = held.get() if isinstance(held, Held) else held
-        return self._constant(value, tensor._s, tensor)
+        version = held.version if isinstance(held, Held) else tensor._s.version
+        return self._constant(value, tensor._s, tensor._a, version, tensor)
 
-    def _constant(self, value: Any, storage: Any, tensor: Any = None) -> Constant:
-        """Give the one constant for an array, however often it is used."""
-        key = (id(storage), None if value is None else (value.shape, value.strides))
+    def _constant(self, value: Any, storage: Any, memory: Any, version: int, tensor: Any = None) -> Constant:
+        """Give the one constant for an array, however often it is used: parts of one memory, and what was written to it later, are others."""
+        at = memory.__array_interface__["data"][0] if isinstance(memory, np.ndarray) else None
+        key = (id(storage), at, version, None if value is None else (value.shape, memory.strides))
         found = self._constants.get(key)
         if found is None:
             name = self.names.of_storage(storage, tensor, value)

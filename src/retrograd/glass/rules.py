@@ -78,8 +78,11 @@ def traced(node: Node, slot: int, xs: Sequence[Any], out: Any) -> Traced | None:
     shrink = op.family == "elementwise"
     arrays = [_stand_in(x, shrink) for x in xs]
     result = _stand_in(out, shrink)
-    g = np.ones(() if shrink else node.shape, node.dtype)
-    key = _key(node, slot, arrays, result)
+    wide = (
+        isinstance(out, np.ndarray) and out.dtype.kind == node.dtype.kind
+    )  # a derivation computes in float64 what ran in float32
+    g = np.ones(() if shrink else node.shape, out.dtype if wide else node.dtype)
+    key = (g.dtype.str, *_key(node, slot, arrays, result))
     if key not in _traced:
         if len(_traced) >= MOST_TRACED:
             _traced.clear()

@@ -195,6 +195,7 @@ def _rows(found: Look) -> list[Row]:
         rows[path] = row
     held = {id(p._s) for p in found.parameters.values()}
     held |= {id(x._s) for x in found.inputs if isinstance(x, BaseTensor)}
+    passing: set[str] = set()  # modules through which a gradient goes
     for call in found.calls:
         forward, backward = flops(call)
         kept = _kept(call, held)
@@ -206,8 +207,10 @@ def _rows(found: Look) -> list[Row]:
                 row.kept += kept
         if call.module in rows:
             for path in _ways(call.module):
-                if path in rows:
+                if path in rows and (call.out.requires_grad or path not in passing):
                     rows[path].shape = tuple(call.out._a.shape)
+                    if call.out.requires_grad:  # running statistics and the like that come after it are no result
+                        passing.add(path)
     _initial(found, rows)
     return list(rows.values())
 

@@ -92,7 +92,10 @@ class Record:
             if here is None or not node["module"]:
                 continue
             entry = found.setdefault(node["module"], {"seconds": 0.0, "forward": 0, "backward": 0, "bytes": 0})
-            entry.update({k: here[k] for k in ("value", "gradient", "dead") if k in here})
+            if (
+                "gradient" in here or "gradient" not in entry
+            ):  # what comes after it without one, such as running statistics, is no result
+                entry.update({k: here[k] for k in ("value", "gradient", "dead") if k in here})
             entry["seconds"] += number(here.get("seconds", 0.0))
             for k in ("forward", "backward", "bytes"):
                 entry[k] += int(number(node.get(k, 0)))
@@ -295,7 +298,7 @@ class Record:
             made.append(n)
         title = str(self.meta.get("model") or "recorded step")
         return Graph(
-            title, made, edges, len(made) - 1, notes=["Statistics of the last step that was looked at."]
+            title, made, edges, len(made) - 1, convention="", notes=["Statistics of the last step that was looked at."]
         ).to_dict()
 
 
