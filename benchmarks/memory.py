@@ -25,7 +25,7 @@ import numpy as np
 from memory_nets import nets, residual, reversible, revnet
 
 import retrograd as torch
-from retrograd.memory import Counter, Resident, memory_budget
+from retrograd.memory import BudgetError, Counter, Resident, memory_budget
 from retrograd.memory.budget import Library, bytes_there
 
 MB = 1e6
@@ -236,11 +236,19 @@ def compiled_budgets(smoke: bool, found: dict[str, Any]) -> None:
         step()
         plain = [p.grad.clone() for p in net.parameters()]
         whole = compiled_within(step, 10**15)[0]
-        largest, least = whole.choices()[0][0], whole.smallest
+        largest, least = whole.choices()[0][0], whole.smallest + 4096  # a page for what may have come since
         worst, last, monotonic, error = 0.0, float("inf"), True, 0.0
         peaks, times = [], []
         for size in np.linspace(largest, least, steps).astype(int):
-            budget, function = compiled_within(step, int(size))
+            try:
+                budget, function = compiled_within(step, int(size))
+            except BudgetError as refusal:  # what is in memory besides has grown since the smallest was found
+                print(
+                    f"  {name:>6}: {size / MB:.2f} MB is refused by now: {refusal.smallest / MB:.2f} MB is the smallest"
+                )
+                size = refusal.smallest
+                del refusal
+                budget, function = compiled_within(step, int(size))
             programs = [e.program for f in function.bounds.values() for some in f.entries.values() for e in some]
             before = bytes_there()
             with Counter() as counter, budget:
