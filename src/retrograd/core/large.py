@@ -13,6 +13,10 @@ import numpy as np
 from . import executors
 
 LARGE = 1 << 15  # elements of an operand
+ELEMENTARY = (
+    *("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "tanh", "sigmoid", "erf", "erfc", "sin", "cos", "tan"),
+    *("sinh", "cosh", "asinh", "acosh", "atanh", "asin", "acos", "atan", "atan2", "hypot"),
+)  # elementwise functions of many instructions each
 KINDS: dict[str, tuple[str, ...]] = {
     "elementwise": (
         *(
@@ -45,23 +49,8 @@ KINDS: dict[str, tuple[str, ...]] = {
             "copysign",
             "where",
         ),
-        *(
-            "exp",
-            "exp2",
-            "expm1",
-            "log",
-            "log2",
-            "log10",
-            "log1p",
-            "tanh",
-            "sigmoid",
-            "softplus",
-            "erf",
-            "erfc",
-            "sin",
-            "cos",
-        ),
-        *("tan", "sinh", "cosh", "asinh", "acosh", "atanh", "asin", "acos", "atan", "atan2", "hypot", "cast"),
+        *ELEMENTARY,
+        *("softplus", "cast"),
         *("eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite"),
     ),
     "reduction": ("sum", "mean", "amax", "amin"),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...core import Node
+from ...core.large import ELEMENTARY
 from ..lowering.kernel import Statement
 from . import vmath
 from .emit import Value
@@ -135,32 +136,7 @@ def _round(l: Lanes, a: list[Value], node: Node) -> Value:
     return l.rint(a[0])
 
 
-for _name in [
-    "exp",
-    "exp2",
-    "expm1",
-    "log",
-    "log2",
-    "log10",
-    "log1p",
-    "tanh",
-    "sigmoid",
-    "erf",
-    "erfc",
-    "sin",
-    "cos",
-    "tan",
-    "sinh",
-    "cosh",
-    "asinh",
-    "acosh",
-    "atanh",
-    "asin",
-    "acos",
-    "atan",
-    "atan2",
-    "hypot",
-]:
+for _name in ELEMENTARY:
     if hasattr(vmath, _name):
         _simple(_name, getattr(vmath, _name), "f", heavy=True)
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ...core import Graph, Node
+from ...core.large import ELEMENTARY
 from .kernel import CHUNK, FULL, ROW, TAIL, Call, Fill, Loops, Operand, Statement, identity_of
 from .maps import Affine, Map, identity, linear, split, strides_of
 
@@ -14,38 +15,7 @@ ADDING = ("index_add_zeros", "flat_add")  # sums at places that are values
 MOST_STATEMENTS = 160
 MOST_STREAMS = 40
 MOST_BEHIND = 12  # statements that go on with a product's elements
-HEAVY = (
-    "exp",
-    "exp2",
-    "expm1",
-    "log",
-    "log2",
-    "log10",
-    "log1p",
-    "tanh",
-    "sigmoid",
-    "softplus",
-    "erf",
-    "erfc",
-    "sin",
-    "cos",
-    "tan",
-    "pow",
-    "hypot",
-    "sinh",
-    "cosh",
-    "asinh",
-    "acosh",
-    "atanh",
-    "asin",
-    "acos",
-    "atan",
-    "atan2",
-    "remainder",
-    "fmod",
-    "floor_divide",
-    "logaddexp",
-)
+HEAVY = (*ELEMENTARY, "softplus", "pow", "logaddexp", "remainder", "fmod", "floor_divide")
 
 
 class Joining:
