@@ -186,6 +186,20 @@ def emit_check(f: Function, value: Value, argument: Argument, miss: str) -> None
                     need(f.op(f"icmp eq i64 {f.load('i64', f.element('i64', numbers, axis))}, {number}"))
 
 
+def checking(f: Function, descriptor: Value, other: str) -> tuple[Callable[..., Value], Callable[[Value], None]]:
+    """Give how a gate reads a word of its descriptor, and how it goes to ``other`` unless a condition holds."""
+
+    def part(k: int, type: str = "i64") -> Value:
+        return f.load(type, f.element("i64", descriptor, k))
+
+    def need(condition: Value) -> None:
+        passed = f.label("ok")
+        f.branch(condition, passed, other)
+        f.block(passed)
+
+    return part, need
+
+
 def emit_data(f: Function, value: Value) -> Value:
     """Write: the address of an array's first element."""
     return f.load("ptr", f.byte(value, DATA))

@@ -125,14 +125,7 @@ def _write(module: Module, places: dict[str, int]) -> None:
     other = f.label("other")
     answer = f.alloca("i64")
 
-    def part(k: int, type: str = "i64") -> Value:
-        return f.load(type, f.element("i64", descriptor, k))
-
-    def need(condition: Value) -> None:
-        passed = f.label("ok")
-        f.branch(condition, passed, other)
-        f.block(passed)
-
+    part, need = entry.checking(f, descriptor, other)
     need(f.op(f"icmp eq i64 {f.n}, {part(COUNT)}"))
     tensors, outputs = part(TENSORS), part(OUTPUTS)
     table = part(TENSOR_TABLE, "ptr")
