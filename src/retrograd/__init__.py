@@ -103,6 +103,7 @@ _SUBMODULES = (
     "fft",
     "func",
     "functional",
+    "futures",
     "fx",
     "glass",
     "hub",
@@ -134,6 +135,7 @@ _FROM = {
     "save": "serialization",
     "load": "serialization",
     "autocast": "amp",
+    "Future": "futures",
     **dict.fromkeys(
         (
             *("is_autocast_enabled", "set_autocast_enabled", "get_autocast_dtype", "set_autocast_dtype"),

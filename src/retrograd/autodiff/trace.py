@@ -35,6 +35,7 @@ class Trace:
         self.silent: set[Node] = set()  # made where grad mode was off
         self.created: dict[int, weakref.ref[Any]] = {}
         self.bases: list[tuple[Any, Any]] = []
+        self.seen: dict[int, Node | None] = {}  # of views from outside: the base's node that theirs was derived from
 
     def __enter__(self) -> Trace:
         self.parent, MODE.trace = MODE.trace, self
@@ -78,6 +79,12 @@ class Trace:
     def walking(self) -> None:
         """Hear that a backward walk is about to begin."""
 
+    def beyond(self, node: Node, g: Any, leaf: Callable[..., Any]) -> None:
+        """Hear that a backward walk to all leaves came to a tensor whose history began before the trace."""
+        raise NotImplementedError(
+            "backward() into a history from outside of the function: use torch.autograd.grad inside"
+        )
+
     def custom(self, cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Take over the call of a function with a derivative of its own; None leaves it to be recorded as it runs."""
 
@@ -98,6 +105,8 @@ class Trace:
             before = self.node_of(base)
             if before is not tensor._seen:
                 old = tensor._node
+                if tensor._seen not in self.known:
+                    self.seen[id(tensor)] = tensor._seen
                 refresh(tensor)
                 self._touch(tensor, old)
         node: Node | None = tensor._node
@@ -155,16 +164,17 @@ class Trace:
 
     def restore(self) -> None:
         """Give every tensor the node that it had before the trace; results keep histories of their own."""
-        for found, before in self.before.values():
-            tensor = found()
-            if tensor is None:
-                continue
-            now = tensor._node
-            tensor._node = (
-                before
-                if before is not None
-                else (now if now is not None and now.requires_grad and now.op is not None else None)
-            )
+        touched = [(t, before) for found, before in self.before.values() if (t := found()) is not None]
+        views = [(t, t._seen is t._base._node) for t, _ in touched if t._base is not None]
+        for t, before in touched:
+            now = t._node
+            kept = now if now is not None and now.requires_grad and now.op is not None else None
+            t._node = kept if before is None else before
+        for t, is_current in views:
+            if id(t) in self.seen:
+                t._seen = self.seen[id(t)]
+            elif is_current:
+                t._seen = t._base._node
         self.before.clear()
 
 

@@ -27,6 +27,7 @@ class ReduceOp(enum.Enum):
     PREMUL_SUM = 8
 
 
+ReduceOp.RedOpType = ReduceOp  # type: ignore[attr-defined]  # PyTorch's members are of an inner class
 reduce_op = ReduceOp
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..autodiff.walk import tangent_of
+from ..autodiff.forward import tangent_of
 from ..core import MODE, PICK, BaseTensor, Node, no_grad, wrap
 from .live import is_entry, saved_of
 from .numbers import numbers_of

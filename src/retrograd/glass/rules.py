@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff.carriers import Arrays
 from ..autodiff.trace import Trace
-from ..autodiff.walk import Arrays
 from ..core import MODE, BaseTensor, Graph, Node, TensorType, no_grad, quiet_off, quiet_on, wrap
 from ..core.door import _quiet
 from .symbols import Form, attributes, name, number, write

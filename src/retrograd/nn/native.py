@@ -116,7 +116,7 @@ def native_group_norm(
     input: Any, weight: Any, bias: Any, N: int, C: int, HxW: int, group: int, eps: float
 ) -> tuple[Any, Any, Any]:
     """Give a group norm, and each group's mean and inverse of the standard deviation, (N, group)."""
-    mean, inverse = _statistics(input.reshape(N, group, -1), (2,), eps)
+    mean, inverse = _statistics(input.reshape(N, group, C // group * HxW), (2,), eps)
     return F.group_norm(input, group, weight, bias, eps), mean.squeeze(2), inverse.squeeze(2)
 
 

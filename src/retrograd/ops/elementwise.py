@@ -187,7 +187,8 @@ def _scalar_base_slope(out: Any, x: Any, y: Any) -> Any:
 def _power_y(out: Any, x: Any, y: Any) -> Any:
     if _scalar(x):
         return _scalar_base_slope(out, x, y)
-    return where((x == 0) * (y >= 0), 0.0, out * log(x))
+    size = real_part(y) if typeof(y).dtype.kind == "c" else y
+    return where((x == 0) * (size >= 0), 0.0, out * log(x))
 
 
 power = elementwise("pow", _power, partials=[_power_x, _power_y], domain=POSITIVE)
@@ -409,7 +410,7 @@ lcm = elementwise("lcm", np.lcm, partials=None, names=_PAIR, samples=INTEGERS)
 copysign = elementwise(
     "copysign", np.copysign, partials=[lambda out, x: where(x == 0, 0.0, out / x), 0], domain=POSITIVE
 )
-nextafter = elementwise("nextafter", np.nextafter, partials=None, names=_PAIR)
+nextafter = elementwise("nextafter", np.nextafter, partials=[lambda x, y: sign(x - y) * sign(x - y), 0], domain=POSITIVE)
 heaviside = elementwise(
     "heaviside", lambda x, y: np.where(x == 0, y, x > 0).astype(x.dtype), partials=None, names=_PAIR
 )

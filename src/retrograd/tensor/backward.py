@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff import pullback
-from ..autodiff.walk import as_tensor
+from ..autodiff.carriers import as_tensor
 from ..core import MODE, BaseTensor, Node, TensorType, at, describe, here, leaf_node, no_grad, show_type, wrap
 from ..core.large import add_into
 from ..ops.elementwise import add
@@ -103,6 +103,9 @@ def _with_sparse(old: Any, g: Any) -> Any:
 
 def _accumulate_tensors(node: Node, g: Any, owned: bool) -> None:
     """Add a gradient to the .grad of a leaf, recorded."""
+    if node.hooks is None:  # stands for a tensor that came into a trace with a history
+        MODE.trace.beyond(node, g, _accumulate_tensors)
+        return
     owner = node.hooks.owner()
     if owner is None or owner._node is None:  # gone, or asked for no gradient since
         return

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..autodiff.walk import tangent_of
+from ..autodiff.forward import tangent_of
 from ..core import MODE, VIEW_WRITE, BaseTensor, Node, TensorType, at, here, show_type, wrap
 from ..core.mode import _Switch
 from .function import Function

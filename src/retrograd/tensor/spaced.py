@@ -102,14 +102,15 @@ def arange(
             "and convert them"
         )
     if d.kind in "iu" and not whole:
-        start, end, step, whole = int(start), int(end), int(step), True
-        if not step:
-            raise RuntimeError("step must be nonzero")
-    a = (
-        np.arange(start, end, step).astype(d, copy=False)
-        if whole
-        else (start + np.arange(math.ceil((end - start) / step)) * step).astype(d)
-    )
+        first, stride = int(start), int(step)
+        if not stride and d == np.int64:
+            raise ValueError(f"step must be nonzero: arange by {step} in {dtype_of(d)}")
+        n = -((int(end) - first) // -stride) if d == np.int64 else math.ceil((end - start) / step)  # torch's two counts
+        a = (first + np.arange(max(n, 0)) * stride).astype(d)
+    elif whole:
+        a = np.arange(start, end, step).astype(d, copy=False)
+    else:
+        a = (start + np.arange(math.ceil((end - start) / step)) * step).astype(d)
     return _finish(a, requires_grad) if out is None else write_out(out, wrap(a), "arange")
 
 

@@ -10,6 +10,7 @@ from ...core import dtypes
 from ...core.mode import MODE, no_grad
 from ...tensor import FUNCTIONS
 from ...tensor.composed import composed
+from ...tensor.functions.reductions import narrowed, widened
 from .. import _functions as T
 from ._common import pair_of_dtypes, require_floats
 
@@ -20,6 +21,11 @@ def _standardised(x: Any, dims: Any, eps: float) -> tuple[Any, Any, Any]:
     centred = x - mean
     var = T.square(centred).mean(dims, keepdim=True)
     return centred * T.rsqrt(var + eps), mean, var
+
+
+def _wide(*xs: Any) -> list[Any]:
+    """Cast half precisions to float32, in which statistics and the slopes of their roots stay in range."""
+    return [x if x is None else widened(x) for x in xs]
 
 
 def _affine(x: Any, weight: Any, bias: Any, shape: Sequence[int] | None = None) -> Any:
@@ -120,6 +126,7 @@ def _batch_norm(
     x: Any, weight: Any, bias: Any, over: tuple[int, ...], along: tuple[int, ...], eps: float
 ) -> tuple[Any, Any, Any]:
     """Give the result, and the mean and the (biased) variance of each channel."""
+    given, (x, weight, bias) = x, _wide(x, weight, bias)
     mean = x.mean(over, keepdim=True)
     centred = x - mean
     var = T.square(centred).mean(over, keepdim=True)
@@ -127,15 +134,16 @@ def _batch_norm(
     if weight is not None:
         scale = scale * weight.reshape(along)
     result = centred * scale
-    return result if bias is None else result + bias.reshape(along), mean, var
+    return narrowed(result if bias is None else result + bias.reshape(along), given), mean, var
 
 
 @composed("NativeBatchNormBackward0")
 def _frozen_norm(x: Any, mean: Any, var: Any, weight: Any, bias: Any, along: tuple[int, ...], eps: float) -> Any:
+    given, (x, mean, var, weight, bias) = x, _wide(x, mean, var, weight, bias)
     scale = T.rsqrt(var + eps)
     if weight is not None:
         scale = scale * weight
-    return _affine(x - mean.reshape(along), scale, bias, along)
+    return narrowed(_affine(x - mean.reshape(along), scale, bias, along), given)
 
 
 def instance_norm(
@@ -174,12 +182,13 @@ def instance_norm(
     input = rows(input)
     pair_of_dtypes("instance_norm", input, running_mean, running_var, weight, bias)
     over = tuple(range(2, len(shape)))
-    result, mean, var = _standardised(input, over, eps)
+    wide, weight, bias = _wide(input, weight, bias)
+    result, mean, var = _standardised(wide, over, eps)
     if running_mean is not None:
         _blend(running_mean, mean.detach().mean(0), momentum)
     if running_var is not None:
         _blend(running_var, var.detach().mean(0), momentum, count / (count - 1))
-    return _affine(result, weight, bias, (1, shape[1]) + (1,) * len(over))
+    return narrowed(_affine(result, weight, bias, (1, shape[1]) + (1,) * len(over)), input)
 
 
 def rows(x: Any) -> Any:
@@ -234,12 +243,14 @@ def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any 
 
 @composed("NativeLayerNormBackward0")
 def _layer_norm(x: Any, weight: Any, bias: Any, over: tuple[int, ...], eps: float) -> Any:
-    return _affine(_standardised(x, over, eps)[0], weight, bias)
+    given, (x, weight, bias) = x, _wide(x, weight, bias)
+    return narrowed(_affine(_standardised(x, over, eps)[0], weight, bias), given)
 
 
 @composed("MulBackward0")
 def _rms_norm(x: Any, weight: Any, over: tuple[int, ...], step: float) -> Any:
-    return _affine(x * T.rsqrt(T.square(x).mean(over, keepdim=True) + step), weight, None)
+    given, (x, weight) = x, _wide(x, weight)
+    return narrowed(_affine(x * T.rsqrt(T.square(x).mean(over, keepdim=True) + step), weight, None), given)
 
 
 def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
@@ -265,8 +276,10 @@ def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float |
 @composed("NativeGroupNormBackward0")
 def _group_norm(x: Any, groups: int, weight: Any, bias: Any, eps: float) -> Any:
     shape = x.shape
-    result = _standardised(x.reshape(shape[0], groups, -1), -1, eps)[0].reshape(shape)
-    return _affine(result, weight, bias, (1, shape[1]) + (1,) * (len(shape) - 2))
+    given, (x, weight, bias) = x, _wide(x, weight, bias)
+    width = shape[1] // groups * math.prod(shape[2:])
+    result = _standardised(x.reshape(shape[0], groups, width), -1, eps)[0].reshape(shape)
+    return narrowed(_affine(result, weight, bias, (1, shape[1]) + (1,) * (len(shape) - 2)), given)
 
 
 def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:

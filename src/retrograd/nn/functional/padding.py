@@ -86,7 +86,8 @@ def _from_itself(input: Any, pads: tuple[int, ...], mode: str) -> Any:
         if mode == "replicate":
             numbers = np.clip(numbers, 0, size - 1)
         elif mode == "circular":
-            numbers = numbers % size
+            first = max(-before, 0)  # what a negative pad takes away does not come round
+            numbers = first + (numbers - first) % (size - first - max(-after, 0))
         else:
             numbers = np.abs(numbers)
             numbers = (size - 1) - np.abs((size - 1) - numbers)

@@ -9,7 +9,7 @@ from ...core import apply, at, here, show_type
 from ...ops import contract as c
 from ...ops import shape as s
 from ...ops.elementwise import mul as mul_op
-from ...ops.reduce import sum_
+from ...ops.reduce import sum_, sum_integers
 from ..dispatch import function
 from .shaping import reshaped
 
@@ -93,7 +93,7 @@ def _one(x: Any, sub: list[str]) -> tuple[Any, list[str]]:
 def _sum_out(x: Any, sub: list[str], keep: set[str]) -> tuple[Any, list[str]]:
     axes = tuple(i for i, ch in enumerate(sub) if ch not in keep)
     if axes:
-        x = apply(sum_, x, axis=axes, keepdims=False)
+        x = apply(sum_integers if x._a.dtype.kind in "iub" else sum_, x, axis=axes, keepdims=False)
     return x, [ch for ch in sub if ch in keep]
 
 

@@ -357,6 +357,11 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     if index._a.size:
         _check_range(index._a, x._a.shape[axis], axis, IndexError, negative=True)
     shape = (*x._a.shape[:axis], index._a.size, *x._a.shape[axis + 1 :])
+    if wants_grad(value):  # an index that comes twice is written once: a mask gives the number its gradient
+        mark = literal(np.broadcast_to(np.True_, shape))
+        none = constant(e.cast, literal(np.broadcast_to(np.False_, x._a.shape)), dtype=np.dtype(np.bool_))
+        mask = constant(ix.put, none, mark, index, spec=(*(ALL,) * axis, ix.ARRAY), accumulate=False)
+        return _same_shape(apply(e.where, mask, value, x), input)
     return _same_shape(
         apply(ix.put, x, apply(expand, value, shape=shape), index, spec=(*(ALL,) * axis, ix.ARRAY), accumulate=False),
         input,

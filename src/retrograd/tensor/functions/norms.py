@@ -136,6 +136,9 @@ def vector_norm(x: Any, order: float, axes: tuple[int, ...], keepdim: bool) -> A
     if math.isinf(order):
         return apply(r.amax if order > 0 else r.amin, size, axis=axes, keepdims=keepdim)
     if order == 0:
+        if wants_grad(x):  # a count, whose slope is zero
+            ones = apply(e.where, apply(e.ne, size, 0.0), number(1.0, size), apply(e.sign, size))
+            return apply(r.sum_, ones, axis=axes, keepdims=keepdim)
         return as_dtype(
             apply(r.sum_integers, apply(e.ne, size, 0.0), axis=axes, keepdims=keepdim), _d.from_numpy(size._a.dtype)
         )

@@ -11,7 +11,7 @@ from ...ops import contract as c
 from ...ops import shape as s
 from ...ops.elementwise import add as add_op
 from ...ops.reduce import sum_
-from ..dispatch import function, tensor_operand, with_sparse, wrap_dim
+from ..dispatch import function, result_type, tensor_operand, type_name, with_sparse, wrap_dim
 from . import pointwise as p
 from .joining import stack
 from .shaping import reshaped
@@ -198,7 +198,25 @@ def _scaled(x: Any, factor: Any) -> Any:
     return x if factor == 1 else p.mul(x, factor)
 
 
-def _plus(beta: Any, x: Any, product: Any, alpha: Any) -> Any:
+def _plus(name: str, beta: Any, x: Any, product: Any, alpha: Any) -> Any:
+    d = product._a.dtype
+    if x._a.dtype != d:
+        raise RuntimeError(
+            f"self and mat2 must have the same dtype, but got {type_name(x._a.dtype)} and {type_name(d)}: {name} of "
+            f"{show_type(x)} and a product of {type_name(d)}; convert by .to()"
+        )
+    return _weighted(beta, x, product, alpha, d)
+
+
+def _weighted(beta: Any, x: Any, product: Any, alpha: Any, d: Any) -> Any:
+    if d.kind != "c" and (isinstance(beta, complex) or isinstance(alpha, complex)):
+        raise RuntimeError(
+            f"value cannot be converted to type {type_name(d)} without overflow: beta={beta} and alpha={alpha} weigh "
+            f"results of {type_name(d)}"
+        )
+    if d.kind in "iub":  # the factors are numbers of the result's kind
+        kind = bool if d.kind == "b" else int
+        beta, alpha = (f if isinstance(f, (bool, int)) and kind is int else kind(f) for f in (beta, alpha))
     r = _scaled(product, alpha)
     return r if beta == 0 else p.add(_scaled(x, beta), r)
 
@@ -206,31 +224,39 @@ def _plus(beta: Any, x: Any, product: Any, alpha: Any) -> Any:
 @function("addmm", inplace=True)
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """Give beta * input + alpha * (mat1 @ mat2)."""
-    return _plus(beta, input, mm(mat1, mat2), alpha)
+    return _plus("addmm", beta, input, mm(mat1, mat2), alpha)
 
 
 @function("addmv", inplace=True)
 def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """Give beta * input + alpha * (mat @ vec)."""
-    return _plus(beta, input, mv(mat, vec), alpha)
+    return _plus("addmv", beta, input, mv(mat, vec), alpha)
 
 
 @function("addr", inplace=True)
 def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """Give beta * input + alpha * outer(vec1, vec2)."""
-    return _plus(beta, input, outer(vec1, vec2), alpha)
+    product = outer(vec1, vec2)
+    d = result_type(input, product).numpy
+    for factor, name in ((beta, "beta"), (alpha, "alpha")):
+        if d.kind in "iub" and isinstance(factor, float):
+            raise RuntimeError(
+                f"For integral input tensors, argument {name} must not be a floating point number: addr of {show_type(input)}"
+            )
+    return _weighted(beta, input, product, alpha, d)
 
 
 @function("baddbmm", inplace=True)
 def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """Give beta * input + alpha * bmm(batch1, batch2)."""
-    return _plus(beta, input, bmm(batch1, batch2), alpha)
+    return _plus("baddbmm", beta, input, bmm(batch1, batch2), alpha)
 
 
 @function("addbmm", inplace=True)
 def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """Give beta * input + alpha * the sum of bmm(batch1, batch2) over the batch."""
-    return _plus(beta, input, apply(sum_, bmm(batch1, batch2), axis=(0,), keepdims=False), alpha)
+    product = apply(sum_, bmm(batch1, batch2), axis=(0,), keepdims=False)
+    return _plus("addbmm", beta, input, product, alpha)
 
 
 @function("chain_matmul", method=False)

@@ -61,9 +61,9 @@ def constant(op: Any, *xs: Any, **attrs: Any) -> Any:
 
 
 def wants_grad(*xs: Any) -> bool:
-    """Tell whether an operation on these would be recorded."""
+    """Tell whether an operation on these would be recorded with a slope: whole numbers have none."""
     if MODE.trace is not None or MODE.dual is not None:
-        return True
+        return any(isinstance(x, Tensor) and x._a.dtype.kind in "fcV" for x in xs)
     return MODE.grad and any(isinstance(x, Tensor) and x.requires_grad for x in xs)
 
 

@@ -243,6 +243,7 @@ def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int =
     ``spacing`` is a number, or one per dimension, or tensors of coordinates; the result is a tuple with a tensor per dimension.
     """
     n = tensor_operand(input, "gradient")._a.ndim
+    spacing = 1 if spacing is None else spacing
     dims = range(n) if dim is None else [dim] if isinstance(dim, int) else dim
     axes = [wrap_dim(d, n, "gradient") for d in dims]
     steps = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(axes)

@@ -139,7 +139,10 @@ def _median(name: str, result: Any, op: Any, doc: str) -> Any:
                 return wrap(np.array(np.iinfo(a.dtype).min, a.dtype))
             flat = reshaped(input, (a.size,))
             value = take_one(flat, apply(op, flat, axis=0), 0, False, result)[0]
-            return share_evenly(flat, apply(e.eq, flat, value), value)
+            chosen = apply(e.eq, flat, value)
+            if MODE.trace is not None and a.dtype.kind in "fV":  # NaN is chosen, though it equals nothing
+                chosen = apply(e.logical_or, chosen, apply(e.logical_and, apply(e.isnan, flat), apply(e.isnan, value)))
+            return share_evenly(flat, chosen, value)
         axis = wrap_dim(dim, a.ndim, name)
         check_nonempty(a, axis, name)
         if not a.ndim:
@@ -285,7 +288,7 @@ def nanquantile(input: Any, q: Any, dim: Any = None, keepdim: bool = False, *, i
 # -- distinct elements -------------------------------------------------------------------------------------------------
 def _results(parts: list[Any], return_inverse: bool, return_counts: bool) -> Any:
     kept = [parts[0], *([parts[1]] if return_inverse else []), *([parts[2]] if return_counts else [])]
-    found = tuple(wrap(np.ascontiguousarray(x)) for x in kept)
+    found = tuple(wrap(np.asarray(x, order="C")) for x in kept)
     return found[0] if len(found) == 1 else found
 
 

@@ -93,7 +93,7 @@ def sum_to_size(input: Any, *size: Any) -> Any:
         raise RuntimeError(
             f"size {list(want)} is not expandable to size {list(have)}: sum_to_size of {show_type(input)}{at(here())}"
         )
-    x = apply(cast, input, dtype=np.dtype(np.int64)) if input._a.dtype.kind in "iub" and want != have else input
+    x = apply(cast, input, dtype=np.dtype(np.int64)) if input._a.dtype.kind in "iub" and (want != have or not want) else input
     return apply(s.sum_to, x, shape=want)
 
 
