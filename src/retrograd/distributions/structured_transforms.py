@@ -1,4 +1,4 @@
-"""Transforms of tensors with structure: parts side by side, and correlation matrices."""
+"""Transforms of tensors with structure: parts side by side, vectors that sum to one, and matrices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..nn import _functions as T
 from ..nn.functional import pad
 from ..tensor import Size
 from . import constraints
-from .transforms import Transform
+from .transform import Transform
 from .utils import limits, sum_rightmost
 
 
@@ -185,4 +185,68 @@ class StackTransform(Transform):
         return constraints.stack([t.codomain for t in self.transforms], self.dim)
 
 
-__all__ = ["CatTransform", "CorrCholeskyTransform", "StackTransform"]
+class SoftmaxTransform(Transform):
+    """y = softmax(x) along the last dimension; many x give one y."""
+
+    domain, codomain = constraints.real_vector, constraints.simplex
+
+    def _call(self, x: Any) -> Any:
+        return T.softmax(x, -1)
+
+    def _inverse(self, y: Any) -> Any:
+        return y.log()
+
+
+class StickBreakingTransform(Transform):
+    """Points of the simplex from one number fewer: each takes its share of what the earlier ones left."""
+
+    domain, codomain, bijective = constraints.real_vector, constraints.simplex, True
+
+    @staticmethod
+    def _offset(x: Any) -> Any:
+        n = x.shape[-1]
+        return (n + 1 - T.arange(1, n + 1, dtype=x.dtype)).log()
+
+    def _call(self, x: Any) -> Any:
+        z = T.sigmoid(x - self._offset(x)).clamp(min=limits(x).tiny, max=1.0 - limits(x).eps)
+        one = T.ones_like(z[..., :1])
+        return T.cat([z, one], -1) * T.cat([one, (1 - z).cumprod(-1)], -1)
+
+    def _inverse(self, y: Any) -> Any:
+        left = (1 - y[..., :-1].cumsum(-1)).clamp(min=limits(y).tiny)
+        return y[..., :-1].log() - left.log() + self._offset(y[..., :-1])
+
+    def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
+        x = x - self._offset(x)
+        return (y[..., :-1].log() - T.logaddexp(x, T.zeros_like(x))).sum(-1)
+
+    def forward_shape(self, shape: Any) -> Any:
+        return Size((*shape[:-1], shape[-1] + 1))
+
+    def inverse_shape(self, shape: Any) -> Any:
+        return Size((*shape[:-1], shape[-1] - 1))
+
+
+class LowerCholeskyTransform(Transform):
+    """A lower triangular matrix with a positive diagonal from any matrix."""
+
+    domain, codomain = constraints.independent(constraints.real, 2), constraints.lower_cholesky
+
+    def _call(self, x: Any) -> Any:
+        return x.tril(-1) + T.diag_embed(T.diagonal(x, 0, -2, -1).exp())
+
+    def _inverse(self, y: Any) -> Any:
+        return y.tril(-1) + T.diag_embed(T.diagonal(y, 0, -2, -1).log())
+
+
+class PositiveDefiniteTransform(Transform):
+    """A positive definite matrix L L^T from any matrix, by ``LowerCholeskyTransform``."""
+
+    domain, codomain = constraints.independent(constraints.real, 2), constraints.positive_definite
+
+    def _call(self, x: Any) -> Any:
+        low = LowerCholeskyTransform()(x)
+        return low @ low.mT
+
+    def _inverse(self, y: Any) -> Any:
+        return LowerCholeskyTransform().inv(T.cholesky(y))
