@@ -9,10 +9,11 @@ activations and of the walk over them.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
+import gc
 import json
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 from memory_nets import nets, residual, reversible, revnet
+from memory_peer import beside_peer
 
 import retrograd as torch
 from retrograd.memory import BudgetError, Counter, Resident, memory_budget
@@ -294,6 +296,50 @@ def timed(function: Callable[[], Any], budget: Any) -> float:
     return time.perf_counter() - began
 
 
+def compiled_deep(smoke: bool, found: dict[str, Any]) -> None:
+    """The residual net of 1,000 blocks as one compiled step: what its program holds, without a budget and within some."""
+    blocks, width, rounds = (30, 64, 2) if smoke else (1000, 256, 3)
+    torch.manual_seed(0)
+    net, x = residual(blocks, width), torch.randn(width, width)
+    step = functools.partial(stepped, net, lambda: (net(x) ** 2).mean())
+    step()
+    plain = [p.grad.clone() for p in net.parameters()]
+    eager = min(timed(step, contextlib.nullcontext()) for _ in range(rounds))
+    print(
+        f"residual net, {blocks} blocks, width {width}, batch {width}, compiled; a step of eager mode takes {eager:.2f} s"
+    )
+    rows, whole = [], 0
+    for part in (1, 7, 30):
+        gc.collect()
+        began = time.perf_counter()
+        budget, function = compiled_within(step, 10**15 if part == 1 else bytes_there() + whole // part + 4096)
+        took = time.perf_counter() - began
+        program = next(e.program for f in function.bounds.values() for some in f.entries.values() for e in some)
+        with Counter() as counter, budget:
+            function()
+        held = program.arena.nbytes + counter.peak
+        whole = whole or held
+        error = max(
+            float((p.grad - g).abs().max() / g.abs().max().clamp(min=1e-12))
+            for p, g in zip(net.parameters(), plain, strict=True)
+        )
+        seconds = min(timed(function, budget) for _ in range(rounds))
+        rows.append((part, held, seconds, took))
+        print(
+            f"  {'plain' if part == 1 else f'1/{part}':>6} {text(held, None)}  1/{whole / held:5.1f} of plain, {seconds:.2f} s a step, "
+            f"{seconds / rows[0][2]:.2f}x the time ({1 + budget.library.programs[-1].chosen.seconds / forward_and_back(budget):.2f}x by the plan), "
+            f"compiled in {took:.0f} s, gradients differ by {error:.0e}"
+        )
+        del function, program, budget
+    found["compiled deep"] = rows
+
+
+def forward_and_back(budget: Any) -> float:
+    """Give the time of a step without computing again, as its plan estimates it."""
+    p = budget.library.programs[-1].forms[0].plan.profile
+    return sum(r.seconds for r in p.rows) + sum(s.seconds for s in p.steps)
+
+
 def depth(smoke: bool, found: dict[str, Any]) -> None:
     """10,000 layers, width 64, batch 64."""
     layers, rounds = (300, 1) if smoke else (10_000, 3)
@@ -318,71 +364,6 @@ def depth(smoke: bool, found: dict[str, Any]) -> None:
     found["depth"] = [(name, p[0], statistics.median(times[name])) for name, p in peaks.items()]
 
 
-PEER = """
-import resource, statistics, sys, time
-import torch
-from torch.utils.checkpoint import checkpoint_sequential
-blocks, width, segments, rounds = map(int, sys.argv[1:5])
-class Residual(torch.nn.Module):
-    def __init__(self, width):
-        super().__init__()
-        self.a, self.b = torch.nn.Linear(width, width), torch.nn.Linear(width, width)
-    def forward(self, x):
-        return x + self.b(torch.relu(self.a(x)))
-net = torch.nn.Sequential(*[Residual(width) for _ in range(blocks)])
-x = torch.randn(width, width)
-saved = [0, 0]
-def plain():
-    (net(x) ** 2).mean().backward()
-def parts():
-    (checkpoint_sequential(net, segments, x, use_reentrant=False) ** 2).mean().backward()
-for step in (plain, parts):
-    step()
-found = {"plain": [], "parts": []}
-for _ in range(rounds):
-    for name, step in (("plain", plain), ("parts", parts)):
-        net.zero_grad(set_to_none=False)
-        began = time.perf_counter(); step(); found[name].append(time.perf_counter() - began)
-def peak(step):
-    net.zero_grad(set_to_none=False)
-    with open("/proc/self/clear_refs", "w") as f: f.write("5")
-    level = lambda key: [int(l.split()[1]) for l in open("/proc/self/status") if l.startswith(key)][0]
-    before = level("VmRSS"); step(); return (level("VmHWM") - before) * 1024
-ratio = statistics.median(b / a for a, b in zip(found["plain"], found["parts"]))
-print(peak(parts), ratio)
-"""
-
-
-def beside_peer(smoke: bool, found: dict[str, Any]) -> None:
-    """The cost of computing again beside PyTorch's checkpoint_sequential, at the peak that this has."""
-    blocks, width, segments, rounds = (60, 64, 8, 2) if smoke else (1000, 256, 32, 4)
-    done = subprocess.run(
-        [sys.executable, "-c", PEER, str(blocks), str(width), str(segments), str(rounds)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        print("beside PyTorch: it is not installed")
-        return
-    peer_ratio = float(done.stdout.split()[1])
-    bytes_of_one = width * width * 4
-    peer_peak = int((segments - 1 + 2 * blocks / segments) * bytes_of_one + 4 * bytes_of_one)
-    torch.manual_seed(0)
-    net, x = residual(blocks, width), torch.randn(width, width)
-    loss = lambda: (net(x) ** 2).mean()
-    plain = lambda: loss().backward()
-    plain()
-    whole = measured(net, loss)
-    step = under(smaller(whole, whole.library.base + peer_peak), loss)
-    peak, _ = peak_of(net, step)
-    times = times_of(net, {"plain": plain, "budget": step}, rounds)
-    own = ratio(times, "budget", "plain")
-    print(
-        f"computing again, {blocks} blocks: PyTorch's checkpoint_sequential in {segments} parts {peer_peak / MB:.1f} MB (what it must hold), "
-        f"{peer_ratio:.2f}x; a budget of that {peak / MB:.1f} MB, {own:.2f}x"
-    )
-    found["peer"] = (peer_peak, peer_ratio, peak, own)
-
-
 def draw(found: dict[str, Any], path: str) -> None:
     """Draw time against memory, each beside the same net run plainly."""
     import matplotlib as mpl
@@ -398,6 +379,14 @@ def draw(found: dict[str, Any], path: str) -> None:
             [r[2] for r in found["budget"]],
             "o-",
             label="budget, 1,000 residual blocks",
+        )
+    if "compiled deep" in found:
+        (_, whole, once, _), *_ = found["compiled deep"]
+        axes.plot(
+            [r[1] / whole for r in found["compiled deep"]],
+            [r[2] / once for r in found["compiled deep"]],
+            "v-",
+            label="the same, compiled, beside compiled",
         )
     if "reversible" in found:
         rows = [r for r in found["reversible"] if r[2]]
@@ -422,6 +411,7 @@ ROWS = {
     "revnet": revnets,
     "budgets": all_budgets,
     "compiled": compiled_budgets,
+    "compiled deep": compiled_deep,
     "depth": depth,
     "peer": beside_peer,
 }

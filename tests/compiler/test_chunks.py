@@ -57,3 +57,29 @@ def test_a_trained_net_goes_as_in_eager_mode(width):
     (eager, mine), (compiled, theirs) = trained(False), trained(True)
     assert compiled == pytest.approx(eager, rel=1e-5)
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(mine, theirs, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("shape", "over"),
+    [((65536, 16), 0), ((9000, 33), 0), ((40, 3000, 20), (0, 1)), ((40, 3000, 20), 1), ((12, 50, 400, 5), (1, 2))],
+)
+def test_sums_over_many_rows_stay_in_registers_in_each_chunk(shape, over):
+    """The rows are shared out, each chunk has sums of its own, and bits do not depend on threads."""
+    torch.manual_seed(0)
+    x = torch.randn(*shape)
+    run = torch.compile(lambda x: (x.sum(over), (x * x).sum(over), torch.amax(x, over), x * 2))
+    for _ in range(3):
+        run(x)
+    before = torch.get_num_threads()
+    try:
+        found = []
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            found.append(run(x))
+    finally:
+        torch.set_num_threads(before)
+    wide = x.to(torch.float64)
+    for made, exact in zip(found[0], (wide.sum(over), (wide * wide).sum(over), torch.amax(wide, over), wide * 2)):
+        assert float((made.to(torch.float64) - exact).abs().max()) < 1e-5 * max(1.0, float(exact.abs().max())) * 10
+    for others in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(others, found[0]))

@@ -24,7 +24,9 @@ def computed(p, lanes, a, b):
     loaded = jit.build(module.text(), "small product")
     c = np.full(p.m * p.n + BEHIND, 7, a.dtype)
     addresses = np.array([a.ctypes.data, b.ctypes.data, c.ctypes.data], np.uint64)
-    loaded.function("rg_k", None, ctypes.c_void_p, ctypes.c_int64)(addresses.ctypes.data, 0)
+    run = loaded.function("rg_k", None, ctypes.c_void_p, ctypes.c_int64)
+    for chunk in reversed(range(p.chunks)):
+        run(addresses.ctypes.data, chunk)
     assert (c[p.m * p.n :] == 7).all()
     return c[: p.m * p.n].reshape(p.m, p.n)
 
@@ -50,6 +52,75 @@ def test_products_whose_rows_share_registers(sizes, turned):
         a, b = random.standard_normal(m * k).astype(dtype), random.standard_normal((k, n)).astype(dtype)
         matrix = a.reshape(k, m).T if turned else a.reshape(m, k)
         np.testing.assert_allclose(computed(p, lanes, a, b), matrix.astype("f8") @ b, rtol=close, atol=close)
+
+
+STRIPS = [(m, k, n) for n in (17, 20, 35, 98) for m, k in ((3, 5), (8, 8), (37, 21), (100, 6))]
+
+
+@pytest.mark.parametrize("chunks", [1, 3])
+@pytest.mark.parametrize("sizes", STRIPS, ids=lambda s: "x".join(map(str, s)))
+def test_narrow_ends_of_rows_share_registers(sizes, chunks):
+    m, k, n = sizes
+    random = np.random.default_rng(1)
+    for kind, dtype, lanes in (("f32", np.float32, 16), ("f64", np.float64, 8), ("f32", np.float32, 8)):
+        x, y = random.integers(-9, 9, (m, k)).astype(dtype), random.integers(-9, 9, (k, n)).astype(dtype)
+        for a, b in (("rows", "rows"), ("columns", "rows"), ("rows", "columns"), ("apart", "rows")):
+            lies = {"rows": (k, 1), "columns": (1, m), "apart": (2 * k, 2)}[a]
+            p = Product(kind, (), m, n, k, lies, (n, 1) if b == "rows" else (1, k), (n, 1), chunks=chunks)
+            left = {"rows": x, "columns": x.T, "apart": np.repeat(x, 2, axis=1)}[a]
+            right = y if b == "rows" else y.T
+            found = computed(p, lanes, np.ascontiguousarray(left), np.ascontiguousarray(right))
+            np.testing.assert_array_equal(found, x @ y)  # whole numbers: every sum is exact
+
+
+def test_no_register_is_read_behind_the_end():
+    """The last numbers of every operand lie at the end of a page behind which nothing may be read."""
+    import mmap
+
+    page = mmap.PAGESIZE
+    libc = ctypes.CDLL(None)
+
+    def at_the_end(values):
+        size = -(-values.nbytes // page) * page
+        memory = mmap.mmap(-1, size + page)
+        whole = np.frombuffer(memory, np.uint8)
+        assert libc.mprotect(ctypes.c_void_p(whole.ctypes.data + size), ctypes.c_size_t(page), 0) == 0
+        out = whole[size - values.nbytes : size].view(values.dtype).reshape(values.shape)
+        out[...] = values
+        return out
+
+    random = np.random.default_rng(2)
+    for m, k, n in ((7, 6, 18), (33, 9, 35), (26, 5, 100)):
+        x, y = (random.integers(-9, 9, s).astype(np.float32) for s in ((m, k), (k, n)))
+        for turned in (False, True):
+            p = Product("f32", (), m, n, k, (1, m) if turned else (k, 1), (n, 1), (n, 1), chunks=2)
+            left = at_the_end(np.ascontiguousarray(x.T if turned else x))
+            np.testing.assert_array_equal(computed(p, 16, left, at_the_end(y)), x @ y)
+
+
+@pytest.mark.parametrize("m", [1, 5, 16, 37, 64, 100, 101])
+def test_chunks_share_rows_evenly(m):
+    p = Product("f32", (), m, 32, 3, (3, 1), (32, 1), (32, 1), chunks=4)
+    a, b = np.ones(m * 3, np.float32), np.ones((3, 32), np.float32)
+    module = Module(jit.host().enabled)
+    small.write_small(p, module, "k", 16)
+    run = jit.build(module.text(), "shares").function("rg_k", None, ctypes.c_void_p, ctypes.c_int64)
+    rows = []
+    for chunk in range(4):
+        c = np.zeros((m, 32), np.float32)
+        run(np.array([x.ctypes.data for x in (a, b, c)], np.uint64).ctypes.data, chunk)
+        rows.append(int((c != 0).all(1).sum()))
+    assert sum(rows) == m and max(rows) == -(-m // 4)
+
+
+@pytest.mark.parametrize("size", [3, 40])
+def test_relu_lets_nan_and_the_zeros_sign_through(size):
+    x = torch.tensor([-0.0, 0.0, float("nan"), -1.0, 2.0, float("-inf"), float("inf")] * size)
+    f = torch.compile(torch.relu)
+    for _ in range(3):
+        found = f(x)
+    want = torch.relu(x)
+    assert (found.numpy().view(np.int32) == want.numpy().view(np.int32)).all()
 
 
 def test_which_products_are_flat():

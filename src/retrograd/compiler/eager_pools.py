@@ -21,6 +21,11 @@ def _plain_gradient(g: Any, x: Any, *, windows: Any) -> Any:
     return kernels.pool_scatter(g, index, size=tuple(w.size for w in windows))
 
 
+def _index(x: Any, y: Any, *, windows: Any) -> Any:
+    """Give the places of the maxima, which are found again on the way: the loops that compare number them."""
+    return REGISTRY["max_pool_index"](x, REGISTRY["max_pool"](x, windows=windows), windows=windows)
+
+
 PATIENT = 256  # calls of a small array, after which NumPy has taken as long as compiling will
 
 
@@ -29,6 +34,7 @@ def _native(fn: Any, plain: Any) -> Native:
 
 
 max_pool = _native(REGISTRY["max_pool"], kernels.max_pool)
+max_pool_index = _native(_index, kernels.max_pool_index)
 max_pool_gradient = _native(_gradient, _plain_gradient)
 avg_pool = _native(REGISTRY["avg_pool"], kernels.avg_pool)
 avg_pool_grad = _native(REGISTRY["avg_pool_grad"], kernels.avg_pool_grad)

@@ -18,6 +18,7 @@ from .lowering.maps import Affine
 from .program import Program
 from .runtime import jit
 from .steps import Step
+from .turning import Turn
 
 # What moves or chooses numbers without computing with them; every other op counts as one operation an element.
 FREE = {"cast", "clone", "where", "iota", "index_select", "index_add_zeros", "check_index", "drawn_with"}
@@ -60,6 +61,9 @@ def describe_steps(program: Program, seconds: Sequence[float] | None) -> list[di
 def _kernel(program: Program, step: Step, source: Any) -> dict[str, Any]:
     if isinstance(source, Loops):
         return _loops(program, step, source)
+    if isinstance(source, Turn):
+        read = source.product.k * source.product.n * source.node.dtype.itemsize
+        return {**_plain("turned", step), "bytes_read": read, "bytes_written": source.node.type.nbytes}
     if isinstance(source, Joined):
         read = source.parts.type.nbytes
         return {**_plain("joined", step), "bytes_read": read, "bytes_written": source.node.type.nbytes}
@@ -134,10 +138,18 @@ def _loops(program: Program, step: Step, nest: Loops) -> dict[str, Any]:
         for i in nest.product.node.inputs:
             read[i, ("product",)] = i.type.nbytes
         flops += 2 * product.work - math.prod(nest.domain)
+    job = None
+    if nest.product is not None and product is None:
+        job = convolutions.of_call(nest.product, behind=True)
+        assert job is not None
+        for i in nest.product.node.inputs:
+            read[i, ("convolution",)] = i.type.nbytes
+        flops += 2 * job.work - math.prod(nest.domain)
     return {
         "kind": "loops",
+        "convolution": None if job is None else f"{nest.product.node.op.name} of {job.label}",
         "product": None if product is None else [product.m, product.k, product.n],
-        "goes_on": None if product is None else "tile by tile" if nest.product.behind else "in registers",
+        "goes_on": None if nest.product is None else "tile by tile" if nest.product.behind else "in registers",
         "domain": list(nest.domain),
         "rows": [n for n, _ in plan.rows],
         "columns": [n for n, _ in plan.cols],

@@ -140,6 +140,9 @@ def _what(kernel: dict[str, Any]) -> str:
     if kind == "loops":
         rows = f"rows {_product(kernel['rows'])} of " if kernel["rows"] else ""
         sweeps = f", {_count(kernel['sweeps'], 'sweep')}" if kernel["sweeps"] > 1 else ""
+        if kernel.get("convolution"):
+            rate = f", {kernel['gflops']:.3g} GFLOP/s" if kernel["gflops"] else ""
+            return f"{kernel['convolution']}, gone on with {kernel['goes_on']}, {kernel['vector_width']} at once{rate}"
         if kernel.get("product"):
             m, k, n = kernel["product"]
             rate = f", {kernel['gflops']:.3g} GFLOP/s" if kernel["gflops"] else ""

@@ -25,6 +25,7 @@ from .lowering.maps import Affine, strides_of
 from .lowering.schedule import Schedule
 from .runtime import blas, jit
 from .together import bring_together
+from .turning import Turn, chunks_of, turned_before, write_turn
 
 SHARED = 1 << 18  # multiply-adds of a product that two threads share
 LONG = 1 << 19  # from which a sleeping thread is woken for it: one that is awake costs nothing to tell
@@ -83,8 +84,11 @@ class StepWriter:
         self.plans: dict[Loops, Analysis] = {}
         self.steps: list[Step] = []
         self.held: list[Prepared] = []  # whose templates generated code reads
+        self.schedule.steps = turned_before(self.schedule.steps, self._cut_product, jit.host().lanes)
         for s in self.schedule.steps:
-            if isinstance(s, Loops):
+            if isinstance(s, Turn):
+                self.steps.append(self._turn(s))
+            elif isinstance(s, Loops):
                 self.steps.append(self._loops(s))
             elif isinstance(s, Fill):
                 self.steps.append(self._fill(s))
@@ -190,13 +194,16 @@ class StepWriter:
 
     def _continues(self, call: Call) -> int:
         """Tell whether loops go on with a product's elements: where it is small, and more than a row or a column."""
+        if convolutions.of_call(call, behind=True) is not None:
+            return 3
         product = self.product_of(call)
         if product is None or product.batch or min(product.m, product.n) < 2:
             return 0
         lanes = jit.host().lanes(call.node.dtype.itemsize)
         if not is_small(product, lanes):
             return 3 if behind.of_product(product) is not None else 0
-        return 1 if _chunks(product) > 1 else 2
+        call.parts = _chunks(product)
+        return 1
 
     def _behind(
         self,
@@ -210,12 +217,13 @@ class StepWriter:
     ) -> Step:
         call = nest.product
         product = self.product_of(call)
-        assert product is not None
+        if product is None:
+            return self._behind_convolution(nest, plan, buffers, lines, reads, writes, label)
         if call.continues == 3:
             return self._behind_large(
                 nest, plan, buffers, lines, reads, writes, f"{label} {product.m}x{product.k}x{product.n}"
             )
-        product = replace(product, chunks=1 if plan.tails else _chunks(product))
+        product = replace(product, chunks=call.parts)
         size = call.node.dtype.itemsize
         lanes = jit.host().lanes(size)
         plan.width = lanes
@@ -265,10 +273,7 @@ class StepWriter:
         name = self.function(
             ("large", key), lambda name: behind.write_step(self.module, name, f"@{tiles}", f"@{ahead}", place)
         )
-        memory, sums = (
-            Node(None, (), {}, (max(size, 64),), np.dtype(np.uint8), False, None, (), None, None)
-            for size in (ready.bytes, behind.partial(ready))
-        )
+        memory, sums = _scratch(ready.bytes), _scratch(behind.partial(ready))
         (x, y), size = call.operands, call.node.dtype.itemsize
         given = (x[0], y[0], contractions.address(), ready.template.ctypes.data, memory, sums)
         return Step(
@@ -281,6 +286,56 @@ class StepWriter:
             (*dict.fromkeys(writes), memory, sums),
             label,
         )
+
+    def _behind_convolution(
+        self,
+        nest: Loops,
+        plan: Analysis,
+        buffers: Any,
+        lines: list[Any],
+        reads: list[Any],
+        writes: list[Any],
+        label: str,
+    ) -> Step:
+        """A convolution whose blocks are gone on with by a function of this program."""
+        call = nest.product
+        job = convolutions.of_call(call, behind=True)
+        assert job is not None
+        planes = self.function(("planes", repr(lines)), lambda name: behind.Planes(plan, self.module, name, buffers))
+        (x, y), size = call.operands, call.node.dtype.itemsize
+        product = convolutions.of_product(job)
+        if product is None:
+            kernel = self._convolved(job)
+            name = self.function(
+                ("convolution behind", kernel, planes),
+                lambda name: behind.write_convolution(self.module, name, f"@{kernel}", f"@{planes}", len(buffers)),
+            )
+            memory: tuple[Node, ...] = (_scratch(job.scratch),)
+            given: tuple[Any, ...] = (x[0], y[0], 0, *memory, job.images, job.chunks, 0)
+        else:
+            ready, how = product
+            self.held.append(ready)
+            if how.exchanged:
+                x, y = y, x
+            name = self.function(
+                ("contraction behind", planes, how),
+                lambda name: behind.write_contraction(self.module, name, f"@{planes}", how),
+            )
+            memory = _scratch(ready.bytes), _scratch(behind.partial(ready))
+            given = (x[0], y[0], contractions.address(), ready.template.ctypes.data, *memory, 0)
+        return Step(
+            name,
+            (*given, *[node for node, _ in buffers]),
+            (x[1] * size, y[1] * size, 0, 0, 0, 0, 0, *[at * node.dtype.itemsize for node, at in buffers]),
+            1,
+            None,
+            tuple(dict.fromkeys([*reads, x[0], y[0]])),
+            (*dict.fromkeys(writes), *memory),
+            f"{label} {call.node.op.name} {job.label}",
+        )
+
+    def _convolved(self, job: convolutions.Job) -> str:
+        return self.function(("convolution", job), lambda name: convolutions.write(job, self.module, name))
 
     def _fill(self, fill: Fill) -> Step:
         node = fill.node
@@ -308,9 +363,14 @@ class StepWriter:
         job = convolutions.of_call(call)
         if job is None:
             return None
-        name = self.function(("convolution", job), lambda name: convolutions.write(job, self.module, name))
-        memory = Node(None, (), {}, (job.scratch,), np.dtype(np.uint8), False, None, (), None, None)
         node, (x, y) = call.node, cast(Any, call.operands)
+        product = convolutions.of_product(job)
+        if product is not None:
+            ready, how = product
+            first, second = (y, x) if how.exchanged else (x, y)
+            return self._contracted(node, (first, second), ready, reads, f"{node.op.name} {job.label}")  # type: ignore[union-attr]
+        name = self._convolved(job)
+        memory = _scratch(job.scratch)
         size = node.dtype.itemsize
         arguments = (x[0], y[0], node, memory, job.images, job.chunks, 0)
         offsets = (x[1] * size, y[1] * size, 0, 0, 0, 0, 0)
@@ -328,15 +388,29 @@ class StepWriter:
 
     def _contraction(self, call: Call, product: Product, ready: Prepared, reads: tuple[Node, ...]) -> Step:
         """A product of the contraction kernels: one step, which shares its own work among threads."""
-        key = ("contraction", replace(product, chunks=1))
-        name = self.function(key, lambda name: contractions.write_step(self.module, name))
-        self.held.append(ready)
-        memory = Node(None, (), {}, (max(ready.bytes, 64),), np.dtype(np.uint8), False, None, (), None, None)
-        node, (x, y) = call.node, cast(Any, call.operands)
-        size = node.dtype.itemsize
-        arguments = (x[0], y[0], node, contractions.address(), ready.template.ctypes.data, memory)
         label = f"matmul {list(product.batch)} {product.m}x{product.k}x{product.n}"
+        return self._contracted(call.node, call.operands, ready, reads, label)
+
+    def _contracted(self, node: Node, operands: Any, ready: Prepared, reads: tuple[Node, ...], label: str) -> Step:
+        name = self.function(("contraction", label), lambda name: contractions.write_step(self.module, name))
+        self.held.append(ready)
+        memory = _scratch(ready.bytes)
+        (x, y), size = operands, node.dtype.itemsize
+        arguments = (x[0], y[0], node, contractions.address(), ready.template.ctypes.data, memory)
         return Step(name, arguments, (x[1] * size, y[1] * size, 0, 0, 0, 0), 1, None, reads, (node, memory), label)
+
+    def _cut_product(self, call: Call) -> Product | None:
+        """Give a matrix product, with its number of chunks."""
+        product = self.product_of(call)
+        return None if product is None else replace(product, chunks=_chunks(product))
+
+    def _turn(self, t: Turn) -> Step:
+        lanes = jit.host().lanes(t.node.dtype.itemsize)
+        key = ("turn", t.product.kind, t.product.k, t.product.n, t.product.b, t.product.chunks, t.row)
+        name = self.function(key, lambda name: write_turn(t, self.module, name, lanes))
+        label = f"turned {t.product.k}x{t.product.n}"
+        offsets = (t.offset * t.node.dtype.itemsize, 0)
+        return Step(name, (t.matrix, t.node), offsets, chunks_of(t, lanes), None, (t.matrix,), (t.node,), label)
 
     def _joined(self, join: Joined) -> Step:
         node, parts = join.node, join.parts
@@ -442,6 +516,11 @@ class StepWriter:
             spread(sb, y.shape),
             strides_of(node.shape),
         )
+
+
+def _scratch(size: int) -> Node:
+    """Give what stands for working memory of so many bytes."""
+    return Node(None, (), {}, (max(size, 64),), np.dtype(np.uint8), False, None, (), None, None)
 
 
 def _chunks(p: Product) -> int:

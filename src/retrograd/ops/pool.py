@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import TensorType, executors
+from ..core import TensorType, executors, strides
 from . import batching
 from . import pool_kernels as kernels
 from .columns import Ints
@@ -16,7 +16,8 @@ from .windows import Window, Windows
 
 INDEX = np.dtype(np.int64)
 WORTH = 1 << 8  # elements from which the library's own kernels are asked; for few of them those take their time
-for _name in ("max_pool", "max_pool_gradient", "avg_pool", "avg_pool_grad", "pool_gather", "pool_scatter"):
+_NAMES = ("max_pool", "max_pool_index", "max_pool_gradient", "avg_pool", "avg_pool_grad", "pool_gather", "pool_scatter")
+for _name in _NAMES:
     executors.register(_name, f"{__package__.partition('.')[0]}.compiler.eager_pools:{_name}")
 
 
@@ -143,6 +144,10 @@ def _max_pool(x: Any, *, windows: Windows) -> Any:
     return _computed("max_pool", x, windows=windows)
 
 
+def _max_pool_index(x: Any, y: Any, *, windows: Windows) -> Any:
+    return _computed("max_pool_index", x, y, windows=windows)
+
+
 # The maxima are found again rather than read from the result: an activation in place often follows a pool.
 def _max_pool_to_input(g: Any, x: Any, *, windows: Windows) -> Any:
     if g.__class__ is np.ndarray and x.__class__ is np.ndarray and x.size >= WORTH:
@@ -169,7 +174,7 @@ max_pool = general(
 )
 max_pool_index = plain(
     "max_pool_index",
-    kernels.max_pool_index,
+    _max_pool_index,
     type=lambda x, y, *, windows: TensorType(_pooled(x, windows), INDEX),
     names=("x", "y"),
     batch=batching.leading,
@@ -234,6 +239,8 @@ pool_scatter = linear(
 
 def _avg_pool(x: Any, *, windows: Windows, include_padding: bool = True, divisor: int | None = None) -> Any:
     _pooled(x, windows)
+    if x.dtype.kind == "b":
+        raise NotImplementedError("avg_pool is not implemented for 'Bool'; convert the input with .to(torch.uint8)")
     return _computed("avg_pool", x, windows=windows, include_padding=include_padding, divisor=divisor)
 
 
@@ -268,6 +275,7 @@ avg_pool = linear(
     ),
     shown="AvgPool2DBackward0",
 )
+max_pool.layout = avg_pool.layout = strides.as_images
 avg_pool_grad = linear(
     "avg_pool_grad",
     _avg_pool_grad,

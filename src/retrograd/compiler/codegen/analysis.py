@@ -50,8 +50,12 @@ class Analysis:
             )
         )
         self.rows, self.cols = self._collapse(rows), self._collapse(cols)
-        if nest.product is not None:
+        if nest.product is not None and nest.product.node.op.name == "matmul":
             self.rows, self.cols = [(nest.domain[0], 0)], [(nest.domain[1], 1)]
+        elif nest.product is not None:  # a convolution's: an image, a channel, and pixels
+            pixels = self._collapse([d for d in live if d > 1]) or [(1, len(nest.domain) - 1)]
+            self.rows = [(nest.domain[0], 0), (nest.domain[1], 1), *pixels[:-1]]
+            self.cols = pixels[-1:]
         self.woven = self._side_by_side() if self.cols else []
         self.stage: dict[Node, int] = {}
         self._number_sweeps()
@@ -162,7 +166,7 @@ class Analysis:
         They are added up from there on: all loops further in have nothing to do with where the sums go.
         """
         around = [*self.rows, *self.cols[:-1]]
-        if self.nest.product is not None or self.chunks > 1 or self.flat or not self.cols:
+        if self.nest.product is not None or self.flat or not self.cols or (self.chunks > 1 and not self.rows):
             return [], 0
         length, inner = self.cols[-1]
         found, level = [], 0

@@ -421,14 +421,18 @@ class Behind(Writer):
         self.tiles = tiles  # (function, address of A, address of B, put, end of a block)
         super().__init__(plan, module, name, buffers)
 
-    def _nest(self) -> None:
-        f, k = self.f, len(self.buffers)
+    def _begin(self) -> None:
+        """Make ready for rows: a single sweep, whose values are kept in memory or not at all."""
         self.wanted = [s for s in self.nest.statements if s.store is not None]
         self.reductions: list[Statement] = []
         self.runs: list[Statement] = []
         self.sweep, self.ways = 0, 1
         self.row: Any = None
         self.waiting: dict[Any, tuple[Any, ...]] = {}
+
+    def _nest(self) -> None:
+        f, k = self.f, len(self.buffers)
+        self._begin()
         a, b = (f.load("ptr", f.element("ptr", f.arguments, k + i), 8) for i in range(2))
         self.tiles(f, a, b, self._put, self._end)
 
@@ -448,11 +452,15 @@ class Behind(Writer):
             self.at, self.mask_ = at, mask
             super()._add(s, lanes, value, pointer, stride)
         self.waiting.clear()
+        self.row = None
 
     def _begin_row(self, row: Count, lanes: Lanes) -> None:
         self.plan.width = lanes.width
         self.row = (row, lanes.width)
         self.row_index = {0: row}
+        self._open_row()
+
+    def _open_row(self) -> None:
         self.row_values, self.row_pointers, self.row_loads = {}, {}, {}
         self._hoist()
         self._spread_all()
@@ -460,6 +468,10 @@ class Behind(Writer):
     def _put(self, row: Count, column: Count, lanes: Lanes, value: Value, mask: Value | None) -> None:
         if self.row != (row, lanes.width):
             self._begin_row(row, lanes)
+        self._vector(column, value, mask)
+
+    def _vector(self, column: Count, value: Value, mask: Value | None) -> None:
+        """Go on with one vector of the row."""
         self.places = {}
         self.given = {self.nest.product.node: value}
         self._body({}, column, mask, [], 0)

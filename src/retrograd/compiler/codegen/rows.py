@@ -70,7 +70,7 @@ _simple("maximum", lambda l, x, y: l.maximum(x, y), "fi")
 _simple("minimum", lambda l, x, y: l.minimum(x, y), "fi")
 _simple("fmax", lambda l, x, y: l.fmax(x, y))
 _simple("fmin", lambda l, x, y: l.fmin(x, y))
-_simple("relu", lambda l, x: l.maximum(x, l.const(0)), "fi")
+_simple("relu", lambda l, x: l.select(l.compare("lt", x, l.const(0)), l.const(0), x), "fi")  # NaN and -0.0 go through
 _simple("step", lambda l, x: l.select(l.compare("gt", x, l.const(0)), l.const(1), l.const(0)), "fi")
 _simple("floor", Lanes.floor)
 _simple("ceil", Lanes.ceil)

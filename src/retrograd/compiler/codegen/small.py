@@ -10,6 +10,7 @@ from .flat import pays, write_flat
 from .lanes import Lanes
 from .panels import LEAST_ROWS, MOST_SUM, mixed, turn
 from .products import Product, share
+from .strips import STRIPS, Strip, piece, shared_strip
 
 REGISTERS = 28  # accumulators that fit beside the operands, of 32
 MOST = 3 << 19  # bytes of all three matrices: they stay in the second cache, where packing them gains nothing
@@ -74,6 +75,8 @@ def _tiles(f: Function, p: Product, bases: list[Value], lanes: int, put: Put | N
 def _registers(n: int, lanes: int) -> tuple[float, int]:
     """Say how many registers hold a row while it is summed, and in how many pieces it lies in memory."""
     ends = edges(n % lanes, lanes)
+    if n > lanes and 0 < n % lanes <= lanes // 4:
+        return n // lanes + 0.25, n // lanes + 1
     shared = n > lanes // 2 and len(ends) == 1 and 2 * ends[0][1] == lanes and not ends[0][2]
     return n // lanes + (0.5 if shared else len(ends)), n // lanes + len(ends)
 
@@ -84,6 +87,11 @@ def _order(p: Product, lanes: int) -> type[_Outer] | type[_Inner]:
         return _Outer
     turns = p.k <= MOST_SUM and p.m >= LEAST_ROWS * p.chunks and p.n >= lanes // 2
     return _Turned if turns else _Inner
+
+
+def turns_panels(p: Product, lanes: int) -> bool:
+    """Tell whether a product's nest turns its right operand."""
+    return is_small(p, lanes) and _order(p, lanes) is _Turned
 
 
 def _batch(f: Function, p: Product, level: int, bases: list[Value], lanes: int) -> None:
@@ -114,26 +122,34 @@ def pieces(total: int, most: int) -> list[tuple[int, int]]:
 
 def each_block(f: Function, p: Product, most: int, tile: Callable[[Count, int], None]) -> None:
     """Call ``tile(first row, rows)`` for blocks of the result's rows, or of this chunk's share of them."""
-    parts = pieces(p.m, most)
-    block, count = parts[0]
-    whole = block * count
-    if p.chunks > 1 and math.prod(p.batch) == 1:
-        start, stop = share(f, p.m, p.chunks, block)
-        with f.loop(start, f.min(stop, whole), block) as i:
-            tile(i, block)
-        if len(parts) > 1:
-            inside = f.op(f"icmp sgt i64 {stop}, {whole}")
-            own = f.op(f"icmp sle i64 {start}, {whole}")  # a chunk behind the last row has no rows
-            with f.if_(f.op(f"and i1 {inside}, {own}")):
-                tile(whole, parts[1][0])
+    if p.chunks == 1 or math.prod(p.batch) != 1:
+        _blocks(f, 0, p.m, most, tile)
         return
+    # equal shares, and a smaller one for the last chunk that has rows
+    per = -(-p.m // p.chunks)
+    full, rest = divmod(p.m, per)
+    start = f.mul(f.chunk, per)
+    if full == p.chunks:
+        _blocks(f, start, per, most, tile)
+        return
+    with f.if_(f.op(f"icmp slt i64 {f.chunk}, {full}")):
+        _blocks(f, start, per, most, tile)
+    if rest:
+        with f.if_(f.op(f"icmp eq i64 {f.chunk}, {full}")):
+            _blocks(f, full * per, rest, most, tile)
+
+
+def _blocks(f: Function, start: Count, rows: int, most: int, tile: Callable[[Count, int], None]) -> None:
+    """Call ``tile(first row, rows)`` for blocks of so many rows."""
+    parts = pieces(rows, most)
+    block, count = parts[0]
     if count == 1:
-        tile(0, block)
+        tile(start, block)
     else:
-        with f.loop(0, whole, block) as i:
+        with f.loop(start, f.add(start, block * count), block) as i:
             tile(i, block)
     if len(parts) > 1:
-        tile(whole, parts[1][0])
+        tile(f.add(start, block * count), parts[1][0])
 
 
 Part = tuple[
@@ -195,9 +211,11 @@ class _Outer(_Tiles):
             width //= 2
         self.width = width
         self.item = "float" if p.kind == "f32" else "double"
-        vectors = -(-p.n // width)
+        narrow = p.n % width if shared_strip(p, width) else 0
+        n = p.n - narrow
+        vectors = -(-n // width)
         across = min(vectors, 4 if p.m < 8 else 2 if vectors % 2 == 0 or vectors > 4 else 3)
-        edge = edges(p.n % width, width)
+        edge = edges(n % width, width)
         rest = vectors % across
         if edge and not rest:
             rest = across
@@ -216,13 +234,23 @@ class _Outer(_Tiles):
                 self._columns(j, full)
         if last:
             self._columns(whole * across * width, last)
+        if narrow:
+            self._narrow(n, narrow)
+
+    def _narrow(self, j: Count, count: int) -> None:
+        """Compute the last columns, as many as a quarter of a register or so: rows share registers."""
+        sharing = self.width // piece(self.p.kind)
+        strip = Strip(self.f, self.p, self.a, self.width, self.put, self.end)
+        panel, apart, padded = self._panel(j)
+        most = sharing * min(STRIPS, -(-self.p.m // sharing))
+        each_block(self.f, self.p, most, lambda i, rows: strip.tile(i, rows, j, count, panel, apart, padded))
 
     def _columns(self, j: Count, parts: list[Part]) -> None:
         each_block(self.f, self.p, self.rows, lambda i, rows: self._tile(i, rows, j, parts))
 
-    def _panel(self, j: Count) -> tuple[Value, int]:
-        """Give the address of B's columns from j on, and how far its rows lie apart."""
-        return self.f.element(self.item, self.b, j), self.p.b[-2]
+    def _panel(self, j: Count) -> tuple[Value, int, bool]:
+        """Give the address of B's columns from j on, how far its rows lie apart, and whether registers may be read to their ends."""
+        return self.f.element(self.item, self.b, j), self.p.b[-2], False
 
     def _is_paired(self, parts: list[Part]) -> bool:
         """Tell whether a row ends with half a register, so that the ends of two rows share a whole one."""
@@ -237,7 +265,7 @@ class _Outer(_Tiles):
         masks = [lanes.tail(str(count)) if count else None for lanes, (_, _, count) in zip(kinds, parts, strict=True)]
         one = Lanes(f, p.kind, 1)
         a = f.element(self.item, self.a, f.mul(i, p.a[-2]))
-        b, apart = self._panel(j)
+        b, apart, _ = self._panel(j)
         places = [(r, v) for r in range(rows) for v in range(len(parts)) if r >= 2 * pairs or v < len(parts) - 1]
         places = places if pairs else [(r, v) for r in range(rows) for v in range(len(parts))]
         zero = [(kinds[v].type, kinds[v].const(0)) for _, v in places] + [(wide.type, wide.const(0))] * pairs
@@ -272,17 +300,23 @@ class _Turned(_Outer):
     """B's columns are contiguous: some at a time are turned into rows on the stack, for all rows of A to go over."""
 
     def _columns(self, j: Count, parts: list[Part]) -> None:
+        self._turn(j, max(at + (count or size) for at, size, count in parts))
+        super()._columns(j, parts)
+
+    def _turn(self, j: Count, columns: int) -> None:
         f, p = self.f, self.p
-        columns = max(at + (count or size) for at, size, count in parts)
         self.apart = -(-columns // self.width) * self.width
         self.panel = f.alloca(self.item, p.k * self.apart)
         source = f.element(self.item, self.b, f.mul(j, p.b[-1]))
         turn(f, Lanes(f, p.kind, self.width), source, p.b[-1], columns, p.k, self.panel, self.apart)
-        super()._columns(j, parts)
 
-    def _panel(self, j: Count) -> tuple[Value, int]:
+    def _narrow(self, j: Count, count: int) -> None:
+        self._turn(j, count)
+        super()._narrow(j, count)
+
+    def _panel(self, j: Count) -> tuple[Value, int, bool]:
         """Give the turned columns."""
-        return self.panel, self.apart
+        return self.panel, self.apart, True
 
 
 class _Inner(_Tiles):

@@ -48,7 +48,10 @@ Inside (all lengths and strides are numbers of a frame, so one kernel serves all
 - :mod:`.driver`: loops over blocks and strips, which threads are given. :mod:`.blocking`: sizes of tiles and blocks from the machine's.
 - :mod:`.streams`: a large matrix with few vectors, and outer products. :mod:`.products`: ``matmul`` and ``linear``, which eager mode
   calls, and ``plan(...)``, which says what is done with a product and why. :mod:`.split`: long sums in parts. :mod:`.pairs`: bfloat16
-  two by two. :mod:`.native`: products in compiled programs. :mod:`.behind`: those that statements follow, tile by tile.
+  two by two. :mod:`.native`: products in compiled programs. :mod:`.behind`: those that statements follow, tile by tile, and convolutions.
+- :mod:`.conv`: which kernel makes a convolution and its Jacobian products: channels along vectors (:mod:`.conv_channels`), pixels
+  (:mod:`.conv_pixels`), fewer multiplications (:mod:`.conv_winograd`), weight gradients (:mod:`.conv_weights`, :mod:`.conv_inner`), or a
+  contraction as above (:mod:`.conv_products`).
 """
 
 from __future__ import annotations

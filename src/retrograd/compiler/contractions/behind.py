@@ -1,6 +1,6 @@
-"""Large products whose elements are gone on with: each tile of finished sums, while it is in the first cache, by statements of its own.
+"""Large products and convolutions whose elements are gone on with: each tile of finished sums, while it is in a cache, by statements.
 
-The micro-kernels are those of all products; what follows is one short function of the program, which they call through the frame.
+The kernels are those of all products and convolutions; what follows is one short function of the program, which they call by its address.
 """
 
 from __future__ import annotations
@@ -13,8 +13,12 @@ from ..codegen.kinds import KINDS
 from ..codegen.lanes import Lanes
 from ..codegen.loops import Behind
 from ..codegen.products import Product
+from ..codegen.rows import kind_of
 from ..runtime import jit
+from . import conv_products
 from .blocking import shape
+from .conv_blocks import BEHIND as FOLLOWS
+from .conv_blocks import WORDS as GIVEN
 from .frame import FIELDS, WORDS, get
 from .native import plain
 from .prepared import Prepared, prepare
@@ -103,6 +107,92 @@ def write_step(module: Module, name: str, behind: Value, ahead: Value, place: in
     f.ret()
 
 
+class Planes(Behind):
+    """Writes what follows a convolution: its results of some channels and pixels of an image are gone on with.
+
+    The function is what ``conv_blocks.go_on`` says; the addresses of the nest's buffers stand behind the convolution's own arguments.
+    """
+
+    def __init__(self, plan: Any, module: Module, name: str, buffers: Any) -> None:
+        super().__init__(plan, module, name, buffers, None)
+
+    def _open(self, module: Module, name: str) -> Function:
+        numbers = [("i64", n) for n in ("step", "image", "channel", "channels", "pixel", "pixels")]
+        f = module.function(name, [("ptr", "arguments"), ("ptr noalias", "values"), *numbers])
+        f.params["arguments"] = f.element("ptr", f.params["arguments"], GIVEN)
+        f.params["chunk"] = "0"
+        return f
+
+    def _nest(self) -> None:
+        f, plan = self.f, self.plan
+        self._begin()
+        node = self.nest.product.node
+        number, lanes = KINDS[kind_of(node.dtype) or ""].type, self.lanes(node.dtype, plan.width)
+        length, rows = plan.cols[-1][0], plan.rows[2:]
+        pixel, pixels = f.params["pixel"], f.params["pixels"]
+        with f.loop(0, f.params["channels"]) as k:
+            values = f.element(number, f.params["values"], f.mul(k, f.params["step"]))
+            index = {0: f.params["image"], 1: f.add(f.params["channel"], k)}
+            if not rows:  # all pixels lie side by side, wherever anything is read or written
+                self._run(index, values, lanes, pixel, pixels)
+            else:
+                end = f.add(pixel, pixels)
+                last = f.op(f"udiv i64 {f.add(end, length - 1)}, {length}")
+                with f.loop(f.op(f"udiv i64 {pixel}, {length}"), last) as row:
+                    start = f.mul(row, length)
+                    low, high = f.max(pixel, start), f.min(end, f.add(start, length))
+                    left: Any = row
+                    for size, d in reversed(rows):
+                        index[d] = f.op(f"urem i64 {left}, {size}")
+                        left = f.op(f"udiv i64 {left}, {size}")
+                    here = f.element(number, values, f.sub(low, pixel))
+                    self._run(index, here, lanes, f.sub(low, start), f.sub(high, low))
+
+    def _run(self, index: dict[int, Any], values: Value, lanes: Lanes, first: Any, count: Any) -> None:
+        """Go on with elements side by side, ``count`` of them from ``first`` on."""
+        f, width = self.f, lanes.width
+        self.row_index = dict(index)
+        self._open_row()
+        whole = f.round_down(count, width)
+        with f.loop(0, whole, width) as at:
+            self._vector(f.add(first, at), lanes.load(values, at), None)
+        if width > 1:
+            with f.if_(f.op(f"icmp slt i64 {whole}, {count}")):
+                mask = lanes.tail(str(f.sub(count, whole)))
+                self._vector(f.add(first, whole), lanes.load(values, whole), mask)
+
+
+def write_convolution(module: Module, name: str, kernel: Value, planes: Value, words: int) -> None:
+    """Write ``void(ptr arguments, i64 chunk)``: a convolution that something follows, whose arguments are the table's, then so many words."""
+    f = module.function(name, [("ptr", "arguments"), ("i64", "chunk")])
+    mine = f.alloca(f"[{GIVEN + words} x i64]")
+    copy = f.module.declare("llvm.memcpy.p0.p0.i64", "void", ["ptr", "ptr", "i64", "i1"])
+    f.call(copy, "void", [("ptr", mine), ("ptr", f.arguments), ("i64", 8 * (GIVEN + words)), ("i1", "false")])
+    f.store("ptr", planes, f.element("i64", mine, FOLLOWS), 8)
+    f.call(kernel, arguments=[("ptr", mine), ("i64", 0)])
+    f.ret()
+
+
+def write_contraction(module: Module, name: str, planes: Value, plan: conv_products.Plan) -> None:
+    """Write ``void(ptr arguments, i64 chunk)``: a convolution that is a contraction; its tiles are handed on image by image."""
+    tile = shape(plan.kind)
+    f = module.function(f"{name}_tiles", [("ptr", "frame"), ("ptr", "tile"), ("i64", "rows")])
+    arguments = get(f, f.params["frame"], "extras", "ptr")
+    channel, column, columns = (get(f, f.params["frame"], field) for field in ("i", "j", "columns"))
+    end, pixels = f.add(column, columns), plan.pixels
+    last = f.op(f"udiv i64 {f.add(end, pixels - 1)}, {pixels}")
+    with f.loop(f.op(f"udiv i64 {column}, {pixels}"), last) as image:
+        start = f.mul(image, pixels)
+        low, high = f.max(column, start), f.min(end, f.add(start, pixels))
+        values = f.element(KINDS[plan.kind].type, f.params["tile"], f.sub(low, column))
+        numbers = (tile.vectors * tile.lanes, image, channel, f.params["rows"], f.sub(low, start), f.sub(high, low))
+        f.call(planes, arguments=[("ptr", arguments), ("ptr", values), *[("i64", n) for n in numbers]])
+    f.ret()
+    f = module.function(f"{name}_ahead", [("ptr", "frame"), ("i64", "rows")])
+    f.ret()
+    write_step(module, name, f"@rg_{name}_tiles", f"@rg_{name}_ahead", 0)
+
+
 def partial(ready: Prepared) -> int:
     """Give the bytes that sums lie in which are not whole yet: none where the sum is not cut."""
     what = ready.contraction
@@ -110,4 +200,4 @@ def partial(ready: Prepared) -> int:
     return what.m * what.n * KINDS[what.kind].size if cut else 0
 
 
-__all__ = ["Tiles", "of_product", "partial", "write_step"]
+__all__ = ["Planes", "Tiles", "of_product", "partial", "write_contraction", "write_convolution", "write_step"]

@@ -3,7 +3,7 @@
 ``conv``, ``conv_input_grad`` and ``conv_weight_grad`` are what eager mode calls (see ``core.executors``); :func:`describe` and
 :func:`write` serve the compiler's programs. A kernel's function is ``void(ptr arguments, i64 chunk)``; it shares its work out
 itself. Its arguments are the addresses of both operands, in the op's order, of the result and of scratch memory, the number of
-images, the number of chunks, and the address of a bias.
+images, the number of chunks, and the address of what follows, which is given the result block by block (``conv_blocks.go_on``).
 """
 
 from __future__ import annotations
@@ -21,18 +21,21 @@ from ...ops.columns import output_size, scratch
 from ..codegen.emit import Module
 from ..lowering.maps import strides_of
 from ..runtime import cache, entry, jit, pool
-from . import conv_channels, conv_inner, conv_pixels, conv_weights, conv_winograd
-from .conv_blocks import CHUNKS, LINE, at_once
+from . import conv_channels, conv_inner, conv_pixels, conv_products, conv_weights, conv_winograd
+from .conv_blocks import CHUNKS, LINE, WORDS, at_once
 from .conv_geometry import Correlation, forward, transposed
+from .prepared import Prepared, prepare
 
 Array = np.ndarray[Any, Any]
 KINDS = {"float32": "f32", "float64": "f64"}
 BATCHES = (32, 8, 4, 2, 1)  # a kernel is planned for the largest of these that the batch has, and takes any
-Plan = conv_channels.Plan | conv_pixels.Plan | conv_winograd.Plan | conv_weights.Plan | conv_inner.Plan
+Own = conv_channels.Plan | conv_pixels.Plan | conv_winograd.Plan | conv_weights.Plan | conv_inner.Plan
+Plan = Own | conv_products.Plan
 NAMES = ("conv", "conv_input_grad", "conv_weight_grad")
 LONG = 1 << 19  # multiplications for which a sleeping thread is woken
 SHARE = 1 << 17  # multiplications that are worth a chunk
 MOST_CHUNKS = 16
+FEW = 16  # pixels of an image, below which nothing follows products block by block
 
 
 def registers() -> int:
@@ -77,11 +80,13 @@ class Job:
     @property
     def scratch(self) -> int:
         """Bytes of scratch memory, from the start of a cache line."""
+        if isinstance(self.plan, conv_products.Plan):
+            return 0
         return self.plan.scratch(min(self.chunks, at_once()))
 
 
 def describe(
-    name: str, first: tuple[int, ...], second: tuple[int, ...], kind: str, attrs: dict[str, Any]
+    name: str, first: tuple[int, ...], second: tuple[int, ...], kind: str, attrs: dict[str, Any], behind: bool = False
 ) -> Job | None:
     """Plan an op on operands of these shapes; None where there is nothing to multiply.
 
@@ -95,10 +100,12 @@ def describe(
         f32 or f64.
     attrs : dict
         The op's attributes.
+    behind : bool, optional
+        Whether something follows, which is given results block by block (see :mod:`.behind`); None for weight gradients then.
     """
     geometry = (tuple(attrs["stride"]), tuple(attrs["padding"]), tuple(attrs["dilation"]), attrs["groups"])
     others = tuple(attrs.get("x_shape") or attrs.get("w_shape") or ())
-    return _described(name, tuple(first), tuple(second), others, kind, *geometry)
+    return _described(name, tuple(first), tuple(second), others, kind, *geometry, behind)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -112,6 +119,7 @@ def _described(
     padding: tuple[tuple[int, int], ...],
     dilation: tuple[int, ...],
     groups: int,
+    behind: bool,
 ) -> Job | None:
     if name == "conv":
         x, w = first, second
@@ -121,20 +129,28 @@ def _described(
         pixels = first[2:]
     if not all(x) or not all(w) or not all(pixels):
         return None
-    make = transposed if name == "conv_input_grad" else forward
-    correlation = make(w[1], w[0] // groups, x[2:], w[2:], pixels, stride, padding, dilation, groups)
+    sizes = (w[1], w[0] // groups, x[2:], w[2:], pixels, stride, padding, dilation, groups)
+    plain = forward(*sizes)
+    correlation = transposed(*sizes) if name == "conv_input_grad" else plain
     if not correlation.live:  # no tap meets anything
         return None
     images = x[0]
-    plan = planned(name, correlation, kind, next(n for n in BATCHES if n <= images))
+    product = conv_products.make_plan(name, plain, correlation, kind, images)
+    if product is not None and behind:
+        if correlation.pixels < FEW:
+            return None
+        product = conv_products.followed(product)
+    if product is not None:
+        return Job(product, images, 1)
+    plan = planned(name, correlation, kind, next(n for n in BATCHES if n <= images), behind)
     if isinstance(plan, conv_weights.Plan | conv_inner.Plan):
-        return Job(plan, images, plan.chunks)
+        return None if behind else Job(plan, images, plan.chunks)
     most = max(1, images * correlation.work // SHARE)
     return Job(plan, images, max(1, min(MOST_CHUNKS, plan.units(images), most)))
 
 
 @functools.lru_cache(maxsize=4096)
-def planned(name: str, correlation: Correlation, kind: str, images: int) -> Plan:
+def planned(name: str, correlation: Correlation, kind: str, images: int, behind: bool = False) -> Own:
     """Choose the kernel of an op, and how it cuts its work up, from sizes and the machine's vectors alone."""
     width = jit.host().lanes(4 if kind == "f32" else 8)
     sizes = (correlation, kind, width, registers())
@@ -143,13 +159,16 @@ def planned(name: str, correlation: Correlation, kind: str, images: int) -> Plan
         return conv_inner.make_plan(*sizes, images) if inner else conv_weights.make_plan(*sizes, images)
     costs = conv_channels.cost(*sizes), conv_pixels.cost(*sizes), conv_winograd.cost(*sizes, images)
     if costs[2] <= min(costs):
-        return conv_winograd.make_plan(*sizes, images)
-    return conv_pixels.make_plan(*sizes) if costs[1] <= min(costs) else conv_channels.make_plan(*sizes, images)
+        return conv_winograd.make_plan(*sizes, images, behind)
+    if costs[1] <= min(costs):
+        return conv_pixels.make_plan(*sizes, behind)
+    return conv_channels.make_plan(*sizes, images, behind)
 
 
 def write(job: Job, module: Module, name: str) -> None:
     """Write a job's kernel into a module, as a function of that name."""
     plan, wake = job.plan, job.work > LONG
+    assert not isinstance(plan, conv_products.Plan), "a contraction is called by its own driver"
     if isinstance(plan, conv_weights.Plan):
         phases = conv_weights.write(plan, module, f"{name}_w")
     elif isinstance(plan, conv_inner.Plan):
@@ -170,8 +189,16 @@ def write(job: Job, module: Module, name: str) -> None:
     f.ret()
 
 
-def of_call(call: Any) -> Job | None:
-    """Plan the work of a call in a program; None where it is no convolution of contiguous operands that have a kernel."""
+def of_product(job: Job) -> tuple[Prepared, conv_products.Plan] | None:
+    """Make a job ready that is a contraction, and give its plan; None for one with a kernel of its own."""
+    return (prepare(job.plan.contraction), job.plan) if isinstance(job.plan, conv_products.Plan) else None
+
+
+def of_call(call: Any, behind: bool = False) -> Job | None:
+    """Plan the work of a call in a program; None where it is no convolution of contiguous operands that have a kernel.
+
+    With ``behind`` for one that something follows; None where nothing can.
+    """
     node = call.node
     kind = KINDS.get(node.dtype.name)
     if node.op.name not in NAMES or kind is None or any(o is None for o in call.operands):
@@ -180,7 +207,7 @@ def of_call(call: Any) -> Job | None:
     for (_, _, strides), shape in zip(call.operands, (first, second), strict=True):
         if any(n > 1 and a != b for n, a, b in zip(shape, strides, strides_of(shape), strict=True)):
             return None
-    return describe(node.op.name, first, second, kind, node.attrs)
+    return describe(node.op.name, first, second, kind, node.attrs, behind)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -197,15 +224,18 @@ def _runner(job: Job) -> tuple[Callable[[int, int], None], int]:
     return _compiled(job.plan, job.work > LONG), job.scratch
 
 
-def run(job: Job, first: Array, second: Array, result: Array, bias: Array | None = None) -> None:
+def run(job: Job, first: Array, second: Array, result: Array) -> None:
     """Run a job on contiguous arrays."""
+    if isinstance(job.plan, conv_products.Plan):
+        a, b = (second, first) if job.plan.exchanged else (first, second)
+        prepare(job.plan.contraction)(entry.pointer(a), entry.pointer(b), entry.pointer(result))
+        return
     function, bytes = _runner(job)
     pool.ensure(threads())
     with scratch.borrow("convolution", bytes + LINE) as memory:
         at = entry.pointer(memory)
         addresses = (entry.pointer(first), entry.pointer(second), entry.pointer(result), at + -at % LINE)
-        last = 0 if bias is None else entry.pointer(bias)
-        table = (ctypes.c_int64 * 7)(*addresses, job.images, job.chunks, last)
+        table = (ctypes.c_int64 * WORDS)(*addresses, job.images, job.chunks)
         function(ctypes.addressof(table), 0)
 
 

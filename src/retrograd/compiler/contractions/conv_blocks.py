@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from ...core.threads import processors
 from ..codegen.emit import Count, Function, Module, Value
@@ -13,7 +14,10 @@ from .conv_geometry import Ints
 
 LINE = 64  # bytes of a cache line
 ROUND = 4096  # rows this far apart compete for the same places of the first cache
-FIRST, SECOND, RESULT, SCRATCH, IMAGES, CHUNKS, BIAS = range(7)  # what a kernel's table of arguments holds
+FIRST, SECOND, RESULT, SCRATCH, IMAGES, CHUNKS, BEHIND, WORDS = range(
+    8
+)  # what a kernel's table of arguments holds, and how much
+PIECES = 8  # of the work, at least
 SLOTS = 256  # bytes of flags in front of the scratch memory: one byte a slot is more than enough
 
 
@@ -35,6 +39,18 @@ def up(count: int, by: int) -> int:
 def rounded(bytes: int) -> int:
     """Round up to whole cache lines."""
     return up(bytes, LINE) * LINE
+
+
+def vectors_across(channels: int, width: int, order: tuple[int, ...]) -> int:
+    """Choose how many vectors of channels stand side by side: as few lanes too many as can be, the first of an order; one alone only if need be."""
+    most = up(channels, width)
+    return min(most, min(order, key=lambda v: (up(most, v) * v, v == 1 and most > 1)))
+
+
+def enough_pieces(plan: Any, images: int) -> Any:
+    """Give a plan whose result channels are cut into parts where its blocks are too few for threads."""
+    units = plan.units(images)
+    return plan if units >= PIECES else replace(plan, splits=min(plan.panels, up(PIECES, units)))
 
 
 def shared(f: Function, total: Count, parts: Count, part: Count) -> tuple[Value, Value]:
@@ -144,6 +160,8 @@ class Window:
         The position in the source's rows where the block's rows begin; may be negative.
     phases : int
         Columns are laid out by their residue modulo this, so that every phases-th column lies side by side.
+    skips : tuple of int
+        The block holds only every so manieth position of each dimension, and its extent counts those.
     """
 
     kind: str
@@ -152,6 +170,7 @@ class Window:
     extent: Ints
     low: int
     phases: int = 1
+    skips: Ints = (1, 1, 1)
 
     @property
     def run(self) -> int:
@@ -191,7 +210,7 @@ def write_window(window: Window, module: Module, name: str, width: int) -> None:
         plane = f.element(kind, f.params["block"], f.mul(c, window.plane))
         source = f.element(kind, f.image, f.mul(c, length[0] * length[1] * length[2]))
         with f.loop(0, extent[0]) as d, f.loop(0, extent[1]) as h:
-            depth, row = f.add(f.depth, d), f.add(f.row, h)
+            depth, row = f.add(f.depth, f.mul(d, window.skips[0])), f.add(f.row, f.mul(h, window.skips[1]))
             inside = f.op(
                 f"and i1 {f.op(f'icmp ult i64 {depth}, {length[0]}')}, {f.op(f'icmp ult i64 {row}, {length[1]}')}"
             )
@@ -209,7 +228,7 @@ def _zeros(f: Function, window: Window, lanes: Lanes, goal: Value) -> tuple[()]:
 
 def _row(f: Function, window: Window, lanes: Lanes, start: Value, goal: Value) -> tuple[()]:
     """Copy one row: runs of whole vectors, and masked ones where the row begins and ends."""
-    width, phases = lanes.width, window.phases
+    width, phases = lanes.width, window.phases * window.skips[2]
     count = up(window.run, width)
     inside = [_inside(window, j * width * phases, width * phases) for j in range(count)]
     whole = [all(held) for held in inside]
@@ -238,7 +257,7 @@ def _move(
     inside: list[bool] | None,
 ) -> None:
     """Copy one vector for each phase; ``inside``: which of the numbers side by side may be read, None for all."""
-    width, phases = lanes.width, window.phases
+    width, phases = lanes.width, window.phases * window.skips[2]
     origin = f.element(lanes.item, *source)
 
     def read(at: int, step: int, held: list[bool]) -> Value:
@@ -249,9 +268,9 @@ def _move(
     held = inside or [True] * (width * phases)
     if phases == 2:
         a, b = (read(k * width, 1, held[k * width : (k + 1) * width]) for k in range(2))
-        values = list(apart(lanes, a, b))
+        values = list(apart(lanes, a, b))[: window.phases]
     else:
-        values = [read(phase, phases, held[phase::phases]) for phase in range(phases)]
+        values = [read(phase, phases, held[phase::phases]) for phase in range(window.phases)]
     for phase, value in enumerate(values):
         lanes.store(value, goal[0], goal[1] + phase * window.run)
 
@@ -272,25 +291,35 @@ def together(lanes: Lanes, even: Value, odd: Value) -> tuple[Value, Value]:
     return lanes.f.op(f"{shuffle} <{low}>"), lanes.f.op(f"{shuffle} <{high}>")
 
 
-def turn(f: Function, kind: str, width: int, relu: bool = False, columns: int = 0) -> Value:
+def go_on(f: Function, values: Value, step: int, place: tuple[Count, Count, Count], sizes: tuple[Count, Count]) -> None:
+    """Write the call of what follows a convolution, on results that are whole; its address is among the arguments.
+
+    It is a function ``void(ptr arguments, ptr values, i64 step, i64 image, i64 channel, i64 channels, i64 pixel, i64 pixels)``; the first
+    channel's results from the first pixel on lie at ``values``, the next channel's ``step`` numbers further on.
+    """
+    (image, channel, pixel), (channels, pixels) = place, sizes
+    numbers = [("i64", n) for n in (step, image, channel, channels, pixel, pixels)]
+    f.call(argument(f, BEHIND), arguments=[("ptr", f.arguments), ("ptr", values), *numbers])
+
+
+def turn(f: Function, kind: str, width: int, columns: int = 0) -> Value:
     """Give the function ``void(ptr source, i64 step, i64 rows, ptr goal, i64 goal_step, i64 columns)`` that transposes a matrix.
 
-    It is written once into a module; ``relu``: negative numbers become zero on the way; ``columns``: there are always so
-    many, and no more than fit into a vector.
+    It is written once into a module; ``columns``: there are always so many, and no more than fit into a vector.
     """
-    name = f"turn_{kind}{'_relu' if relu else ''}{f'_{columns}' if columns else ''}"
+    name = f"turn_{kind}{f'_{columns}' if columns else ''}"
     if not f.module.defines(name):
-        _Turn(f.module, name, kind, width, relu, columns).write()
+        _Turn(f.module, name, kind, width, columns).write()
     return f"@rg_{name}"
 
 
 class _Turn:
     """Writes it: square blocks in registers, masked ones at the edges."""
 
-    def __init__(self, module: Module, name: str, kind: str, width: int, relu: bool, columns: int) -> None:
+    def __init__(self, module: Module, name: str, kind: str, width: int, columns: int) -> None:
         params = [("ptr noalias", "source"), ("i64", "step"), ("i64", "rows")]
         self.f = module.function(name, [*params, ("ptr noalias", "goal"), ("i64", "goal_step"), ("i64", "columns")])
-        self.lanes, self.relu, self.columns = Lanes(self.f, kind, width), relu, columns
+        self.lanes, self.columns = Lanes(self.f, kind, width), columns
 
     def write(self) -> None:
         f, width = self.f, self.lanes.width
@@ -334,11 +363,4 @@ class _Turn:
         for lane, mask in enumerate(reads):
             rows.append(lanes.load(f.element(lanes.item, source, f.mul(f.step, lane)), 0, 1, mask))
         for lane, (column, mask) in enumerate(zip(transposed(lanes, rows), writes, strict=False)):
-            value = rectified(lanes, column) if self.relu else column
-            lanes.store(value, f.element(lanes.item, goal, f.mul(f.goal_step, lane)), 0, 1, mask)
-
-
-def rectified(lanes: Lanes, value: Value) -> Value:
-    """The larger of the value and zero; NaN stays."""
-    below = lanes.compare("lt", value, lanes.const(0))
-    return lanes.select(below, lanes.const(0), value)
+            lanes.store(column, f.element(lanes.item, goal, f.mul(f.goal_step, lane)), 0, 1, mask)

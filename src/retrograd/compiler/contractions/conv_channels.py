@@ -7,7 +7,7 @@ patch is ever packed. Sums are kept pixel by pixel, channels side by side, and t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..codegen.emit import Count, Function, Module, Value
 from ..codegen.lanes import Lanes
@@ -28,14 +28,14 @@ from .conv_blocks import (
     size,
     up,
 )
-from .conv_geometry import Correlation, Part, part_taps
+from .conv_geometry import Axis, Correlation, Part, met, part_taps
 
 BODY = 140  # multiply-adds written out in one turn of the innermost loop
 KERNEL_BYTES = 32 << 10  # of packed kernel that stay in the first cache while a block's pixels pass
 SUM_BYTES = 96 << 10  # of sums of a block
 TURN = 10.0  # multiply-adds that turning a vector of sums takes as long as
-BLOCK_BYTES = 384 << 10  # of a block of the source
-PIECES = 8  # of the work, at least
+BLOCK_BYTES = 384 << 10  # of a block of the source; twice as many where kernels come from the third cache for each
+FAR_BYTES = 1 << 20  # of all kernels, from which they do
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ class Plan:
         Source channels whose kernels are multiplied at a time.
     splits : int
         Parts that the result channels of one block are cut into, for threads.
+    behind : bool
+        Whether something follows, which is given the results of each block.
     """
 
     correlation: Correlation
@@ -67,8 +69,7 @@ class Plan:
     block: tuple[int, int]
     channels: int
     splits: int
-    bias: bool = False
-    relu: bool = False
+    behind: bool = False
 
     @property
     def across(self) -> int:
@@ -108,8 +109,9 @@ class Plan:
                 (min(count, p[d].count) - 1) * p[d].stride + p[d].first + max(0, (p[d].taps - 1) * p[d].spread)
                 for p in c.live
             )
-            extent.append(reach - low + 1)
-        return Window(self.kind, c.groups * c.into, c.length, (extent[0], extent[1], extent[2]), c.low[2])
+            extent.append((reach - low) // c.skips[d] + 1)
+        size = (extent[0], extent[1], extent[2])
+        return Window(self.kind, c.groups * c.into, c.length, size, c.low[2], skips=c.skips)
 
     @property
     def slice(self) -> int:
@@ -125,7 +127,12 @@ class Plan:
     @property
     def slot(self) -> int:
         """Bytes of scratch memory that one thread needs."""
-        return rounded(self.window.bytes) + self.sums
+        return rounded(self.window.bytes) + self.sums + self.behind * self.across * self.apart * size(self.kind)
+
+    @property
+    def apart(self) -> int:
+        """Numbers from one channel of a block's results to the next, where something follows."""
+        return up(self.block_pixels, LINE // size(self.kind)) * (LINE // size(self.kind))
 
     @property
     def sums(self) -> int:
@@ -142,42 +149,45 @@ class Plan:
 
     @property
     def kept(self) -> int:
-        """Numbers of all packed kernels, and of the bias behind them."""
-        return self.packed[-1] + self.bias * self.correlation.groups * self.panels * self.across
+        """Numbers of all packed kernels."""
+        return self.packed[-1]
 
     def scratch(self, slots: int) -> int:
         """Bytes of scratch memory for that many threads at a time."""
         return SLOTS + rounded(size(self.kind) * self.kept) + slots * self.slot + LINE
 
 
-def make_plan(
-    c: Correlation, kind: str, width: int, registers: int, images: int, bias: bool = False, relu: bool = False
-) -> Plan:
+def make_plan(c: Correlation, kind: str, width: int, registers: int, images: int, behind: bool = False) -> Plan:
     """Cut a correlation up; ``registers`` are those that sums may use."""
-    most = up(c.out, width)
-    vectors = (
-        min((2, 3, 4, 1), key=lambda v: (up(most, v) * v, v == 1 and most > 1)) if registers >= 24 else min(2, most)
-    )
-    vectors = min(vectors, most)
+    vectors = blocks.vectors_across(c.out, width, (2, 3, 4, 1) if registers >= 24 else (2,))
     pixels = max(1, registers // vectors)
     counts = [max(p[d].count for p in c.parts) for d in range(3)]
-    high = max(1, min(pixels // max(counts[2], 1), counts[1]))
+    most_high = max(1, min(pixels // max(counts[2], 1), counts[1]))
+    high = min(range(most_high, 0, -1), key=lambda high: _taps_met(c, high) * _loads(vectors, pixels, high, counts[2]))
     across = vectors * width
     depth, rows = counts[0], up(counts[1], high) * high
-    pitch = max(p[2].high for p in c.live) - c.low[2] + 1
+    pitch = (max(p[2].high for p in c.live) - c.low[2]) // c.skips[2] + 1
     steps = [c.parts[0][d].step for d in range(3)]
 
+    largest = BLOCK_BYTES * (1 + (size(kind) * c.group_step * c.groups > FAR_BYTES))
+
     def fits(d: int, h: int) -> bool:
-        source = [
-            (n - 1) * max(p[k].stride for p in c.live)
-            + max(p[k].first + max(0, (p[k].taps - 1) * p[k].spread) for p in c.live)
-            - c.low[k]
-            + 1
+        rows = [
+            min(
+                (
+                    (n - 1) * max(p[k].stride for p in c.live)
+                    + max(p[k].first + max(0, (p[k].taps - 1) * p[k].spread) for p in c.live)
+                    - c.low[k]
+                )
+                // c.skips[k]
+                + 1,
+                n * sum(p[k].taps for p in c.live),  # dilated taps leave others out
+            )
             for k, n in ((0, d), (1, h))
         ]
-        bytes = size(kind) * c.groups * c.into * source[0] * source[1] * pitch
+        bytes = size(kind) * c.groups * c.into * rows[0] * rows[1] * pitch
         sums = size(kind) * across * d * steps[0] * h * steps[1] * c.result[2]
-        return bytes <= BLOCK_BYTES and sums <= SUM_BYTES
+        return bytes <= largest and sums <= SUM_BYTES
 
     while depth > 1 and not fits(depth, rows):
         depth = up(depth, 2)
@@ -188,10 +198,9 @@ def make_plan(
     taps = max(part_taps(p) for p in c.live)
     at_once = max(1, min(c.into, KERNEL_BYTES // (size(kind) * across * taps)))
     at_once = up(c.into, up(c.into, at_once))
-    panels = up(c.out, across)
-    plan = Plan(c, kind, width, vectors, pixels, high, (depth, rows), at_once, 1, bias, relu)
-    units = plan.units(images)
-    return plan if units >= PIECES else replace(plan, splits=min(panels, up(PIECES, units)))
+    plan = Plan(c, kind, width, vectors, pixels, high, (depth, rows), at_once, 1, behind)
+    made: Plan = blocks.enough_pieces(plan, images)
+    return made
 
 
 def cost(c: Correlation, kind: str, width: int, registers: int) -> float:
@@ -199,9 +208,19 @@ def cost(c: Correlation, kind: str, width: int, registers: int) -> float:
     plan = make_plan(c, kind, width, registers, 32)
     total = 0.0
     for part in c.live:
-        pixels = math.prod(a.count for a in part)
-        total += pixels * plan.panels * plan.vectors * (c.into * part_taps(part) + TURN)
+        pixels, taps = math.prod(a.count for a in part), math.prod(met(c, part, d, plan.high) for d in range(3))
+        total += pixels * plan.panels * plan.vectors * (c.into * taps + TURN)
     return c.groups * total
+
+
+def _taps_met(c: Correlation, high: int) -> float:
+    return sum(math.prod(a.count for a in p) * met(c, p, 1, high) for p in c.live)
+
+
+def _loads(vectors: int, pixels: int, high: int, columns: int) -> float:
+    """Give how many loads a multiply-add waits for, at least one: of a row of channels, and of a number for each pixel."""
+    here = high * min(columns, max(1, pixels // high))
+    return max(1.0, (vectors + here) / (vectors * here), 8 / (vectors * here))
 
 
 def write(plan: Plan, module: Module, name: str) -> list[tuple[str, int | None]]:
@@ -235,8 +254,30 @@ def _shapes(plan: Plan, part: Part) -> set[tuple[int, int]]:
     return {(r, w) for r in rows for _, w in _widths(plan, part)}
 
 
+def _leaves(plan: Plan, part: Part) -> list[int]:
+    """Give the dimensions, but for the rows', along which taps are left out where all that they meet is zeros outside the source."""
+    length = plan.correlation.length
+    return [d for d in range(2) if part[d].taps > 1 and (part[d].low < 0 or part[d].high >= length[d])]
+
+
+def _inside(f: Function, axis: Axis, length: int, start: Count, count: int) -> tuple[Count, Count]:
+    """Give which taps meet the source for some of ``count`` results from one on, whose first tap lies at ``start``."""
+    last = f.add(start, (count - 1) * axis.stride)
+    below = f.max(0, f.sub(axis.spread - 1, last))
+    above = f.max(0, f.sub(length - 1 + axis.spread, start))
+    begin, _ = blocks.divided(f, below, axis.spread)
+    end, _ = blocks.divided(f, above, axis.spread)
+    begin = f.min(begin, axis.taps)
+    return begin, f.max(begin, f.min(end, axis.taps))
+
+
 def _write_tile(plan: Plan, part: Part, rows: int, columns: int, module: Module, name: str) -> None:
-    """Write ``void(ptr source, ptr kernel, ptr sums, i64 channels, i1 fresh)``: add some channels' products to a tile's sums."""
+    """Write ``void(ptr source, ptr kernel, ptr sums, i64 channels, i1 fresh)``: add some channels' products to a tile's sums.
+
+    For each dimension that leaves the source, two numbers more: the first of its taps that meet it, and the one behind the last.
+    """
+    leaves = _leaves(plan, part)
+    bounds = [("i64", f"{end}{d}") for d in leaves for end in ("first", "last")]
     f = module.function(
         name,
         [
@@ -245,7 +286,7 @@ def _write_tile(plan: Plan, part: Part, rows: int, columns: int, module: Module,
             ("ptr noalias", "sums"),
             ("i64", "channels"),
             ("i1", "fresh"),
-            ("ptr", "bias"),
+            *bounds,
         ],
     )
     lanes = Lanes(f, plan.kind, plan.width, contract=True)
@@ -253,7 +294,8 @@ def _write_tile(plan: Plan, part: Part, rows: int, columns: int, module: Module,
     number, window, across = lanes.item, plan.window, plan.across
     depth, height, width = part
     pixels = [(y, x) for y in range(rows) for x in range(columns)]
-    reads = [window.at(0, y * height.stride, x * width.stride) for y, x in pixels]
+    down, beside = height.stride // window.skips[1], width.stride // window.skips[2]
+    reads = [window.at(0, y * down, x * beside) for y, x in pixels]
     row = plan.correlation.result[2] * height.step
     places = [(y * row + x * width.step) * across + v * plan.width for y, x in pixels for v in range(plan.vectors)]
 
@@ -261,16 +303,14 @@ def _write_tile(plan: Plan, part: Part, rows: int, columns: int, module: Module,
         return [lanes.load(f.sums, at) for at in places]
 
     def new() -> list[Value]:
-        if not plan.bias:
-            return [lanes.const(0)] * len(places)
-        return [lanes.load(f.params["bias"], v * plan.width) for v in range(plan.vectors)] * len(pixels)
+        return [lanes.const(0)] * len(places)
 
     sums = f.choose(f.params["fresh"], [lanes.type] * len(places), new, old)
     taps = part_taps(part)
     counts = (depth.taps, height.taps, width.taps)
     written = 3  # the first dimension whose taps are written out
     body = len(places)
-    while written and body * counts[written - 1] <= BODY:
+    while written and body * counts[written - 1] <= BODY and written - 1 not in leaves:
         written -= 1
         body *= counts[written]
 
@@ -293,7 +333,10 @@ def _write_tile(plan: Plan, part: Part, rows: int, columns: int, module: Module,
             for t in range(counts[level]):
                 sums = turn(level + 1, f.element(number, source, t * away), f.element(number, kernel, t * inner), sums)
             return sums
-        with f.loop_carry(0, counts[level], 1, [(lanes.type, s) for s in sums]) as loop:
+        first, last = (
+            (f.params[f"{end}{level}"] for end in ("first", "last")) if level in leaves else (0, counts[level])
+        )
+        with f.loop_carry(first, last, 1, [(lanes.type, s) for s in sums]) as loop:
             here = f.element(number, source, f.mul(loop.i, away))
             loop.set(*turn(level + 1, here, f.element(number, kernel, f.mul(loop.i, inner)), loop.values))
         return loop.results
@@ -341,9 +384,8 @@ def _write_main(plan: Plan, module: Module, name: str) -> None:
         corner = f.add(f.mul(f.mul(depth, plan.steps[0]), c.result[1]), f.mul(height, plan.steps[1]))
         with f.loop(0, c.groups) as group, f.loop(first, last) as panel:
             kernels = f.add(f.mul(group, plan.panels), panel)
-            mine = f.element(number, packed, f.add(plan.packed[-1], f.mul(kernels, plan.across)))
             if len(c.live) < len(c.parts):
-                _clear(plan, f, sums, f.mul(slices, plan.slice), mine)
+                _clear(plan, f, sums, f.mul(slices, plan.slice))
             planes = f.element(number, block, f.mul(group, c.into * window.plane))
             with f.loop(0, c.into, plan.channels) as channel:
                 count = plan.channels if c.into % plan.channels == 0 else f.min(plan.channels, f.sub(c.into, channel))
@@ -351,41 +393,54 @@ def _write_main(plan: Plan, module: Module, name: str) -> None:
                 left = f.element(number, planes, f.mul(channel, window.plane))
                 for n, part in enumerate(c.live):
                     at = f.mul(f.add(f.mul(kernels, c.into), channel), part_taps(part) * plan.across)
-                    bases = (left, f.element(number, packed, f.add(plan.packed[n], at)), sums, mine)
+                    bases = (left, f.element(number, packed, f.add(plan.packed[n], at)), sums)
                     _write_tiles(plan, f, part, f"{name}_tile{n}", bases, (depth, height), count, fresh)
             of = f.add(f.mul(group, c.out), f.mul(panel, plan.across))
-            start = f.mul(f.add(f.mul(image, c.groups * c.out), of), c.pixels)
-            goal = f.element(number, result, f.add(start, f.mul(corner, c.result[2])))
-            _write_out(plan, f, (sums, goal), panel, slices, rows)
+            _write_out(plan, f, (sums, result), panel, (image, of, f.mul(corner, c.result[2])), slices, rows)
     blocks.give_slot(f, scratch, slot)
     f.ret()
 
 
-def _write_out(plan: Plan, f: Function, bases: tuple[Value, Value], panel: Count, slices: Count, rows: Count) -> None:
-    """Write the turning of a block's sums to the result's planes."""
-    c, number, (sums, goal) = plan.correlation, item(plan.kind), bases
+def _write_out(
+    plan: Plan,
+    f: Function,
+    bases: tuple[Value, Value],
+    panel: Count,
+    place: tuple[Count, Count, Count],
+    slices: Count,
+    rows: Count,
+) -> None:
+    """Write the turning of a block's sums to the result's planes, or to planes that what follows is given."""
+    c, number, (sums, result), (image, of, pixel) = plan.correlation, item(plan.kind), bases, place
     whole = plan.blocks[1] == 1  # slices of depth lie one behind the other
+    count = f.min(plan.across, f.sub(c.out, f.mul(panel, plan.across)))
+    pixels = f.mul(f.mul(slices if whole else 1, rows), c.result[2])
+    if plan.behind:
+        goal = f.byte(sums, plan.sums)
+    else:
+        goal = f.element(number, result, f.add(f.mul(f.add(f.mul(image, c.groups * c.out), of), c.pixels), pixel))
     with f.loop(0, 1 if whole else slices) as d:
+        on = f.mul(d, c.result[1] * c.result[2])
         f.call(
-            blocks.turn(f, plan.kind, plan.width, plan.relu),
+            blocks.turn(f, plan.kind, plan.width),
             arguments=[
                 ("ptr", f.element(number, sums, f.mul(d, plan.slice * plan.across))),
                 ("i64", plan.across),
-                ("i64", f.mul(f.mul(slices if whole else 1, rows), c.result[2])),
-                ("ptr", f.element(number, goal, f.mul(d, c.result[1] * c.result[2]))),
-                ("i64", c.pixels),
-                ("i64", f.min(plan.across, f.sub(c.out, f.mul(panel, plan.across)))),
+                ("i64", pixels),
+                ("ptr", goal if plan.behind else f.element(number, goal, on)),
+                ("i64", plan.apart if plan.behind else c.pixels),
+                ("i64", count),
             ],
         )
+        if plan.behind:
+            blocks.go_on(f, goal, plan.apart, (image, of, f.add(pixel, on)), (count, pixels))
 
 
-def _clear(plan: Plan, f: Function, sums: Value, pixels: Count, bias: Value) -> None:
+def _clear(plan: Plan, f: Function, sums: Value, pixels: Count) -> None:
     """Write the first sums where some results have no part that would."""
     lanes = Lanes(f, plan.kind, plan.width)
-    values = [lanes.load(bias, v * plan.width) if plan.bias else lanes.const(0) for v in range(plan.vectors)]
-    with f.loop(0, pixels) as p:
-        for v, value in enumerate(values):
-            lanes.store(value, f.element(lanes.item, sums, f.mul(p, plan.across)), v * plan.width)
+    with f.loop(0, f.mul(pixels, plan.across), plan.width) as p:
+        lanes.store(lanes.const(0), sums, p)
 
 
 def _write_tiles(
@@ -393,13 +448,13 @@ def _write_tiles(
     f: Function,
     part: Part,
     name: str,
-    bases: tuple[Value, Value, Value, Value],
+    bases: tuple[Value, Value, Value],
     place: tuple[Count, Count],
     count: Count,
     fresh: Value,
 ) -> None:
     """Write the loops over a block's tiles of one part."""
-    number, window, (source, kernel, sums, bias) = item(plan.kind), plan.window, bases
+    number, window, (source, kernel, sums) = item(plan.kind), plan.window, bases
     deep, tall, wide = part
     depth, height = place
     result, low = plan.correlation.result, plan.correlation.low
@@ -408,11 +463,17 @@ def _write_tiles(
     shift = window.at(deep.first - low[0], tall.first - low[1], 0) + wide.first - low[2]
 
     def tile(d: Count, h: Count, column: Count, high: int, width: int) -> None:
-        row = f.add(f.mul(d, deep.stride * window.extent[1]), f.mul(h, tall.stride))
-        at = f.add(f.add(f.mul(row, window.pitch), shift), f.mul(column, wide.stride))
+        steps = [axis.stride // skip for axis, skip in zip(part, window.skips, strict=True)]
+        row = f.add(f.mul(d, steps[0] * window.extent[1]), f.mul(h, steps[1]))
+        at = f.add(f.add(f.mul(row, window.pitch), shift), f.mul(column, steps[2]))
         slice = f.mul(f.add(f.mul(d, deep.step), deep.start), plan.slice)
         line = f.mul(f.add(f.mul(h, tall.step), tall.start), result[2])
         pixel = f.add(f.add(slice, line), f.add(f.mul(column, wide.step), wide.start))
+        met: list[Count] = []
+        for k in _leaves(plan, part):
+            axis, at_first, many = ((deep, f.add(depth, d), 1), (tall, f.add(height, h), high))[k]
+            start = f.add(f.mul(at_first, axis.stride), axis.first)
+            met += _inside(f, axis, plan.correlation.length[k], start, many)
         f.call(
             f"@rg_{name}_{high}_{width}",
             arguments=[
@@ -421,7 +482,7 @@ def _write_tiles(
                 ("ptr", f.element(number, sums, f.mul(pixel, plan.across))),
                 ("i64", count),
                 ("i1", fresh),
-                ("ptr", bias),
+                *[("i64", n) for n in met],
             ],
         )
 

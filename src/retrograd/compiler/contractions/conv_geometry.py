@@ -99,6 +99,13 @@ class Correlation:
         return tuple(min(p[d].low for p in self.live) for d in range(DIMENSIONS))
 
     @property
+    def skips(self) -> Ints:
+        """In each dimension, how far apart the positions are that are read at all: the stride, where there is one tap."""
+        if len(self.parts) > 1:
+            return (1,) * DIMENSIONS
+        return tuple(a.stride if a.taps == 1 and a.count > 1 else 1 for a in self.parts[0])
+
+    @property
     def live(self) -> tuple[Part, ...]:
         """The parts that have taps."""
         return tuple(p for p in self.parts if all(a.taps for a in p))
@@ -107,6 +114,27 @@ class Correlation:
 def part_taps(part: Part) -> int:
     """Count the taps of a part."""
     return math.prod(a.taps for a in part)
+
+
+def taps_inside(axis: Axis, length: int, first: int, last: int) -> tuple[int, int]:
+    """Give which taps meet a source of that length for some of the results whose first taps lie between two positions."""
+    begin = min(-(-max(0, -last) // axis.spread), axis.taps)
+    return begin, max(begin, min(max(0, length - 1 + axis.spread - first) // axis.spread, axis.taps))
+
+
+def met(c: Correlation, part: Part, d: int, high: int) -> float:
+    """Give how many taps along a dimension meet the source, in the middle of all results; of columns all, of rows ``high`` at a time."""
+    axis = part[d]
+    if d == DIMENSIONS - 1 or axis.taps < 2 or not axis.count:
+        return axis.taps
+    at_once = high if d == 1 else 1
+    total = 0
+    for n in range(0, axis.count, at_once):
+        rows = min(at_once, axis.count - n)
+        start = n * axis.stride + axis.first
+        begin, end = taps_inside(axis, c.length[d], start, start + (rows - 1) * axis.stride)
+        total += rows * (end - begin)
+    return total / axis.count
 
 
 def spread(values: Ints, fill: int) -> Ints:

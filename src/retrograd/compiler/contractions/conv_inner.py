@@ -13,7 +13,7 @@ from ..codegen.lanes import Lanes
 from . import conv_blocks as blocks
 from .conv_blocks import FIRST, IMAGES, LINE, RESULT, SCRATCH, SECOND, SLOTS, Window, argument, item, rounded, size, up
 from .conv_geometry import Correlation
-from .conv_weights import SHARES, channels_together, cut
+from .conv_weights import SHARES, channels_together, cut, moved
 
 SOURCE_BYTES = 192 << 10  # of a block of the source
 MOST = 24  # sums in registers
@@ -34,7 +34,7 @@ class Plan:
     block : int
         Rows of results in a block, which has one depth.
     parts, splits : int
-        Parts of the images, with sums of their own, and of the groups.
+        Parts of the images' blocks, with sums of their own, and of the groups.
     """
 
     correlation: Correlation
@@ -102,7 +102,8 @@ def make_plan(c: Correlation, kind: str, width: int, registers: int, images: int
     while block > 1 and _window(c, kind, block).bytes > SOURCE_BYTES:
         block = up(block, 2)
     splits = min(c.groups, SHARES)
-    parts = max(1, min(up(SHARES, splits), images))
+    units = images * c.result[0] * up(c.result[1], block)
+    parts = max(1, min(up(SHARES, splits), units))
     return Plan(c, kind, width, channels, together, pieces, block, parts, splits)
 
 
@@ -112,7 +113,9 @@ def cost(c: Correlation, kind: str, width: int, registers: int) -> float:
     held = plan.pieces[0][0]
     loads = (plan.channels + held) / (plan.channels * held)
     vectors = c.result[0] * c.result[1] * up(c.result[2], width)
-    return c.groups * vectors * c.out * plan.rows * max(1.0, loads)
+    sums = c.out * plan.rows
+    again = moved(sums * width * size(kind)) * (c.result[0] * plan.blocks)
+    return c.groups * sums * (vectors * max(1.0, loads) + again)
 
 
 def write(plan: Plan, module: Module, name: str) -> list[tuple[str, int | None]]:
@@ -187,9 +190,9 @@ def _write_main(plan: Plan, module: Module, name: str) -> None:
     lanes = Lanes(f, plan.kind, width)
     number, bytes = item(plan.kind), size(plan.kind)
     gradient, source, result, scratch = (argument(f, i) for i in (FIRST, SECOND, RESULT, SCRATCH))
-    images = argument(f, IMAGES, "i64")
+    units = f.mul(argument(f, IMAGES, "i64"), c.result[0] * plan.blocks)
     share, split = blocks.divided(f, f.chunk, plan.splits)
-    begin, end = blocks.shared(f, images, plan.parts, share)
+    begin, end = blocks.shared(f, units, plan.parts, share)
     first, last = (0, c.groups) if plan.splits == 1 else blocks.shared(f, c.groups, plan.splits, split)
     slot = blocks.take_slot(f, scratch)
     base = f.byte(scratch, SLOTS)
@@ -202,7 +205,9 @@ def _write_main(plan: Plan, module: Module, name: str) -> None:
     with f.loop(first, last) as group:
         with f.loop(0, each * width, width) as i:
             lanes.store(lanes.const(0), sums, i)
-        with f.loop(begin, end) as image, f.loop(0, c.result[0]) as depth, f.loop(0, plan.blocks) as down:
+        with f.loop(begin, end) as unit:
+            place, down = blocks.divided(f, unit, plan.blocks)
+            image, depth = blocks.divided(f, place, c.result[0])
             height = f.mul(down, plan.block)
             rows = f.min(plan.block, f.sub(c.result[1], height))
             of = f.add(f.mul(image, c.groups), group)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..codegen.emit import Count, Function, Module, Value
 from ..codegen.lanes import Lanes
 from . import conv_blocks as blocks
-from .conv_blocks import BIAS, SCRATCH, SECOND, SLOTS, argument, item
+from .conv_blocks import SCRATCH, SECOND, SLOTS, argument, item
 from .conv_geometry import part_taps
 
 if TYPE_CHECKING:
@@ -40,11 +40,6 @@ def write(plan: Plan, module: Module, name: str) -> None:
         for v in range(plan.vectors):
             q = f.add(f.mul(panel, plan.across), v * plan.width)
             with f.if_(f.op(f"icmp slt i64 {q}, {c.out}")):
-                if plan.bias:
-                    place = f.add(f.mul(group, c.out), q)
-                    value = lanes.load(argument(f, BIAS), place, 1, lanes.tail(str(f.sub(c.out, q))))
-                    at = f.add(f.mul(i, plan.across), plan.packed[-1] + v * plan.width)
-                    lanes.store(value, goal, at)
                 goals = [
                     f.element(number, goal, f.add(at + v * plan.width, f.mul(i, c.into * part_taps(p) * plan.across)))
                     for p, at in zip(c.live, plan.packed, strict=False)

@@ -13,7 +13,6 @@ from ..codegen.emit import Count, Function, Module, Value
 from ..codegen.lanes import Lanes
 from . import conv_blocks as blocks
 from .conv_blocks import (
-    BIAS,
     CHUNKS,
     FIRST,
     IMAGES,
@@ -33,6 +32,7 @@ from .conv_geometry import Correlation, Part
 
 BODY = 160  # multiply-adds written out in one turn of the innermost loop
 SOURCE_BYTES = 192 << 10  # of a block of the source
+RESULT_BYTES = 256 << 10  # of a block's results for what follows
 FAR = 4  # most vectors along a row in registers
 
 
@@ -46,6 +46,8 @@ class Plan:
         Result channels, rows, and vectors of pixels in registers.
     block : int
         Results along height that one block makes, in steps of the parts; a block has one depth.
+    behind : bool
+        Whether something follows, which is given the results of each block.
     """
 
     correlation: Correlation
@@ -55,8 +57,7 @@ class Plan:
     rows: int
     vectors: int
     block: int
-    bias: bool = False
-    relu: bool = False
+    behind: bool = False
 
     @property
     def steps(self) -> tuple[int, int, int]:
@@ -85,7 +86,25 @@ class Plan:
     @property
     def slot(self) -> int:
         """Bytes of scratch memory that one thread needs."""
+        results = self.behind * self.correlation.out * self.spread * size(self.kind)
+        return self.source + rounded(results + size(self.kind) * self.width * 2)
+
+    @property
+    def source(self) -> int:
+        """Bytes of them for a block of the source."""
         return rounded(self.window.bytes + size(self.kind) * self.width * (FAR + 1))
+
+    @property
+    def slice(self) -> int:
+        """Results of one depth of a block, for one channel."""
+        c = self.correlation
+        return min(self.block * self.steps[1], c.result[1]) * c.result[2]
+
+    @property
+    def spread(self) -> int:
+        """Numbers from one channel's results to the next."""
+        line = LINE // size(self.kind)
+        return up(self.steps[0] * self.slice, line) * line if self.behind else self.correlation.pixels
 
     def scratch(self, slots: int) -> int:
         """Bytes of scratch memory for that many threads at a time."""
@@ -112,7 +131,7 @@ def families(c: Correlation) -> list[Family]:
     return found
 
 
-def make_plan(c: Correlation, kind: str, width: int, registers: int, bias: bool = False, relu: bool = False) -> Plan:
+def make_plan(c: Correlation, kind: str, width: int, registers: int, behind: bool = False) -> Plan:
     """Cut a correlation up; ``registers`` are those that sums may use."""
     most = min(registers, 24) // max(len(family) for family in families(c))
     counts = [max(p[d].count for p in c.parts) for d in range(3)]
@@ -123,10 +142,16 @@ def make_plan(c: Correlation, kind: str, width: int, registers: int, bias: bool 
     rows = max(1, min(4, most // (vectors * channels), counts[1]))
     pitch = _reach(c, 2, counts[2]) + width
     block = counts[1]
-    while block > rows and size(kind) * c.into * _reach(c, 0, 1) * _reach(c, 1, block) * pitch > SOURCE_BYTES:
+    row = behind * size(kind) * c.out * c.result[2] * math.prod(a.step for a in c.parts[0][:2])
+
+    def fits(block: int) -> bool:
+        source = size(kind) * c.into * _reach(c, 0, 1) * _reach(c, 1, block) * pitch
+        return source <= SOURCE_BYTES and block * row <= RESULT_BYTES
+
+    while block > rows and not fits(block):
         block = up(block, 2)
     block = up(block, rows) * rows
-    return Plan(c, kind, width, channels, rows, vectors, block, bias, relu)
+    return Plan(c, kind, width, channels, rows, vectors, block, behind)
 
 
 def cost(c: Correlation, kind: str, width: int, registers: int) -> float:
@@ -170,23 +195,18 @@ def _strips(plan: Plan, family: Family) -> list[tuple[int, int, int]]:
 
 
 def _write_tile(plan: Plan, family: Family, sizes: tuple[int, int, int, int], module: Module, name: str) -> None:
-    """Write ``void(ptr source, ptr kernel, ptr result, ptr bias)``: some channels', rows' and columns' results."""
-    f = module.function(
-        name, [("ptr noalias", "source"), ("ptr noalias", "kernel"), ("ptr noalias", "result"), ("ptr", "bias")]
-    )
+    """Write ``void(ptr source, ptr kernel, ptr result)``: some channels', rows' and columns' results."""
+    f = module.function(name, [("ptr noalias", "source"), ("ptr noalias", "kernel"), ("ptr noalias", "result")])
     c, width, (channels, rows, columns, far) = plan.correlation, plan.width, sizes
     lanes = Lanes(f, plan.kind, width, contract=True)
     vectors = up(columns, width)
     sums = [_sums(plan, f, lanes, part, (channels, rows, vectors)) for part in family]
     _, tall, wide = family[0]
     for q in range(channels):
-        bias = lanes.splat(Lanes(f, plan.kind, 1).load(f.params["bias"], q)) if plan.bias else None
         for y in range(rows):
             for v in range(vectors):
                 values = [each[(q * rows + y) * vectors + v] for each in sums]
-                values = values if bias is None else [lanes.add(value, bias) for value in values]
-                values = [blocks.rectified(lanes, value) for value in values] if plan.relu else values
-                at = q * c.pixels + y * tall.step * c.result[2] + v * width * wide.step
+                at = q * plan.spread + y * tall.step * c.result[2] + v * width * wide.step
                 if len(family) == 1:
                     mask = blocks.first(lanes, columns - v * width)
                     lanes.store(values[0], f.element(lanes.item, f.result, at), 0, wide.step, mask)
@@ -267,11 +287,11 @@ def _write_main(plan: Plan, module: Module, name: str) -> None:
     number = item(plan.kind)
     source, kernel, result, scratch = (argument(f, i) for i in (FIRST, SECOND, RESULT, SCRATCH))
     images, chunks = argument(f, IMAGES, "i64"), argument(f, CHUNKS, "i64")
-    bias = argument(f, BIAS) if plan.bias else "null"
     units = f.mul(images, plan.units(1))
     begin, end = blocks.shared(f, units, chunks, f.chunk)
     slot = blocks.take_slot(f, scratch)
     block = f.byte(f.byte(scratch, SLOTS), f.mul(slot, plan.slot))
+    made = f.byte(block, plan.source)
     with f.loop(begin, end) as unit:
         place, down = blocks.divided(f, unit, plan.blocks[1])
         place, depth = blocks.divided(f, place, plan.blocks[0])
@@ -290,9 +310,17 @@ def _write_main(plan: Plan, module: Module, name: str) -> None:
         )
         weights = f.element(number, kernel, f.mul(group, c.group_step))
         goal = f.element(number, result, f.mul(f.add(f.mul(image, c.groups), group), c.out * c.pixels))
-        mine = f.element(number, bias, f.mul(group, c.out)) if plan.bias else "null"
+        bases = (block, weights, made if plan.behind else goal)
         for n, family in enumerate(families(c)):
-            _write_tiles(plan, f, family, f"{name}_tile{n}", (block, weights, goal, mine), depth, height)
+            _write_tiles(plan, f, family, f"{name}_tile{n}", bases, depth, height)
+        if plan.behind:
+            row, slice = f.mul(height, plan.steps[1]), f.mul(depth, plan.steps[0])
+            rows = f.min(plan.block * plan.steps[1], f.sub(c.result[1], row))
+            with f.loop(0, f.min(plan.steps[0], f.sub(c.result[0], slice))) as d:
+                pixel = f.mul(f.add(f.mul(f.add(slice, d), c.result[1]), row), c.result[2])
+                values = f.element(number, made, f.mul(d, plan.slice))
+                corner = (image, f.mul(group, c.out), pixel)
+                blocks.go_on(f, values, plan.spread, corner, (c.out, f.mul(rows, c.result[2])))
     blocks.give_slot(f, scratch, slot)
     f.ret()
 
@@ -302,23 +330,24 @@ def _write_tiles(
     f: Function,
     family: Family,
     name: str,
-    bases: tuple[Value, Value, Value, Value],
+    bases: tuple[Value, Value, Value],
     depth: Count,
     height: Count,
 ) -> None:
     """Write the loops over a block's tiles."""
     c, number, window = plan.correlation, item(plan.kind), plan.window
-    source, kernel, result, bias = bases
+    source, kernel, result = bases
     deep, tall, wide = family[0]
     rows = f.max(0, f.min(plan.block, f.sub(tall.count, height)))
     alive = deep.taps and tall.taps
     shift = window.at(deep.first - c.low[0], tall.first - c.low[1], 0) if alive else 0
 
     def tiles(q: Count, channels: int, h: Count, high: int) -> None:
-        row = f.add(f.mul(f.add(height, h), tall.step), tall.start)
-        slice = f.add(f.mul(depth, deep.step), deep.start)
-        corner = f.mul(f.add(f.mul(slice, c.result[1]), row), c.result[2])
-        goal = f.element(number, result, f.add(f.mul(q, c.pixels), corner))
+        row = f.add(f.mul(h if plan.behind else f.add(height, h), tall.step), tall.start)
+        slice = deep.start if plan.behind else f.add(f.mul(depth, deep.step), deep.start)
+        rows_before = f.mul(slice, plan.slice // c.result[2] if plan.behind else c.result[1])
+        corner = f.mul(f.add(rows_before, row), c.result[2])
+        goal = f.element(number, result, f.add(f.mul(q, plan.spread), corner))
         here = f.element(number, source, f.add(f.mul(h, tall.stride * window.pitch), shift))
         for x, _, far in _strips(plan, family):
             f.call(
@@ -327,7 +356,6 @@ def _write_tiles(
                     ("ptr", f.element(number, here, x)),
                     ("ptr", f.element(number, kernel, f.mul(q, c.q_step))),
                     ("ptr", f.element(number, goal, wide.start + x * wide.step)),
-                    ("ptr", f.element(number, bias, q) if plan.bias else "null"),
                 ],
             )
 

@@ -21,6 +21,11 @@ OWN_BYTES = 1 << 20  # of all sums, up to which each share of the images has its
 MOST_BYTES = 16 << 20  # of the sums of all shares, where they are larger
 SHARES = 8  # of the work
 TURN = 10.0  # multiply-adds that turning a vector of the gradient takes as long as
+MOVED = (
+    (512 << 10, 3.0),
+    (8 << 20, 8.0),
+)  # that reading and writing a vector of sums does, in the second cache and in the third
+FAR = 24.0  # and in memory
 
 
 @dataclass(frozen=True)
@@ -107,15 +112,14 @@ class Plan:
 def _window(c: Correlation, kind: str, block: tuple[int, int]) -> Window:
     (part,) = c.parts
     counts = (*block, part[2].count)
-    d, h, w = ((n - 1) * a.stride + (a.taps - 1) * a.spread + 1 for n, a in zip(counts, part, strict=True))
-    return Window(kind, c.groups * c.into, c.length, (d, h, w), part[2].first)
+    dims = zip(counts, part, c.skips, strict=True)
+    d, h, w = (((n - 1) * a.stride + (a.taps - 1) * a.spread) // skip + 1 for n, a, skip in dims)
+    return Window(kind, c.groups * c.into, c.length, (d, h, w), part[2].first, skips=c.skips)
 
 
 def make_plan(c: Correlation, kind: str, width: int, registers: int, images: int) -> Plan:
     """Cut a weight gradient up; ``registers`` are those that sums may use."""
-    most = up(c.out, width)
-    vectors = min((3, 2, 4, 1) if registers >= 24 else (2, 1), key=lambda v: (up(most, v) * v, v == 1 and most > 1))
-    vectors = min(vectors, most)
+    vectors = blocks.vectors_across(c.out, width, (3, 2, 4, 1) if registers >= 24 else (2, 1))
     rows = max(1, registers // vectors)
     together = channels_together(c, rows)
     pieces = (cut(together * c.taps, rows), cut(c.into % together * c.taps, rows))
@@ -166,7 +170,14 @@ def cost(c: Correlation, kind: str, width: int, registers: int) -> float:
     """Estimate, in multiply-adds of vectors, what an image takes."""
     plan = make_plan(c, kind, width, registers, SHARES)
     each = c.into * c.taps * max(1.0, (1 + 1 / plan.pieces[0][0]) / plan.vectors) + TURN
-    return c.groups * c.pixels * plan.panels * plan.vectors * each
+    sums = c.groups * plan.panels * plan.vectors * c.into * c.taps
+    again = moved(sums * width * size(kind) // plan.splits) * math.prod(plan.blocks) / plan.images
+    return c.groups * c.pixels * plan.panels * plan.vectors * each + sums * again
+
+
+def moved(bytes: int) -> float:
+    """Estimate, in multiply-adds, what reading and writing a vector of sums takes, where all of them are so many bytes."""
+    return next((cost for most, cost in MOVED if bytes <= most), FAR)
 
 
 def write(plan: Plan, module: Module, name: str) -> list[tuple[str, int | None]]:
@@ -208,7 +219,8 @@ def _write_tile(plan: Plan, places: list[tuple[int, int]], module: Module, name:
         reads.append(channel * window.plane + window.at(*[n * a.spread for n, a in zip(t, part, strict=True)]))
     goals = [row * across + v * plan.width for row in range(len(places)) for v in range(plan.vectors)]
     sums = [lanes.load(f.sums, at) for at in goals]
-    steps = [window.at(part[0].stride, 0, 0), window.at(0, part[1].stride, 0), part[2].stride]
+    down = [a.stride // skip for a, skip in zip(part, window.skips, strict=True)]
+    steps = [window.at(down[0], 0, 0), window.at(0, down[1], 0), down[2]]
     row = c.result[2] * across
     levels: list[tuple[Count, int, int]] = [
         (f.images, rounded(window.bytes) // size(plan.kind), plan.pixels * across),

@@ -40,8 +40,8 @@ MOVED_BYTES = 800 << 10  # of a block's transformed source
 APART_BYTES = 600 << 10  # of that and all products, where squares go one after the other
 CACHED_BYTES, NEAR_BYTES = 1 << 20, 8 << 20  # of transformed kernels that stay in the second cache, and in the third
 FEW_TILES = 28  # of a block, below which images are taken together
-PIECES = 8  # of the work, at least
 AGAIN, FAR_AGAIN = 2, 8  # tiles that reading a block's kernels from the third cache, or from memory, takes as long as
+THERE, BACK = 150, 100  # multiply-adds: of transforming a vector of tiles, and a vector of a tile's results
 SINGLE = 1.4  # times slower: a number to broadcast for each multiply-add
 GAIN = 1.1  # by which the estimate must be better, for what it does not know
 
@@ -62,6 +62,8 @@ class Plan:
         Parts that the result channels of one block are cut into, for threads.
     apart : bool
         Whether squares of taps go one after the other, all result channels' products being kept meanwhile.
+    behind : bool
+        Whether something follows, which is given the results of each block.
     """
 
     correlation: Correlation
@@ -73,8 +75,7 @@ class Plan:
     images: int
     splits: int
     apart: bool = False
-    bias: bool = False
-    relu: bool = False
+    behind: bool = False
 
     @property
     def across(self) -> int:
@@ -142,17 +143,23 @@ class Plan:
 
     @property
     def kept(self) -> int:
-        """Numbers of packed kernels, and of the bias behind them."""
-        return self.packed[-1] + self.bias * self.panels * self.across
+        """Numbers of packed kernels."""
+        return self.packed[-1]
 
     @property
-    def parts(self) -> tuple[int, int, int, int]:
-        """Bytes of a slot's parts: the source's block, its transform, products, sums."""
+    def spread(self) -> int:
+        """Numbers from one channel of a block's results to the next, where something follows."""
+        line = LINE // size(self.kind)
+        return up(2 * self.rows * self.correlation.result[2], line) * line
+
+    @property
+    def parts(self) -> tuple[int, int, int, int, int]:
+        """Bytes of a slot's parts: the source's block, its transform, products, sums, results for what follows."""
         bytes, c = size(self.kind), self.correlation
         moved = rounded(bytes * (POINTS * self.each * self.tiles + self.width))
         products = rounded(bytes * POINTS * self.tiles * self.across * (self.panels if self.apart else 1))
         sums = rounded(bytes * 2 * self.rows * c.result[2] * self.across)
-        return rounded(self.window.bytes), moved, products, sums
+        return rounded(self.window.bytes), moved, products, sums, self.behind * bytes * self.spread * self.across
 
     @property
     def transformed(self) -> int:
@@ -174,13 +181,11 @@ def fits(c: Correlation) -> bool:
     return alike and flat and c.kernel == (1, plane[0].taps, plane[1].taps)
 
 
-def make_plan(c: Correlation, kind: str, width: int, registers: int, images: int) -> Plan:
+def make_plan(c: Correlation, kind: str, width: int, registers: int, images: int, behind: bool = False) -> Plan:
     """Cut a correlation up; ``registers`` are those that sums may use."""
-    most = up(c.out, width)
-    order = (2, 3, 4, 1) if registers >= 24 else (2, 1)
-    vectors = min(most, min(order, key=lambda v: (up(most, v) * v, v == 1 and most > 1)))
+    vectors = blocks.vectors_across(c.out, width, (2, 3, 4, 1) if registers >= 24 else (2, 1))
     plan = Plan(c, kind, width, vectors, max(1, registers // vectors), up(c.result[1], 2), 1, 1)
-    plan = replace(plan, apart=plan.terms > c.into + plan.panels * plan.across)
+    plan = replace(plan, apart=plan.terms > c.into + plan.panels * plan.across, behind=behind)
 
     def moved(plan: Plan) -> int:
         kept = plan.panels * plan.across if plan.apart else 0
@@ -194,8 +199,8 @@ def make_plan(c: Correlation, kind: str, width: int, registers: int, images: int
     if plan.blocks == 1 and plan.tiles < FEW_TILES:
         several = min(up(FEW_TILES, plan.tiles), most_bytes // max(1, moved(plan)), up(images, 2))
         plan = replace(plan, images=max(1, several))
-    units = plan.units(images)
-    return plan if units >= PIECES else replace(plan, splits=min(plan.panels, up(PIECES, units)))
+    made: Plan = blocks.enough_pieces(plan, images)
+    return made
 
 
 def cost(c: Correlation, kind: str, width: int, registers: int, images: int) -> float:
@@ -205,8 +210,8 @@ def cost(c: Correlation, kind: str, width: int, registers: int, images: int) -> 
     plan = make_plan(c, kind, width, registers, images)
     vectors = plan.panels * plan.vectors
     tiles = plan.blocks * plan.tiles / plan.images
-    there = plan.terms * plan.grid[0] * up(plan.grid[1], width) * 100
-    back = tiles * vectors * 60
+    there = plan.terms * plan.grid[0] * up(plan.grid[1], width) * THERE
+    back = tiles * vectors * BACK
     kernels = plan.terms * vectors * 240 / images
     far = 0 if plan.transformed <= CACHED_BYTES else AGAIN if plan.transformed <= NEAR_BYTES else FAR_AGAIN
     again = far * plan.blocks / plan.images  # kernels come anew for each block
@@ -326,12 +331,11 @@ def _write_tile(plan: Plan, rows: int, more: bool, module: Module, name: str) ->
 
 
 def _write_back(plan: Plan, module: Module, name: str) -> None:
-    """Write ``void(ptr products, ptr sums, ptr bias)``: an image's block of results, pixel by pixel, channels side by side."""
+    """Write ``void(ptr products, ptr sums)``: an image's block of results, pixel by pixel, channels side by side."""
     c, number = plan.correlation, item(plan.kind)
-    f = module.function(name, [("ptr noalias", "products"), ("ptr noalias", "sums"), ("ptr", "bias")])
+    f = module.function(name, [("ptr noalias", "products"), ("ptr noalias", "sums")])
     lanes = Lanes(f, plan.kind, plan.width)
     columns, line = plan.grid[1], c.result[2]
-    bias = [lanes.load(f.params["bias"], v * plan.width) for v in range(plan.vectors)] if plan.bias else []
 
     def tile(y: Count, x: Count, wide: int) -> None:
         source = f.element(number, f.products, f.mul(f.add(f.mul(y, columns), x), plan.across))
@@ -341,7 +345,6 @@ def _write_back(plan: Plan, module: Module, name: str) -> None:
             down = [_gathered(lanes, [lanes.load(source, at[row][k]) for row in range(4)]) for k in range(4)]
             for row in range(2):
                 for k, value in enumerate(_gathered(lanes, [down[j][row] for j in range(4)])[:wide]):
-                    value = lanes.add(value, bias[v]) if bias else value
                     lanes.store(value, goal, (row * line + k) * plan.across + v * plan.width)
 
     with f.loop(0, plan.rows) as y:
@@ -397,21 +400,31 @@ def _write_main(plan: Plan, module: Module, name: str) -> None:
                 _write_products(plan, f, name, 0, (moved, kernels, made), panel)
             with f.loop(0, here) as k:
                 left = f.element(number, made, f.mul(k, each * plan.across))
-                mine = f.element(number, packed, f.add(plan.packed[-1], f.mul(panel, plan.across)))
-                f.call(f"@rg_{name}_back", arguments=[("ptr", left), ("ptr", sums), ("ptr", mine)])
-                channel = f.add(f.mul(f.add(image, k), c.out), f.mul(panel, plan.across))
-                at_first = f.add(f.mul(channel, c.pixels), f.mul(height, c.result[2]))
+                f.call(f"@rg_{name}_back", arguments=[("ptr", left), ("ptr", sums)])
+                channel, pixel, pixels = (
+                    f.mul(panel, plan.across),
+                    f.mul(height, c.result[2]),
+                    f.mul(rows, c.result[2]),
+                )
+                count = f.min(plan.across, f.sub(c.out, channel))
+                if plan.behind:
+                    goal = f.byte(sums, plan.parts[3])
+                else:
+                    planes = f.mul(f.add(f.mul(f.add(image, k), c.out), channel), c.pixels)
+                    goal = f.element(number, result, f.add(planes, pixel))
                 f.call(
-                    blocks.turn(f, plan.kind, plan.width, plan.relu),
+                    blocks.turn(f, plan.kind, plan.width),
                     arguments=[
                         ("ptr", sums),
                         ("i64", plan.across),
-                        ("i64", f.mul(rows, c.result[2])),
-                        ("ptr", f.element(number, result, at_first)),
-                        ("i64", c.pixels),
-                        ("i64", f.min(plan.across, f.sub(c.out, f.mul(panel, plan.across)))),
+                        ("i64", pixels),
+                        ("ptr", goal),
+                        ("i64", plan.spread if plan.behind else c.pixels),
+                        ("i64", count),
                     ],
                 )
+                if plan.behind:
+                    blocks.go_on(f, goal, plan.spread, (f.add(image, k), channel, pixel), (count, pixels))
     blocks.give_slot(f, scratch, slot)
     f.ret()
 

@@ -188,7 +188,7 @@ class Joining:
         ):
             return False
         if name in REDUCTIONS:
-            return bool(nest.product.continues == 2 and math.prod(node.inputs[0].shape) == nest.size)
+            return bool(nest.product.continues == 1 and math.prod(node.inputs[0].shape) == nest.size)
         return node.shape == nest.domain
 
     def _add_scalar(self, node: Node, nest: Loops) -> None:

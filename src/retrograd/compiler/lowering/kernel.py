@@ -105,7 +105,8 @@ class Call:
     operands: list[
         tuple[Any, int, tuple[int, ...]] | None
     ]  # (buffer's node, offset, strides) of each, or None for a number
-    continues: int = 0  # whether loops go on with its elements: 1 by element, 2 and add columns up, 3 tile by tile
+    continues: int = 0  # whether loops go on with its elements: 1 and add columns up, 3 tile by tile
+    parts: int = 1  # into how many chunks it is cut, each with sums of its own
     behind: frozenset[Node] = frozenset()  # what those do that go on tile by tile
 
 

@@ -27,19 +27,26 @@ def merge(
     if not any(len(group) > 1 for group in kinds.values()):
         return
     read = _first_reads(loops, calls, leaves)
+    gone: set[Loops] = set()
     for group in kinds.values():
         group.sort(key=lambda n: n.time)
-        k = 0
-        while k < len(group):
-            early = group[k]
-            for late in group[k + 1 :]:
+        rank = {nest: k for k, nest in enumerate(group)}
+        loads = {nest: _loads(nest) for nest in group}
+        readers: dict[Node, list[Loops]] = {}
+        for nest in group:
+            for node in loads[nest]:
+                readers.setdefault(node, []).append(nest)
+        for k, early in enumerate(group):
+            others = {n for node in loads[early] for n in readers[node] if rank[n] > k}
+            for late in sorted(others, key=rank.__getitem__):
                 if _may_move(early, late, read, stored):
                     _move(early, late, fills)
-                    loops.remove(early)
-                    group.remove(early)
+                    gone.add(early)
+                    for node in loads[early] - loads[late]:
+                        readers[node].append(late)
+                    loads[late] |= loads[early]
                     break
-            else:
-                k += 1
+    loops[:] = [nest for nest in loops if nest not in gone]
 
 
 def _loads(nest: Loops) -> set[Node]:
@@ -67,7 +74,7 @@ def _note(call: Call, first: dict[Node, float]) -> None:
 
 
 def _may_move(early: Loops, late: Loops, read: dict[Node, float], stored: dict[Node, tuple[Node, object]]) -> bool:
-    if len(early.statements) + len(late.statements) > MOST_STATEMENTS or not _loads(early) & _loads(late):
+    if len(early.statements) + len(late.statements) > MOST_STATEMENTS:
         return False
     if (early.split is None) and any(s.level == TAIL for n in (early, late) for s in n.statements):
         return False  # rows would be other ones

@@ -40,12 +40,19 @@ class Schedule(Joining):
     native : callable
         Tells whether loops can compute a node.
     continues : callable
-        Tells whether a matrix product's nest can go on with its elements: 0 no, 1 yes, 2 and add columns up.
+        Tells whether a product's nest can go on with its elements: 0 no, 1 yes, and add columns up, 3 tile by tile.
     """
 
     def __init__(self, graph: Graph, native: Any, continues: Any = lambda call: 0) -> None:
         self.graph = graph
-        self.gated = any(n.op is not None and n.op.name == "after" for n in graph.nodes)
+        self.order = graph.nodes
+        self.place = {n: k for k, n in enumerate(self.order)}
+        self.reads_of: dict[Node, list[Node]] = {}  # by a node, those that read it
+        for n in self.order:
+            for i in n.inputs:
+                self.reads_of.setdefault(i, []).append(n)
+        self.outputs = set(graph.outputs)
+        self.gated = any(n.op is not None and n.op.name == "after" for n in self.order)
         self.native = native
         self.continues = continues
         self.constants = graph.constants
@@ -110,7 +117,7 @@ class Schedule(Joining):
     # -- the walk --------------------------------------------------------------------------------------------------------
     def _run(self) -> None:
         graph = self.graph
-        order = graph.nodes
+        order = self.order
         wanted: set[Node] = set()
         for node in order:
             if node.op is not None and not self._in_loops(node) and node.op.name not in VIEWS:
@@ -216,9 +223,10 @@ class Schedule(Joining):
                 todo.extend(self._base(i) for i in base.inputs if self.number(i) is None)
             elif base.type.nbytes * 4 > size:
                 found.add(base)
-        behind = [p for base in found if base in self.nest and (p := self.nest[base].product) is not None]
-        if any(not p.behind or node in p.behind for p in behind):
-            return False  # in registers now, behind a product
+        for base in found:
+            product = self.nest[base].product if base in self.nest else None
+            if product is not None and (node in product.behind if product.behind else base not in self.needed):
+                return False  # in registers now, behind a product, and perhaps nowhere else
         return len(found) <= 1 and all(base.type.nbytes <= size and base.op is not None for base in found)
 
     @staticmethod
@@ -399,7 +407,10 @@ class Schedule(Joining):
         size = math.prod(shape)
         gate = self._not_before(node)
         fit = [n for n in found.values() if n.time >= gate and self._may_read(n, held) and _belongs(size, n, held)]
-        return sorted(fit, key=lambda n: (-n.size, -n.time))
+        # a sum goes where what it adds up is in registers
+        adds = node.op.name in REDUCTIONS  # type: ignore[union-attr]
+        held_here = {n: adds and n.product is not None and any(b in n.by_node for b in read) for n in fit}
+        return sorted(fit, key=lambda n: (-n.size, not held_here[n], -n.time))
 
     def _may_read(self, nest: Loops, values: list[Node]) -> bool:
         """Tell whether all these values are a nest's own or are there before it, which may be put off if nothing has read it."""
@@ -430,6 +441,8 @@ class Schedule(Joining):
         for nest in self.loops:
             if nest.product is None:
                 self._add_apart(nest)
+            elif nest.product.parts > 1:
+                self._add_by_chunks(nest)
         self._begin_inside()
         self.steps: list[Any] = sorted([*self.loops, *self.calls, *self.fills, *self.joins], key=lambda s: s.time)
 
@@ -443,6 +456,24 @@ class Schedule(Joining):
             if fill.node in own:
                 own[fill.node].begun.add(fill.node)
         self.fills = [fill for fill in self.fills if fill.node not in own]
+
+    def _add_by_chunks(self, nest: Loops) -> None:
+        """Give every chunk of a product sums of its own, which it begins itself, and which are joined in order behind it."""
+        for s in nest.statements:
+            if s.level == TAIL and s.store is not None:
+                nest.parts = nest.product.parts
+                held = self._chunks_sums(s.node, nest)
+                s.store = (held, s.store[1])
+                nest.begun.add(s.node)
+                self.fills = [fill for fill in self.fills if fill.node is not s.node]
+
+    def _chunks_sums(self, node: Node, nest: Loops) -> Node:
+        """Give what holds the sums of each of a nest's chunks, and have them joined behind it."""
+        shape = (nest.parts, *node.shape)
+        held = Node(place_op(), (), {}, shape, node.dtype, False, node.place, (), None, None)
+        nest.apart[node] = held
+        self.joins.append(Joined(nest.time + 0.25, node, held))
+        return held
 
     def _own_place(self, node: Node, nest: Loops) -> bool:
         """Tell whether a waiting value had better be computed before a large nest that asks for it: small, of use elsewhere, not its."""
@@ -488,13 +519,11 @@ class Schedule(Joining):
         nest.parts = parts
         for s in shared:
             node, address = s.store  # type: ignore[misc]
-            held = Node(place_op(), (), {}, (parts, *node.shape), node.dtype, False, node.place, (), None, None)
-            nest.apart[node] = held
+            held = self._chunks_sums(node, nest)
             s.store = (held, address)
             for fill in self.fills:
                 if fill.node is node:
                     fill.node = held
-            self.joins.append(Joined(nest.time + 0.25, node, held))
 
 
 def _lies_in_rows(index: Map, base: Node, matrix: Node) -> bool:
