@@ -12,7 +12,7 @@ import pytest
 import retrograd as torch
 from retrograd import nn
 from retrograd.memory import BudgetError, Counter, accumulate, memory_budget, memory_report
-from retrograd.memory.budget import Library, bytes_of, text_of
+from retrograd.memory.budget import Library, bytes_of, bytes_there, text_of
 from retrograd.memory.show import bars
 from retrograd.nn import functional as F
 
@@ -311,16 +311,86 @@ def test_budgets_die_by_reference_count():
         ("1.5 MB", 1_500_000),
         ("8GB", 8 * 10**9),
         ("1gi", 2**30),
+        ("1e9", 10**9),
+        (".5 GB", 5 * 10**8),
+        (np.int64(7), 7),
     ],
 )
 def test_sizes(size, expected):
     assert bytes_of(size) == expected
 
 
+def test_what_an_optimizer_makes_in_its_first_step_counts_as_there_before_the_next():
+    torch.manual_seed(0)
+    net = nn.Sequential(*[nn.Sequential(nn.Linear(64, 64), nn.Tanh()) for _ in range(6)])
+    optimizer, x = torch.optim.Adam(net.parameters(), lr=0.0), torch.randn(512, 64)
+
+    def step():
+        optimizer.zero_grad()
+        (net(x) ** 2).mean().backward()
+        optimizer.step()
+
+    def within(size):
+        budget = memory_budget(size)
+        budget.library = Library(budget.bytes)
+        peak = 0
+        for _ in range(5):
+            optimizer.zero_grad()
+            before = bytes_there()
+            with Counter() as counter, budget:
+                step()
+            peak = before + counter.peak
+        return budget, peak
+
+    budget, _ = within("1GB")
+    size = budget.smallest
+    tight, peak = within(size)
+    assert size * 0.9 < peak <= size * 1.03
+    assert tight.smallest <= size
+
+
+def test_several_walks_in_one_block_are_planned_each():
+    torch.manual_seed(0)
+    net = nn.Sequential(*[nn.Sequential(nn.Linear(32, 32), nn.Tanh()) for _ in range(5)])
+    parts = [torch.randn(256, 32) for _ in range(3)]
+
+    def step():
+        total = 0.0
+        for x in parts:
+            loss = (net(x) ** 2).mean() / 3
+            loss.backward()
+            total = total + loss.detach()  # the first operation of the next run
+
+    def within(size):
+        budget = memory_budget(size)
+        budget.library = Library(budget.bytes)
+        peak = 0
+        for _ in range(12):
+            net.zero_grad()
+            before = bytes_there()
+            with Counter() as counter, budget:
+                step()
+            peak = before + counter.peak
+        return budget, peak, [p.grad.clone() for p in net.parameters()]
+
+    whole, _, plain = within("1GB")
+    assert len(whole.library.found) == 2
+    largest = whole.library.base + max(choices[0].peak for _, choices, _ in whole.library.found)
+    size = (largest + whole.smallest) // 2
+    _, peak, grads = within(size)
+    assert peak <= size * 1.03 < largest
+    assert all(torch.equal(a, b) for a, b in zip(grads, plain, strict=True))
+
+
 def test_bad_arguments():
-    for bad in ("8 apples", "GB", ""):
+    for bad in ("8 apples", "GB", "", "80%", "1.2.3GB", "_", -5, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="is no size"):
             bytes_of(bad)
+    for bad in (None, True, [1]):
+        with pytest.raises(TypeError, match="a size is a number of bytes or a text"):
+            memory_budget(bad)
+    with pytest.raises(TypeError, match="a model stands before a size"):
+        memory_budget(nn.Linear(2, 2))
     with pytest.raises(TypeError, match="give a size"):
         memory_budget()
     with pytest.raises(TypeError, match="stands alone"):

@@ -122,6 +122,8 @@ def test_a_step_under_budgets():
     whole, peak = run("1GB")
     assert peak <= whole.choices()[0][0] * 1.03
     assert "computed again: 0 operations" in whole.show()
+    assert "as estimated" in whole.show()
+    assert "smallest possible" in whole.show()
     sizes = [b for b, _ in whole.choices()]
     assert sizes == sorted(sizes, reverse=True)
     assert [s for _, s in whole.choices()] == sorted(s for _, s in whole.choices())
@@ -136,6 +138,28 @@ def test_a_step_under_budgets():
     with pytest.raises(BudgetError, match="Give at least") as caught:
         run(10_000)
     assert caught.value.smallest == pytest.approx(whole.smallest, rel=0.1)  # another program holds gradients meanwhile
+
+
+@pytest.mark.parametrize("to_none", [True, False])
+def test_a_program_keeps_no_gradients_besides_those_that_are_there(to_none):
+    torch.manual_seed(0)
+    net, x = residual(4, 64), torch.randn(64, 64)
+
+    def step():
+        net.zero_grad(set_to_none=to_none)
+        loss = (net(x) ** 2).mean()
+        loss.backward()
+        return loss
+
+    step()
+    plain = [p.grad.clone() for p in net.parameters()]
+    before = bytes_there()
+    function = torch.compile(step)
+    for _ in range(4):
+        loss = function()
+    assert all(torch.allclose(p.grad, g, rtol=1e-4, atol=1e-6) for p, g in zip(net.parameters(), plain, strict=True))
+    assert loss.item() > 0
+    assert bytes_there() < before + 20_000
 
 
 def test_of_a_compiled_module_before_training():
@@ -200,7 +224,8 @@ def test_checkpoints_in_compiled_code_are_computed_again(whole):
             held += entry.backward.arena_bytes + sum(n.type.nbytes for n in entry.halves.saved)
         found[use] = held, [p.grad.clone() for p in net.parameters()], result.item()
     assert found[True][0] < 0.8 * found[False][0]
-    assert all(torch.equal(a, b) for a, b in zip(found[True][1], found[False][1], strict=True))
+    for a, b in zip(found[True][1], found[False][1], strict=True):  # sums may stand behind another product
+        assert torch.allclose(a, b, rtol=0, atol=1e-6 * float(b.abs().max()))
     assert found[True][2] == found[False][2]
 
 

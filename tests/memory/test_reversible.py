@@ -8,7 +8,9 @@ import pytest
 
 import retrograd as torch
 from retrograd import nn
+from retrograd.compiler import compiled
 from retrograd.memory import Counter
+from retrograd.utils.checkpoint import checkpoint
 
 
 def branch(width, dropout=0.0, out=None):
@@ -162,22 +164,127 @@ def test_a_written_output_is_an_error():
         loss.backward()
 
 
-def test_it_compiles():
+class Turned(nn.InvertibleModule):
+    """Gives a view of what it is given."""
+
+    def forward(self, x):
+        return x.flip(1)
+
+    inverse = forward
+
+
+class Checkpointed(nn.Module):
+    """Computes its function again, within what is computed back."""
+
+    def __init__(self, fn):
+        super().__init__()
+        self.fn = fn
+
+    def forward(self, x):
+        return checkpoint(self.fn, x, use_reentrant=False)
+
+
+def smooth(dropout=0.0, out=4):
+    return nn.Sequential(nn.Linear(4, out), nn.Tanh(), nn.Dropout(dropout))
+
+
+SEQUENCES = {
+    "halves": lambda: [nn.Reversible(smooth(), smooth()) for _ in range(3)],
+    "dropout": lambda: [nn.Reversible(smooth(0.3), smooth(0.3)) for _ in range(3)],
+    "one tensor": lambda: [
+        Own(4),
+        nn.Reversible(smooth(0.3), smooth(0.5)),
+        Turned(),
+        nn.Reversible(smooth(), smooth()),
+    ],
+    "checkpoint": lambda: [nn.Reversible(Checkpointed(smooth(0.3)), Checkpointed(smooth())) for _ in range(2)],
+    "affine": lambda: [nn.Reversible(smooth(out=8), smooth(0.2, out=8), "affine") for _ in range(2)],
+}
+
+
+@pytest.mark.parametrize("second", [False, True], ids=["first", "second"])
+@pytest.mark.parametrize("way", ["eager", "compiled", "checkpointed and compiled"])
+@pytest.mark.parametrize("kind", SEQUENCES)
+def test_steps_give_the_gradients_of_plain_modules(kind, way, second, monkeypatch):
+    monkeypatch.setattr(compiled, "STRICT", True)
     torch.manual_seed(0)
-    net = nn.ReversibleSequence(*[nn.Reversible(nn.Linear(3, 3), nn.Linear(3, 3)) for _ in range(3)])
+    blocks = SEQUENCES[kind]()
+    x = torch.randn(6, 8, dtype=torch.float64)
+    found = []
+    for reversed_ in (False, True):
+        net = (nn.ReversibleSequence if reversed_ else nn.Sequential)(*copy.deepcopy(blocks)).double()
+
+        def step(x, net=net, outer=reversed_ and "checkpointed" in way):
+            net.zero_grad()
+            y = checkpoint(net, x, use_reentrant=False) if outer else net(x)
+            loss = (y**2).sum()
+            if second:
+                grads = torch.autograd.grad(loss, list(net.parameters()), create_graph=True)
+                loss = loss + sum((g**2).sum() for g in grads)
+            loss.backward()
+            return loss
+
+        run = torch.compile(step, fullgraph=True) if reversed_ and "compiled" in way else step
+        torch.manual_seed(3)
+        losses = torch.tensor([run(x).item() for _ in range(4)])
+        found.append([losses, *[p.grad for p in net.parameters()], torch.rand(2)])
+    for a, b in zip(*found, strict=True):
+        assert torch.allclose(a, b, atol=1e-7, rtol=1e-7)
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["step", "module"])
+@pytest.mark.parametrize("coupling", ["additive", "affine"])
+def test_compiled_memory_does_not_grow_with_depth(coupling, whole):
+    held = {}
+    depths = (10, 40) if coupling == "additive" else (4, 12)
+    for depth in depths:
+        torch.manual_seed(0)
+        out = 16 if coupling == "additive" else 32
+        net = nn.ReversibleSequence(
+            *[
+                nn.Reversible(*[nn.Sequential(nn.Linear(16, out), nn.Tanh()) for _ in range(2)], coupling)
+                for _ in range(depth)
+            ],
+            check=False,
+        )
+        x = torch.randn(1024, 32)
+        model = net if whole else torch.compile(net, fullgraph=True)
+
+        def step(x, net=net, model=model):
+            net.zero_grad()
+            loss = (model(x) ** 2).mean()
+            loss.backward()
+            return loss
+
+        function = torch.compile(step, fullgraph=True) if whole else step
+        for _ in range(3):
+            function(x)
+        (entry,) = [e for some in (function if whole else model._compiled).entries.values() for e in some]
+        held[depth] = entry.program.arena_bytes
+        if not whole:
+            held[depth] += entry.backward.arena_bytes + sum(n.type.nbytes for n in entry.halves.saved)
+    assert held[depths[1]] < 1.05 * held[depths[0]]
+    assert held[depths[0]] < 14 * x.nbytes
+
+
+def test_parameters_that_were_computed_and_tensors_that_are_none():
+    net = nn.ReversibleSequence(*[nn.Reversible(nn.Linear(3, 3), nn.Linear(3, 3)) for _ in range(2)])
     x = torch.randn(4, 6)
+    made = {name: p.detach().clone().requires_grad_() for name, p in net.named_parameters()}
+    found = []
+    for model in (net, nn.Sequential(*net)):
+        y = torch.func.functional_call(model, {name: p * 2 for name, p in made.items()}, (x,))
+        found.append(torch.autograd.grad((y**2).sum(), list(made.values())))
+    assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-4) for a, b in zip(*found, strict=True))
+    w = torch.randn(3, 3, requires_grad=True)
 
-    def step(x):
-        net.zero_grad()
-        (net(x) ** 2).sum().backward()
+    class Borrowing(nn.Module):
+        def forward(self, x):
+            return x @ w
 
-    step(x)
-    plain = [p.grad.clone() for p in net.parameters()]
-    compiled = torch.compile(step)
-    for _ in range(4):
-        compiled(x)
-    for p, g in zip(net.parameters(), plain, strict=True):
-        assert torch.allclose(p.grad, g, atol=1e-4)
+    net = nn.ReversibleSequence(nn.Reversible(Borrowing(), nn.Linear(3, 3)))
+    with pytest.raises(RuntimeError, match="none of its parameters, so that its gradient would be lost"):
+        net(x).sum().backward()
 
 
 def trained(net, x, steps, compiled, autocast, walks):

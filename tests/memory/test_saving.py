@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import os
 import weakref
 
 import pytest
@@ -180,6 +182,25 @@ def test_the_disk_holds_what_memory_does_not():
     assert offloaded.peak < 5 * x.nbytes
     assert keeper.written == 20 * x.nbytes  # the last one too: each value once
     assert keeper.file.end == 20 * x.nbytes
+
+
+def test_a_disk_that_is_full_and_a_folder_that_is_not_there(monkeypatch, tmp_path):
+    x = torch.randn(64, 64, requires_grad=True)
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    match = "save_on_disk: 16384 bytes .* were not written .*more room"
+    with pytest.raises(OSError, match=match) as caught, save_on_disk(str(tmp_path), least=0):
+        torch.tanh(x * 1.0)
+    assert caught.value.errno == errno.ENOSPC
+    monkeypatch.undo()
+    torch.tanh(x * 1.0).sum().backward()  # nothing is written to disk any more
+    assert list(tmp_path.iterdir()) == []  # the file has no name, so that a killed process leaves none
+    with pytest.raises(FileNotFoundError):
+        save_on_disk(str(tmp_path / "nowhere"))
+    gc.collect()
 
 
 def test_regions_of_the_file_are_used_again():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import re
 import weakref
+from numbers import Real
 from types import CodeType
 from typing import Any, NoReturn
 
@@ -41,12 +42,17 @@ def bytes_of(size: Any) -> int:
     >>> bytes_of("600MB"), bytes_of("1.5 GiB")
     (600000000, 1610612736)
     """
-    if isinstance(size, (int, float)) and not isinstance(size, bool):
-        return int(size)
-    found = re.fullmatch(r"\s*([\d_.]+)\s*([kmgt]?i?)b?\s*", str(size), re.IGNORECASE)
-    if found is None or found[2].lower() not in UNITS:
-        raise ValueError(f"memory_budget: {size!r} is no size; give bytes, or a text such as '600MB' or '8GiB'")
-    return int(float(found[1]) * UNITS[found[2].lower()])
+    number, unit = size, ""
+    if isinstance(size, str):
+        found = re.fullmatch(r"\s*(\d+(?:_\d+)*\.?\d*(?:e\d+)?|\.\d+)\s*([kmgt]?i?)b?\s*", size, re.IGNORECASE)
+        number, unit = (float(found[1]), found[2].lower()) if found is not None else (-1.0, "")
+    elif isinstance(size, bool) or not isinstance(size, Real):
+        raise TypeError(f"memory_budget: a size is a number of bytes or a text such as '600MB' or '8GiB', not {size!r}")
+    if not 0 <= number < 1e30 or unit not in UNITS:
+        raise ValueError(
+            f"memory_budget: {size!r} is no size; give bytes, or a text such as '600MB' or '8GiB' (shares are not taken)"
+        )
+    return int(number * UNITS[unit])
 
 
 def text_of(size: float) -> str:
@@ -92,10 +98,13 @@ class Library:
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
-        self.base: int | None = None
+        self.base: int | None = None  # bytes that are there before a run
+        self.counted = False  # whether that is what was there when a measured run began, and no guess
         self.found: list[tuple[Profile, list[Plan], Plan]] = []
         self.trials: list[Profile] = []  # measured once
         self.wait = 0  # rounds until one is measured although there are plans
+        self.unknown: dict[Any, int] = {}  # by a kind of round: how many of those behind it are to be measured
+        self.tries = 0
         self.left = 0  # how often a run left every plan
         self.pending: Any = None  # a recorder whose walk was still to come when its block ended
         self.programs: list[Any] = []  # compiled within the budget
@@ -183,7 +192,7 @@ class memory_budget:
         if not args:
             raise TypeError("memory_budget: give a size, or a model, a size and the model's arguments")
         self.before: list[Any] = []
-        if isinstance(args[0], (int, float, str)):
+        if isinstance(args[0], (Real, str)) or not callable(args[0]):
             if len(args) > 1:
                 raise TypeError("memory_budget: a size stands alone, or after the model")
             self.bytes = bytes_of(args[0])
@@ -192,6 +201,8 @@ class memory_budget:
             key = (place[1] if place is not None else None, self.bytes)
             self.library = known.setdefault(key, Library(self.bytes))
         else:
+            if len(args) == 1:
+                raise TypeError("memory_budget: a model stands before a size and the model's arguments")
             self.bytes = bytes_of(args[1])
             self.library = Library(self.bytes)
             self._measure(args[0], args[2:])
@@ -244,12 +255,15 @@ class memory_budget:
     def show(self) -> str:
         """Write the plan: memory over time, what is kept, what is computed again, and at what cost."""
         if self.library.programs:
-            return "\n\n".join(
-                [shown(p.chosen.plan, p.base, self.bytes, p.chosen.bytes) for p in self.library.programs]
-            )
+            pages = []
+            for p in self.library.programs:
+                least = min(p.forms, key=lambda form: int(form.bytes))
+                pages.append(shown(p.chosen.plan, p.base, self.bytes, (least.plan, least.bytes), p.chosen.bytes))
+            return "\n\n".join(pages)
         if self.plan is None:
             return "memory_budget: no step has been measured yet"
-        return shown(self.plan, self.library.base or 0, self.bytes)
+        least = min(self.library.found[-1][1], key=lambda plan: plan.peak)
+        return shown(self.plan, self.library.base or 0, self.bytes, (least, least.peak))
 
     def _measure(self, model: Any, batch: tuple[Any, ...]) -> None:
         """Run the model once, forward and back, and put everything back as it was."""

@@ -79,6 +79,9 @@ class Measured:
         lives, p = self.lives, self.profile
         if not self.rows:
             return
+        spent = [0.0] * lives.count
+        for n, at in lives.at.items():
+            spent[at] += seconds(n)
         highest, positions = 0, []
         for i in range(lives.count - 1, self.turn, -1):
             highest = max([highest, *[self.number[n] for n in lives.reads[i] if n in self.number]])
@@ -88,6 +91,7 @@ class Measured:
                 p.steps.append(Step(position, live[i], live[i]))
                 p.saved[position] = []
             step = p.steps[-1]
+            step.seconds += spent[i]
             step.other, step.pending = max(step.other, live[i]), max(step.pending, live[i])
             for n in lives.reads[i]:
                 k = self.number.get(n)

@@ -31,6 +31,8 @@ class _Region:
 class _File:
     """A file without a name, which ends with the process; regions of equal length are used again."""
 
+    handle = -1
+
     def __init__(self, folder: str | None) -> None:
         self.handle, path = tempfile.mkstemp(dir=folder, prefix="retrograd-saved-")
         os.unlink(path)
@@ -38,7 +40,8 @@ class _File:
         self.free: dict[int, list[int]] = {}
 
     def __del__(self) -> None:
-        os.close(self.handle)
+        if self.handle >= 0:
+            os.close(self.handle)
 
     def put(self, a: np.ndarray[Any, Any]) -> _Region:
         """Write an array's elements."""
@@ -53,8 +56,14 @@ class _File:
         flat: Any = np.ascontiguousarray(a).reshape(-1).view(np.uint8)
         data = memoryview(flat)
         done = 0
-        while done < len(data):
-            done += os.pwrite(self.handle, data[done:], offset + done)
+        try:
+            while done < len(data):
+                done += os.pwrite(self.handle, data[done:], offset + done)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"save_on_disk: {a.nbytes} bytes behind {offset} were not written ({error.strerror}); give a folder on a disk with more room",
+            ) from None
         return region
 
     def get(self, region: _Region, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:

@@ -17,7 +17,7 @@ from .profile import Profile, Simulation
 
 STAGES = 64  # at most
 LEVELS = 400  # of memory that the programme tells apart, at most
-TARGETS = 24  # sizes between the smallest and the largest for which plans are made
+TARGETS = 32  # sizes between the smallest and the largest for which plans are made
 
 
 @dataclass
@@ -40,6 +40,11 @@ class Plan:
     peak: int
     seconds: float
     simulation: Simulation
+
+    @property
+    def rows(self) -> list[Any]:
+        """The values of the run that was measured."""
+        return self.profile.rows
 
     def fits(self, index: int, op: Any, a: Any) -> bool:
         """Tell whether a run's value is of the kind that was measured."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import weakref
 from collections.abc import Iterator
 from time import perf_counter
@@ -15,6 +16,7 @@ from .counter import Counter
 from .profile import Profile, Row
 
 MOST_KINDS = 4  # of runs that are measured in one block
+MOST_TRIES = 24  # times that a run left every plan, after which others are measured
 STRIDE = 16  # operations between two marks, at first
 
 
@@ -33,15 +35,19 @@ class Recorder(Keeper):
         self.limit = limit
         self.candidates: list[Any] = []
         self.plan: Any = None
+        self.before: Any = "the block's beginning"  # the kind of the round before, as far as it is known
         self.profile: Profile | None = None
         self.counter: Counter | None = None
         self.done = False
+        self.operands: tuple[Any, ...] = ()  # of the operation that was heard of last: cells, and numbers
         self.heard = False  # whether the last call of a compiled function ran eagerly
         self.begin()
 
     # -- rounds ---------------------------------------------------------------------------------------------------------------------
     def begin(self) -> None:
         """Start a round: by a plan, if there is one, until the run leaves it."""
+        if self.candidates:
+            self.before = id(self.plan)
         pending, self.library.pending = self.library.pending, None
         if pending is not None:
             pending.finish()
@@ -53,13 +59,17 @@ class Recorder(Keeper):
         self.stride = STRIDE
         self.live = 0
         self.library.wait -= 1
-        if self.plan is None or self.library.wait == 0:
+        unknown = self.library.unknown.get(self.before, 0)
+        if unknown:
+            self.library.unknown[self.before] = unknown - 1
+        if self.plan is None or self.library.wait == 0 or unknown:
             self.plan = self.round.root = None
             if not self.library.programs:
                 self.measure()
 
     def measure(self) -> None:
         """Measure this round."""
+        gc.collect()  # what cycles hold would leave in the middle of the run
         self.profile = Profile()
         self.counter = Counter()
         self.counter.__enter__()
@@ -95,20 +105,17 @@ class Recorder(Keeper):
         position = cell.index
         saved: Any = node.saved
         if saved:
-            node.saved = SavedInputs(
-                [
-                    entry if entry.__class__ is not tuple else self._entry(xs[i], position, entry)
-                    for i, entry in enumerate(saved)
-                ]
-            )
+            entries = []
+            for i, entry in enumerate(saved):
+                if entry.__class__ is tuple:
+                    made_by = xs[i]._node
+                    # a leaf's value is there anyway, and its version is checked
+                    if made_by is None or made_by.op is not None:
+                        entry = self._named(self.operands[i], position)
+                entries.append(entry)
+            node.saved = SavedInputs(entries)
         if node.out is not None:
             node.out = SavedResult(self._named(cell, position))
-
-    def _entry(self, x: Any, position: int, entry: Any) -> Any:
-        node = x._node
-        if node is not None and node.op is None:  # a leaf's value is there anyway, and its version is checked
-            return entry
-        return self._named(self.cell_of(x), position)
 
     def _named(self, cell: Cell, position: int) -> Entry:
         owner = cell.memory
@@ -136,16 +143,21 @@ class Recorder(Keeper):
             self.finish()
             self.begin()
             round_ = self.round
-        operands = tuple([self.cell_of(x) if isinstance(x, BaseTensor) else x for x in xs])
         cells = round_.cells
         index = len(cells)
-        a, storage = t._a, t._s
-        cell = Cell(index, op, operands, attrs, a, storage)
-        for x in operands:
-            if x.__class__ is Cell:
+        read: list[Any] = []
+        for x in xs:
+            if isinstance(x, BaseTensor):
+                x = self.cell_of(x)
                 owner = x if x.owner is None else x.owner
                 if owner.first_use is FAR:
                     owner.first_use = index
+            read.append(x)
+        operands = self.operands = tuple(read)
+        a, storage = t._a, t._s
+        cell = Cell(index, op, operands, attrs, a, storage)
+        if index == 0 and self.profile is not None:
+            self._begun()
         if op.impure:
             cell.op, cell.operands, cell.a = None, (), a
         cells.append(cell)
@@ -156,7 +168,8 @@ class Recorder(Keeper):
             cell_table(storage)[id(a)] = entry
         plan = self.plan
         if plan is not None:
-            if not plan.fits(index, op, a):
+            row = plan.rows[index] if index < len(plan.rows) else None
+            if row is None or row.op is not op or row.shape != a.shape or row.dtype != a.dtype:
                 self._leave(index, op, a)
             elif index in plan.keep:
                 round_.hold(cell, a)
@@ -165,6 +178,15 @@ class Recorder(Keeper):
         elif plan is None:
             self._mark(cell)
         return cell
+
+    def _begun(self) -> None:
+        """Count what was there before a measured run, whose first value has come: an optimizer's state is made in the first step."""
+        from .budget import bytes_there
+
+        there = bytes_there() - max(self.counter.current if self.counter is not None else 0, 0)
+        self.library.base = there if not self.library.counted else max(there, self.library.base or 0)
+        self.library.counted = True
+        self.last = perf_counter()
 
     def cell_of(self, x: Any) -> Cell:
         """Give the cell of a tensor's present value; of one from outside, a cell that holds it."""
@@ -300,6 +322,9 @@ class Recorder(Keeper):
                 return
         self.plan = None
         library = self.library
+        if library.tries < MOST_TRIES:  # what comes behind a round of this kind is measured the next two times
+            library.tries += 1
+            library.unknown[self.before] = 2
         if library.left < MOST_KINDS and library.wait <= 0:
             library.left += 1
             library.wait = library.left

@@ -29,8 +29,8 @@ def bars(line: list[int], limit: float) -> str:
     return "".join(BARS[min(round(max(part) / limit * 8), 8)] for part in parts)
 
 
-def shown(plan: Any, base: int, budget: int, needed: int | None = None) -> str:
-    """Write a plan; ``needed`` is what a compiled program needs by it, which is known before it runs."""
+def shown(plan: Any, base: int, budget: int, least: tuple[Any, int], needed: int | None = None) -> str:
+    """Write a plan; ``least`` is the one that needs least, and its bytes, ``needed`` what a compiled program needs, which is known before it runs."""
     from .budget import text_of
 
     p, found = plan.profile, plan.simulation
@@ -39,13 +39,14 @@ def shown(plan: Any, base: int, budget: int, needed: int | None = None) -> str:
     whole = sum(p.rows[k].nbytes for k in p.kept)
     held = sum(p.rows[k].nbytes for k in plan.keep)
     events = len(found.line)
-    cost = f"{plan.seconds * 1e3:.1f} ms beside {(forward + back) * 1e3:.1f} ms for the step ({plan.seconds / max(forward + back, 1e-9):+.0%})"
+    cost = f"{plan.seconds * 1e3:.1f} ms beside {(forward + back) * 1e3:.1f} ms for the step ({plan.seconds / max(forward + back, 1e-9):+.0%}{', as estimated' if needed is not None else ''})"
     when = "forward" if found.moment < events - len(p.steps) else "on the way back"
     peak = plan.peak if needed is None else needed
     lines = [
         f"budget {text_of(budget)}: peak {text_of(base + peak)}, {when} ({text_of(base)} were there before the step)",
         f"saved without a budget {text_of(whole)}; held at the end of the forward run {text_of(held)}",
         f"computed again: {found.again} operations, {cost}",
+        floor(least[0], base + least[1]),
         "",
         f"memory over the step, full height {text_of(budget - base)} beyond what was there:",
         f"  {bars(found.line, max(budget - base, 1))}",
@@ -70,6 +71,21 @@ def shown(plan: Any, base: int, budget: int, needed: int | None = None) -> str:
     return "\n".join(lines)
 
 
+def floor(plan: Any, peak: int) -> str:
+    """Say what the smallest possible budget is, and where its peak is: what is read and written there cannot be computed again."""
+    from .budget import text_of
+
+    p, moment = plan.profile, plan.simulation.moment
+    made = [r for r in p.rows if r.op is not None and r.owner < 0]
+    if moment < len(made):
+        when, place = "forward", made[moment].place
+    else:
+        position = p.steps[min(moment - len(made), len(p.steps) - 1)].position if p.steps else -1
+        when, place = "on the way back", p.rows[position].place if 0 <= position < len(p.rows) else None
+    where = f", at {describe(place)}" if place is not None else ""
+    return f"smallest possible: {text_of(peak)}; its peak is {when}{where}: values that are read and written at one time there, and gradients"
+
+
 def _again(plan: Any) -> list[int]:
     """List the operations that some part computes again."""
     found: list[int] = []
@@ -82,4 +98,4 @@ def _again(plan: Any) -> list[int]:
     return found
 
 
-__all__ = ["bars", "shown"]
+__all__ = ["bars", "floor", "shown"]

@@ -178,7 +178,8 @@ class ReversibleSequence(_Numbered):
 
     Notes
     -----
-    Halves are made and joined once for the whole sequence. Under ``create_graph`` and in compiled code the blocks run as ordinary ones.
+    Halves are made and joined once for the whole sequence. Under ``create_graph`` the blocks run as ordinary ones, from inputs that are
+    computed back. In compiled code the walk back is part of the graph; random numbers that were drawn are kept there.
     Under autocast the values between blocks are float32, as sums in a coarser dtype cannot be undone: blocks' functions are cast, their
     sums are not.
 
@@ -217,12 +218,18 @@ class ReversibleSequence(_Numbered):
         blocks: list[Any] = list(self._modules.values())
         if MODE.autocast is not None:
             xs = tuple([x.float() if x.dtype in (float16, bfloat16) else x for x in xs])
-        if not MODE.grad or MODE.trace is not None or not blocks:
+        compiling = getattr(MODE.trace, "compiling", False)
+        if not MODE.grad or (MODE.trace is not None and not compiling) or not blocks:
             return self._whole(xs, blocks, False)
         dim = self._halved(xs, blocks)
         given = xs if dim is None else halves(xs, dim)
         if not any(x.requires_grad for x in given) and not any(p.requires_grad for p in self.parameters()):
             return self._whole(xs, blocks, False)
+        if compiling:
+            from .reversal_traced import run_traced
+
+            ys = run_traced(blocks, tuple(given))
+            return joined(xs, ys[0], ys[1], dim) if dim is not None else ys if len(ys) > 1 else ys[0]
         if self.check:
             with no_grad():
                 _tried(blocks, given)
