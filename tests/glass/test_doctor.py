@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import pathlib
@@ -99,6 +100,28 @@ def with_nan():
     return net
 
 
+def constant(layer):
+    nn.init.constant_(layer.weight, 0.05)
+    nn.init.zeros_(layer.bias)
+
+
+def zero(layer):
+    nn.init.zeros_(layer.weight)
+
+
+def labelled(low, high):
+    return torch.randn(64, 64), torch.randint(low, high, (64,))
+
+
+class Detached(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(64, 64), nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.last(F.relu(self.first(x)).detach())
+
+
 def own_statistics(a):
     return (a - a.mean(0)) / a.std(0)
 
@@ -122,8 +145,20 @@ def sick():
             (mlp(initialise=normal(0.3), depth=20), (x, y), ce, {}),
             (mlp(initialise=normal(3.0), depth=60), (x, y), ce, {}),
         ],
-        "initialisation": [(mlp(initialise=as_made, depth=20), (x, y), ce, {})],
+        "initialisation": [
+            (mlp(initialise=as_made, depth=20), (x, y), ce, {}),
+            (mlp(initialise=constant), (x, y), ce, {}),
+            (mlp(initialise=zero, depth=6), (x, y), ce, {}),
+        ],
         "dead-units": [(mlp(initialise=dead, depth=1), (x, y), ce, {})],
+        "labels": [(mlp(), labelled(1, 11), ce, {}), (mlp(), labelled(-1, 9), nn.CrossEntropyLoss(), {})],
+        "loss": [
+            (nn.Sequential(mlp(), nn.Softmax(1)), (x, y), ce, {}),
+            (nn.Sequential(mlp(out=1), nn.Sigmoid()), (x, (y[:, None] > 4).float()), nn.BCEWithLogitsLoss(), {}),
+            (mlp(), (x, y), F.nll_loss, {}),
+            (nn.Sequential(mlp(), nn.Softmax(1)), (x, y), F.nll_loss, {}),
+            (nn.Sequential(mlp(), nn.LogSoftmax(0)), (x, y), F.nll_loss, {}),
+        ],
         "saturation": [
             (mlp(nn.Sigmoid, normal(4.0), 1), (x, y), ce, {}),
             (mlp(nn.Tanh, normal(1.0), 1), (x, y), ce, {}),
@@ -132,7 +167,7 @@ def sick():
         "validation": [(mlp(), (train, labels), ce, {"validation": other})],
         "first-loss": [(sure(), (x, y), ce, {})],
         "broadcast": [(mlp(out=1), (x, torch.randn(64)), mse, {}), (mlp(out=1), (x, torch.randn(64)), nn.L1Loss(), {})],
-        "no-gradient": [(Unused(), (x, y), ce, {}), (Cut(), (x, y), ce, {})],
+        "no-gradient": [(Unused(), (x, y), ce, {}), (Cut(), (x, y), ce, {}), (Detached(), (x, y), ce, {})],
         "learning-rate": [(large[0], (x, y), ce, large[1]), (small[0], (x, y), ce, small[1])],
         "not-finite": [
             (Log(), (x, y), ce, {}),
@@ -198,10 +233,96 @@ def transformer():
     return nn.Sequential(nn.TransformerEncoder(layer, 4), nn.Flatten(), nn.Linear(320, 10))
 
 
+class Branches(nn.Module):
+    """A residual network whose branches begin at zero: by their last weight, by a scale, or by a small one."""
+
+    def __init__(self, kind, depth=10, width=64):
+        super().__init__()
+        self.kind, self.first, self.out = kind, nn.Linear(64, width), nn.Linear(width, 10)
+        self.one, self.two = (nn.ModuleList([nn.Linear(width, width) for _ in range(depth)]) for _ in range(2))
+        self.scale = nn.Parameter(torch.full((depth, width), {"rezero": 0.0, "layerscale": 1e-6}.get(kind, 1.0)))
+        for a, b in zip(self.one, self.two, strict=True):
+            nn.init.kaiming_normal_(a.weight)
+            if kind == "fixup":
+                nn.init.zeros_(b.weight)
+                nn.init.zeros_(b.bias)
+        if kind == "fixup":
+            nn.init.zeros_(self.out.weight)
+
+    def forward(self, x):
+        x = self.first(x)
+        for a, b, scale in zip(self.one, self.two, self.scale, strict=True):
+            x = x + scale * b(F.relu(a(x)))
+        return self.out(x)
+
+
+class Gated(nn.Module):
+    """Blocks with a gate from a condition that begins at zero (adaLN-Zero), and a head that does, too."""
+
+    def __init__(self, depth=5):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(64, 64) for _ in range(depth)])
+        self.gates = nn.ModuleList([nn.Linear(64, 128) for _ in range(depth)])
+        self.norm, self.out = nn.LayerNorm(64, elementwise_affine=False), nn.Linear(64, 10)
+        for layer in [*self.gates, self.out]:
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x):
+        condition = F.silu(x)
+        for layer, gate in zip(self.layers, self.gates, strict=True):
+            scale, g = gate(condition).chunk(2, dim=1)
+            x = x + g * layer(self.norm(x) * (1 + scale))
+        return self.out(self.norm(x))
+
+
+class Causal(nn.Module):
+    """A decoder with a mask of -inf and a head that is the embedding."""
+
+    def __init__(self):
+        super().__init__()
+        self.tokens, self.out = nn.Embedding(40, 32, padding_idx=0), nn.Linear(32, 40, bias=False)
+        self.layers = nn.ModuleList(
+            [nn.TransformerEncoderLayer(32, 4, 64, batch_first=True, norm_first=True) for _ in range(3)]
+        )
+        nn.init.normal_(self.tokens.weight, std=0.02)
+        self.out.weight = self.tokens.weight
+
+    def forward(self, i):
+        x, mask = self.tokens(i), nn.Transformer.generate_square_subsequent_mask(i.shape[1])
+        for layer in self.layers:
+            x = layer(x, src_mask=mask, is_causal=True)
+        return self.out(x).transpose(1, 2)
+
+
+def narrow():
+    return nn.Sequential(
+        *[m for a, b in ((784, 64), (64, 12), (12, 3), (3, 12), (12, 784)) for m in (nn.Linear(a, b), nn.ReLU())][:-1]
+    )
+
+
+def normed(kind):
+    with pytest.warns(FutureWarning) if kind is nn.utils.weight_norm else contextlib.nullcontext():
+        return nn.Sequential(kind(nn.Linear(64, 64)), nn.ReLU(), kind(nn.Linear(64, 10)))
+
+
 def healthy():
     x, y = batch()
+    images, tokens = torch.rand(32, 784), torch.randint(0, 40, (8, 12))
+    frozen = image_net()
+    for p in frozen[:6].parameters():
+        p.requires_grad_(False)
     ce = F.cross_entropy
     return {
+        **{f"residual, {kind}": (Branches(kind), (x, y), ce) for kind in ("fixup", "rezero", "layerscale")},
+        "gates of zero": (Gated(), (x, y), ce),
+        "a mask of -inf": (Causal(), (tokens, tokens), ce),
+        "narrow": (narrow(), (images, images), F.mse_loss),
+        "weight norm": (normed(nn.utils.weight_norm), (x, y), ce),
+        "spectral norm": (normed(nn.utils.spectral_norm), (x, y), ce),
+        "frozen, evaluating": (frozen.eval(), (torch.rand(32, 1, 12, 12), y[:32]), ce),
+        "rnn": (Recurrent(nn.RNN), (torch.randn(16, 50, 8), y[:16]), ce),
+        "wide": (mlp(width=64, initialise=he, depth=2), (x, y), ce),
         "he": (mlp(depth=20), (x, y), ce),
         "default, shallow": (mlp(initialise=as_made), (x, y), ce),
         "glorot tanh": (mlp(nn.Tanh, lambda layer: nn.init.xavier_normal_(layer.weight), 6), (x, y), ce),

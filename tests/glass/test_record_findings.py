@@ -5,6 +5,9 @@ from __future__ import annotations
 import gc
 import json
 import math
+import os
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -193,7 +196,14 @@ def test_two_models_of_one_step_are_told_apart():
                 optimizer.zero_grad()
                 two(one(torch.ones(2, 3))).square().mean().backward()
                 optimizer.step()
-    assert seen.meta["parameters"] == {"weight": [3, 3], "bias": [3], "weight (2)": [1, 3], "bias (2)": [1]}
+    assert seen.meta["parameters"] == {
+        "one.weight": [3, 3],
+        "one.bias": [3],
+        "two.weight": [1, 3],
+        "two.bias": [1],
+    }
+    assert seen.meta["model"] == "one: Linear, two: Linear"
+    assert [n["module"] for n in seen.nodes] == ["one", "two"] and seen.nodes[1]["inputs"] == []
 
 
 def test_a_run_within_a_memory_budget_names_its_parameters_and_says_what_is_missing():
@@ -207,3 +217,113 @@ def test_a_run_within_a_memory_budget_names_its_parameters_and_says_what_is_miss
             optimizer.step()
     assert set(seen.statistics[-1]["parameters"]) == {n for n, _ in net.named_parameters()}
     assert any("memory budget" in note for note in seen.notes)
+
+
+def test_raw_tensors_have_steps_operations_and_names():
+    x, y = torch.randn(50, 3), torch.randn(50)
+    w, b = torch.randn(3, requires_grad=True), torch.zeros(1, requires_grad=True)
+    with glass.record(every=2) as seen:
+        for _ in range(7):
+            (x @ w + b - y).square().mean().backward()
+            with torch.no_grad():
+                for p in (w, b):
+                    p -= 0.1 * p.grad
+                    p.grad.zero_()
+    assert seen.steps == [0, 2, 4, 6] and len(seen.losses) == 7
+    assert [n["op"] for n in seen.nodes if n["op"] != "view"] == ["matmul", "add", "sub", "square", "mean"]
+    assert seen.meta["parameters"] == {"w": [3], "b": [1]}
+    assert all(e["update_ratio"] > 0 and e["gradient"][4] > 0 for e in [seen.statistics[1]["parameters"]["w"]])
+    assert "update / weight" in str(seen) and seen.findings() == []
+
+
+def test_gradients_are_gathered_and_two_optimizers_update_in_one_step():
+    encoder, decoder = nn.Linear(6, 2), nn.Linear(2, 6)
+    rules = [torch.optim.SGD(m.parameters(), lr=0.01) for m in (encoder, decoder)]
+    with glass.record(every=1) as seen:
+        for _ in range(4):
+            for _ in range(3):
+                decoder(encoder(torch.randn(5, 6))).square().mean().backward()
+            for rule in rules:
+                rule.step()
+                rule.zero_grad()
+    assert seen.steps == [0, 1, 2, 3] and list(seen.meta["classes"]) == ["encoder", "decoder"]
+    assert all(
+        len(line["parameters"]) == 4 and "gradient" in line["parameters"]["decoder.weight"] for line in seen.statistics
+    )
+
+
+def test_an_optimizer_that_calls_for_the_loss_makes_one_step_of_it():
+    net, x = nn.Sequential(nn.Linear(1, 5), nn.Tanh(), nn.Linear(5, 1)), torch.randn(8, 1)
+    rule = torch.optim.LBFGS(net.parameters(), max_iter=3)
+
+    def closure():
+        rule.zero_grad()
+        loss = (net(x) - x.sin()).square().mean()
+        loss.backward()
+        return loss
+
+    with glass.record(net, every=1) as seen:
+        for _ in range(3):
+            rule.step(closure)
+    assert seen.steps == [0, 1, 2] and all(len(line["parameters"]) == 4 for line in seen.statistics)
+
+
+def test_modules_have_their_classes_and_a_compiled_step_its_kernels():
+    net = mlp()
+    rule = torch.optim.Adam(net.parameters(), lr=1e-3)
+
+    @torch.compile
+    def step(x, y):
+        rule.zero_grad()
+        loss = F.cross_entropy(net(x), y)
+        loss.backward()
+        rule.step()
+        return loss
+
+    with glass.record(net, every=2) as seen:
+        for _ in range(8):
+            step(torch.randn(12, 32), torch.randint(0, 10, (12,)))
+    page = seen.to_page()
+    assert page["graph"]["classes"]["0"] == "Linear"
+    assert page["kernels"] and "matmul" in page["graph"]["nodes"][0]["attributes"]["kernels"]
+
+
+def test_weights_that_a_hook_computes_are_seen():
+    with pytest.warns(FutureWarning):
+        net = nn.Sequential(nn.utils.weight_norm(nn.Linear(6, 8)), nn.ReLU(), nn.utils.spectral_norm(nn.Linear(8, 1)))
+    rule = torch.optim.SGD(net.parameters(), lr=0.01)
+    with glass.record(net, every=1) as seen:
+        for _ in range(4):
+            rule.zero_grad()
+            net(torch.randn(5, 6)).square().mean().backward()
+            rule.step()
+    assert seen.notes == [] and seen.steps == [0, 1, 2, 3]
+    assert {"0", "1", "2"} <= set(seen.modules())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
+def test_a_forked_process_leaves_the_record_alone(tmp_path):
+    program = """
+import os, sys
+import torch
+net = torch.nn.Linear(3, 1)
+rule = torch.optim.SGD(net.parameters(), lr=0.01)
+for i in range(9):
+    rule.zero_grad()
+    net(torch.ones(2, 3)).square().mean().backward()
+    rule.step()
+    if i == 4:
+        child = os.fork()
+        if not child:
+            sys.exit()
+        os.waitpid(child, 0)
+"""
+    (tmp_path / "train.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, "-m", "retrograd", "run", "--glass-dir", "out", "train.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0 and done.stderr.count("9 steps") == 1 and "5 steps" not in done.stderr, done.stderr
+    assert [step for step, _ in glass.open_record(tmp_path / "out").losses] == list(range(9))

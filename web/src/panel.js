@@ -127,7 +127,7 @@ export function groupPanel(graph, group) {
   const kept = inside.reduce((sum, node) => sum + (node.new_bytes || 0), 0);
   return [
     h("h3", {}, group.name || "graph"),
-    h("p", { class: "note" }, group.run ? "a run of nodes, in forward order" : group.key),
+    h("p", { class: "note" }, group.run ? "a run of nodes, in forward order" : [graph.classes?.[group.key], group.key].filter(Boolean).join(" · ")),
     h("dl", { class: "rows" }, row("nodes", String(group.size)), row("kept for backward", kept ? bytes(kept) : ""),
       row("operations", [...kinds].sort((a, b) => b[1] - a[1]).slice(0, 12).map(([op, n]) => `${op} ${n}`).join(", "))),
     h("p", { class: "note" }, "Enter or a click folds and unfolds it."),

@@ -44,7 +44,10 @@ export class View {
   // what a box says
 
   title(item) {
-    if (item instanceof Group) return item.name || "graph";
+    if (item instanceof Group) {
+      const kind = this.graph.classes?.[item.key];
+      return kind ? `${item.name}: ${kind}` : item.name || "graph";
+    }
     const node = this.graph.nodes[item];
     return node.label || node.op || node.name || `node ${item}`;
   }
@@ -215,7 +218,7 @@ export class View {
       ...(group ? { "data-group": item.key } : { "data-node": item }),
     }, s("rect", { width: w, height: t, rx: group || !node.inputs.length ? 12 : 5 }),
     ...this.lines(item).map((line, i) => s("text", { class: line.kind, x: w / 2, y: 20 + 16 * i }, line.text)),
-    s("title", {}, group ? `${item.key}: ${item.size} nodes, click to unfold` : `${node.expression || this.title(item)}${node.module ? `\n${node.module}` : ""}`));
+    s("title", {}, group ? `${[item.key, this.graph.classes?.[item.key]].filter(Boolean).join(": ")}, ${item.size} nodes, click to unfold` : `${node.expression || this.title(item)}${node.module ? `\n${node.module}` : ""}`));
     const mark = group ? null : this.marks.get(item);
     if (mark) element.append(s("circle", { class: `mark ${mark}`, cx: w - 4, cy: 4, r: 6 }));
     return element;

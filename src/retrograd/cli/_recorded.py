@@ -12,6 +12,9 @@ from retrograd.cli import _program
 __all__ = ["fresh", "run"]
 
 
+GRACE = 2.0  # seconds: so much is looked at whatever it costs, that a program of seconds has a record, too
+
+
 def fresh(name: str) -> pathlib.Path:
     """Name a directory that is not there yet, after the program: glass/NAME-1, glass/NAME-2, ..."""
     stem = re.sub(r"[^\w.-]+", "-", name).strip(".-") or "program"
@@ -27,16 +30,19 @@ def run(body: _program.Body, folder: str | os.PathLike[str], name: str) -> int:
 
     folder = pathlib.Path(folder).absolute()  # the program may go elsewhere
     recorder = glass.record(directory=folder)
-    with recorder:
-        try:
+    recorder.budget.grace = GRACE
+    try:
+        with recorder:
             return _program.run(body)
-        finally:
-            _tell(recorder, folder, name)
+    finally:
+        _tell(recorder, folder, name)
 
 
 def _tell(recorder: object, folder: pathlib.Path, name: str) -> None:
     from retrograd import glass
 
+    if os.getpid() != recorder.process:  # type: ignore[attr-defined]
+        return  # forked off by the program
     if not recorder.losses and not recorder.statistics:  # type: ignore[attr-defined]
         print(f"retrograd run --glass: {name} made no training step that could be seen", file=sys.stderr)
         return

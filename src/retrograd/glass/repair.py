@@ -113,6 +113,8 @@ def _initialised(findings: Diagnosis, paths: list[str], generator: Any) -> list[
     scales = wanted(look(model, findings.batch, findings.loss, double=True), paths)
     changed = []
     for path in paths:
+        if not hasattr(model.get_submodule(path), "weight") or path not in scales:
+            continue  # several weights of one module, as attention has
         weight, bias = _weight(model, path)
         before = float(np.std(np.asarray(weight._a, dtype=np.float64)))
         init.normal_(weight, 0.0, scales[path], generator=generator)

@@ -11,6 +11,8 @@ from .model import plain
 from .page import page
 from .recording.files import write_whole
 
+MOST_KERNELS = 4  # named at a node
+PRODUCTS = {"linear": "matmul"}  # what a kernel calls an operation that is another one in it
 _PLACE = re.compile(r"^(.*):(\d+)(,|$)")
 
 
@@ -65,7 +67,7 @@ def gather(
     if explanation is not None:
         data["graph"] = _said(explanation, "explanation", "to_dict")
     if compiled is not None:
-        data.update(_compiled(compiled, data.get("graph")))
+        data.update(kernels_of(compiled, data.get("graph")))
     return dict(plain(data))
 
 
@@ -78,8 +80,8 @@ def _said(thing: Any, name: str, method: str) -> Any:
     return say()
 
 
-def _compiled(function: Any, graph: dict[str, Any] | None) -> dict[str, Any]:
-    """Give the kernels and the memory of the last program that a compiled function has."""
+def kernels_of(function: Any, graph: dict[str, Any] | None) -> dict[str, Any]:
+    """Give the kernels and the memory of the last program that a compiled function has; nodes of the graph get the times of theirs."""
     explain = getattr(function, "explain", None)
     if explain is None:
         raise TypeError(f"report: compiled must be what compile() gave, not {type(function).__name__}")
@@ -110,6 +112,12 @@ def _compiled(function: Any, graph: dict[str, Any] | None) -> dict[str, Any]:
             )
         timeline += part["memory"]["live_bytes"]
         memory = part["memory"]
+    for node in (graph or {}).get("nodes", []):
+        own = [k for k in kernels if node["id"] in k["nodes"] and k["us"] is not None]
+        named = [k for k in own if PRODUCTS.get(node["op"], node["op"]) in re.split(r"[+ ]", k["name"])] or own
+        if named:
+            shown = [f"{k['name']} {k['us']:.1f} us" for k in named[:MOST_KERNELS]]
+            node.setdefault("attributes", {})["kernels"] = ", ".join(shown)
     rows = [["temporary values, at the peak", memory["peak_bytes"]], ["the arena they share", memory["arena_bytes"]]]
     rows += [["inputs", memory["input_bytes"]], ["results", memory["output_bytes"]]]
     return {"kernels": kernels, "memory": {"timeline": timeline, "rows": rows}}

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from . import data, training, values
+from . import data, losses, training, values
 from .depth import depth
 from .finding import Diagnosis, Finding, Profile, ordered
-from .look import Look, look
+from .look import Look, LossRefuses, look
+from .opening import opened, symmetric
 from .theory import activation_moments, fans, predict
 
 
@@ -30,7 +31,7 @@ def doctor(
     generators are left as they are. What is looked for: values that are not finite, variances that vanish or explode over depth
     and initialisations that do not fit the activation, dead rectified units, saturated sigmoids and tanhs, inputs that are not
     normalised, a validation set normalised with its own statistics, a first loss far above log(classes), an output and a target
-    that broadcast, parameters without a gradient, and, if the optimizer is given, a learning rate that does not suit the weights.
+    that broadcast, class numbers that the output does not have, probabilities where the loss takes logits, parameters without a gradient, and, if the optimizer is given, a learning rate that does not suit the weights.
 
     The variances are set beside what mean-field theory predicts from the weights: forward q' = n_in E[w^2] E[phi(z)^2] + Var[b],
     backward p = n_out E[w^2] E[phi'(z)^2] p' (He et al. 2015; Poole et al. 2016; Schoenholz et al. 2017). They are measured in
@@ -85,7 +86,13 @@ def doctor(
 
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        found = look(model, batch, loss)
+        try:
+            found = look(model, batch, loss)
+        except LossRefuses as error:
+            refused = losses.refused(error)
+            if not refused and error.__cause__ is not None:
+                raise error.__cause__ from None
+            return Diagnosis(ordered(refused), [], model, title, batch, loss, again)
         findings = values.not_finite(found)
         if findings:
             double = (
@@ -95,11 +102,13 @@ def doctor(
             return Diagnosis(
                 ordered(explained or findings), _profile(double) if double else [], model, title, batch, loss, again
             )
-        measured = found
-        if _beyond_float32(found):
-            measured = look(model, batch, loss, double=True)
+        double_wanted = _beyond_float32(found)
+        measured = look(model, batch, loss, double=True) if double_wanted else found
         predict(measured)
-        findings += _findings(found, measured, optimizer, model)
+        moved = opened(measured, lambda m: look(m, batch, loss, double=double_wanted))
+        if moved is not measured:
+            predict(moved)
+        findings += _findings(found, moved, optimizer, model)
         if validation is not None:
             findings += data.validation(found.inputs[0] if found.inputs else None, validation)
     return Diagnosis(ordered(findings), _profile(measured), model, title, batch, loss, again)
@@ -107,17 +116,18 @@ def doctor(
 
 def _findings(found: Look, measured: Look, optimizer: Any, model: Any) -> list[Finding]:
     """Collect the findings; what another one explains is left out."""
-    out = data.broadcast(found) + training.no_gradient(found)
+    mistaken = losses.given(found)
+    out = data.broadcast(found) + mistaken + training.no_gradient(found)
     scale = data.inputs(found)
     out += scale
-    deep = [] if scale else depth(measured)
+    deep = symmetric(measured) or ([] if scale else depth(measured))
     out += deep
     if not deep:
         units = values.dead_units(found)
         out += units
-        if not units:
-            out += values.saturation(found) if not scale else []
-        if not scale and not units:
+        saturated = values.saturation(found) if not (scale or units) else []
+        out += saturated
+        if not scale and not units and not saturated and not mistaken:
             out += data.first_loss(found)
     if not out:
         out += training.learning_rate(found, optimizer, model)

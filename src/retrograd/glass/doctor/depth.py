@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,31 +23,74 @@ class Course:
 
     slope: float
     change: float
-    low: str
-    high: str
 
 
-def course(layers: list[Layer], which: str) -> Course | None:
-    """Fit a line to log10 of the variances against depth; None if there are too few. Zero variances count as float64's smallest."""
-    found = [(i, getattr(layer, which), layer.path) for i, layer in enumerate(layers)]
-    points = [(i, max(v, -330.0), name) for i, v, name in found if not math.isnan(v)]
+def steady(points: list[tuple[int, float]]) -> Course | None:
+    """Give the slope that half of all pairs of points lie below (Theil 1950, Sen 1968), and what it comes to between the ends, or less if they differ by less.
+
+    What vanishes or explodes changes from layer to layer. The ends of a residual network, which lie off the level of its branches, or a few
+    layers of another kind do not turn this slope, as they turn that of least squares.
+
+    Examples
+    --------
+    >>> from retrograd.glass.doctor.depth import steady
+    >>> course = steady([(0, 12.0), (1, 0.0), (2, 0.1), (3, 0.0), (4, 0.1)])
+    >>> round(course.slope, 2), round(course.change, 1)
+    (0.0, 0.2)
+    """
     if len(points) < FEWEST_LAYERS:
         return None
     x, y = np.array([p[0] for p in points], dtype=float), np.array([p[1] for p in points])
-    slope = float(np.polyfit(x, y, 1)[0])
-    return Course(slope, float(y[-1] - y[0]), points[int(y.argmin())][2], points[int(y.argmax())][2])
+    i, j = np.triu_indices(len(points), 1)
+    slope = float(np.median((y[j] - y[i]) / (x[j] - x[i])))
+    along, ends = slope * float(x[-1] - x[0]), float(y[-1] - y[0])
+    return Course(slope, along if abs(along) < abs(ends) or along * ends < 0 else ends)
 
 
-def _bad(c: Course | None) -> bool:
+def course(layers: list[Layer], which: str) -> Course | None:
+    """Give how log10 of the variances runs against depth; None if there are too few. A layer whose variance is zero has no part in it."""
+    found = [(i, getattr(layer, which)) for i, layer in enumerate(layers)]
+    return steady([(i, v) for i, v in found if math.isfinite(v)])
+
+
+def bad(c: Course | None) -> bool:
+    """Tell whether a course is one that vanishes or explodes."""
     return c is not None and abs(c.slope) >= STEP and abs(c.change) >= DECADES
+
+
+def _once(layers: list[Layer]) -> list[Layer]:
+    """Give one layer for each weight: of one that is used at many times its largest variances, since those are what trains it."""
+    found: dict[int, Layer] = {}
+    for layer in layers:
+        known = found.get(id(layer.weight))
+        found[id(layer.weight)] = (
+            layer
+            if known is None
+            else replace(
+                known, forward=np.fmax(known.forward, layer.forward), backward=np.fmax(known.backward, layer.backward)
+            )
+        )
+    return list(found.values())
+
+
+def _grows(forward: Course | None, backward: Course | None) -> bool:
+    return (bad(forward) and forward is not None and forward.change > 0) or (
+        bad(backward) and backward is not None and backward.change < 0
+    )
 
 
 def depth(found: Look) -> list[Finding]:
     """Find what vanishes or explodes over the layers, and say whether the initialisation is why."""
     inner = found.layers[:-1] if len(found.layers) > FEWEST_LAYERS else found.layers
     forward, backward = course(inner, "forward"), course(inner, "backward")
-    if not (_bad(forward) or _bad(backward)):
+    if not _grows(forward, backward):
+        inner = _once(inner)
+        forward, backward = course(inner, "forward"), course(inner, "backward")
+    if not (bad(forward) or bad(backward)):
         return []
+    zero = [layer for layer in inner if any(found.parameters[n] is layer.weight for n in found.began_zero)]
+    if 2 * len(zero) >= len(inner):
+        return [_all_zero(zero)]
     schemes = [scheme(layer) for layer in found.layers[:-1]]
     named = max(set(schemes), key=schemes.count) if schemes else ""
     misfit = [layer for layer in found.layers[:-1] if _misfit(layer)]
@@ -61,7 +104,7 @@ def depth(found: Look) -> list[Finding]:
                 "initialisation",
                 "error",
                 f"the initialisation does not fit: {named}",
-                f"{'Values and gradients' if _bad(forward) and _bad(backward) else 'Values' if _bad(forward) else 'Gradients'} "
+                f"{'Values and gradients' if bad(forward) and bad(backward) else 'Values' if bad(forward) else 'Gradients'} "
                 f"{'vanish' if has < wants else 'explode'} with depth: the weights of {len(misfit)} layers have a variance that makes "
                 f"their signals {'shrink' if has < wants else 'grow'} from layer to layer: {has:.3g}, where {wants:.3g} would keep it (fan_in {fan_in:.0f}).",
                 shown,
@@ -71,11 +114,11 @@ def depth(found: Look) -> list[Finding]:
                 layers=[x.path for x in misfit],
             )
         ]
-    shrinks = (forward.change if _bad(forward) and forward else 0.0) < 0 or (
-        not _bad(forward) and backward is not None and backward.change > 0
+    shrinks = (forward.change if bad(forward) and forward else 0.0) < 0 or (
+        not bad(forward) and backward is not None and backward.change > 0
     )
     kind = "vanishing" if shrinks else "exploding"
-    what = "values and gradients" if _bad(forward) and _bad(backward) else "values" if _bad(forward) else "gradients"
+    what = "values and gradients" if bad(forward) and bad(backward) else "values" if bad(forward) else "gradients"
     return [
         Finding(
             kind,
@@ -88,6 +131,20 @@ def depth(found: Look) -> list[Finding]:
             layers=[x.path for x in found.layers[:-1]],
         )
     ]
+
+
+def _all_zero(zero: list[Layer]) -> Finding:
+    paths = [layer.path for layer in zero]
+    return Finding(
+        "initialisation",
+        "error",
+        f"the weights of {len(zero)} layers are zero",
+        "Nothing of the input passes them, and no gradient: they begin to learn one after another, from the loss back, each from next to nothing.",
+        f"all weights are 0 in {', '.join(paths[:6])}{' and more' if len(paths) > 6 else ''}",
+        "draw the weights at random (torch.nn.init.kaiming_normal_), as the layers' constructors do; only biases may begin at zero",
+        module=paths[0],
+        layers=paths,
+    )
 
 
 def _shown(forward: Course | None, backward: Course | None) -> str:

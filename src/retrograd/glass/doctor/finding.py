@@ -19,7 +19,7 @@ class Finding:
     ----------
     kind
         Its name: vanishing, exploding, dead-units, saturation, initialisation, inputs, validation, first-loss, broadcast,
-        no-gradient, learning-rate, not-finite.
+        labels, loss, no-gradient, learning-rate, not-finite.
     severity
         "error" (training cannot work), "warning" (it will work badly) or "note".
     title, text

@@ -14,6 +14,7 @@ from ...core import BaseTensor, enable_grad
 from ...core.place import describe, here
 from ...tensor.backward import grad as gradients_of
 from ..observing import Observing
+from ..twins import twin as copied
 
 LAYERS = {"linear", "conv", "conv_transpose", "conv_input_grad"}  # operations that mix units with a weight
 
@@ -73,6 +74,15 @@ class Look:
     layers: list[Layer] = field(default_factory=list)
     in_loss: int = 0  # the first call of the loss
     upstream: dict[int, Any] = field(default_factory=dict)  # gradients of the calls' results, by id of the result
+    began_zero: set[str] = field(default_factory=set)  # parameters that were moved from zero for this look
+
+
+class LossRefuses(Exception):
+    """A loss raised an error, its cause, for an output and a target."""
+
+    def __init__(self, output: Any, target: Any, ignored: Any) -> None:
+        super().__init__("the loss cannot be computed")
+        self.output, self.target, self.ignored = output, target, ignored
 
 
 def log_variance(a: Any, *, about_zero: bool = False) -> float:
@@ -145,7 +155,7 @@ def look(
     """Run a copy of a model once, forward and backward; the model, its mode, its gradients and the generators stay."""
     state = _random.default_generator.get_state()
     try:
-        twin = copy.deepcopy(model)
+        twin = copied(model)
         if double and hasattr(twin, "double"):
             twin = twin.double()
         inputs, target = split(_copied(batch, double), loss)
@@ -158,7 +168,10 @@ def look(
                 criterion = copy.deepcopy(loss) if hasattr(loss, "named_modules") else loss
                 if double and hasattr(criterion, "double"):
                     criterion = criterion.double()
-                end = criterion(output) if target is None else criterion(output, target)
+                try:
+                    end = criterion(output) if target is None else criterion(output, target)
+                except (IndexError, RuntimeError, ValueError) as error:
+                    raise LossRefuses(output, target, getattr(criterion, "ignore_index", None)) from error
         parameters = dict(twin.named_parameters()) if hasattr(twin, "named_parameters") else {}
         wanted = {n: p for n, p in parameters.items() if p.requires_grad}
         found = Look(twin, inputs, target, output, end, tape.calls, parameters, {}, in_loss=in_loss)

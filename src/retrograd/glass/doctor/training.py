@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from ..twins import array_of
 from .finding import Finding
 from .look import Look
 
 LARGEST, SMALLEST = 0.1, 1e-6  # norm of an update over norm of its weight; about 1e-3 is usual
+STEPS = 8  # that a copy of the optimizer makes before one is measured
+MOST_TRIED = 1 << 16  # elements of a weight
 
 
 def no_gradient(found: Look) -> list[Finding]:
@@ -89,33 +92,50 @@ def _rate(size: str, rate: str, text: str, evidence: str, advice: str) -> Findin
 
 
 def update_ratios(found: Look, optimizer: Any, model: Any) -> dict[str, float]:
-    """Give |update| / |weight| of each weight (two dimensions or more) for one step of a copy of the optimizer."""
+    """Give |update| / |weight| of each weight (two dimensions or more) for a step of a copy of the optimizer, once it has made a few.
+
+    The copy is given the batch's gradient with signs drawn anew for each step, which is what gradients of batches look like where noise
+    prevails. A first step would say little: that of Adam or RMSprop is its largest, that of SGD with momentum its smallest. Of large weights
+    the first rows stand for all.
+    """
     names = {id(p): n for n, p in model.named_parameters()}
-    pairs, groups = {}, []
+    pairs: dict[str, Any] = {}
+    arrived: dict[str, Any] = {}
+    groups = []
     for group in optimizer.param_groups:
         own = []
         for p in group["params"]:
             name = names.get(id(p))
-            if name is None or found.gradients.get(name) is None:
+            g = None if name is None else found.gradients.get(name)
+            if name is None or g is None or not (a := array_of(g)).any():  # behind a weight that begins at zero
                 continue
-            fresh = found.parameters[name].detach().clone().requires_grad_(True)
-            fresh.grad = found.gradients[name].detach().to(fresh.dtype)
-            pairs[name] = fresh
-            own.append(fresh)
+            rows = slice(0, max(1, MOST_TRIED // max(math.prod(p.shape[1:]), 1))) if a.ndim else ()
+            weight = found.parameters[name].detach()
+            pairs[name] = weight[rows].clone().requires_grad_(True)
+            arrived[name] = a[rows]
+            own.append(pairs[name])
         if own:
             groups.append({**{k: v for k, v in group.items() if k != "params"}, "params": own})
     if not pairs:
         return {}
     defaults = {k: v for k, v in optimizer.defaults.items() if k in _accepted(type(optimizer))}
+    rng = np.random.default_rng(0)
     try:
         twin = type(optimizer)(groups, **defaults)
-        before = {n: p._a.astype(np.float64) for n, p in pairs.items()}
-        twin.step()
+        sizes = {n: float(np.linalg.norm(p._a.astype(np.float64))) for n, p in pairs.items()}
+        for _ in range(STEPS):
+            before = {n: p._a.astype(np.float64) for n, p in pairs.items()}
+            for n, p in pairs.items():
+                signs = rng.integers(0, 2, arrived[n].shape, dtype=np.int8) * 2 - 1
+                p.grad = p.new_tensor(arrived[n] * signs)
+            twin.step()
     except (RuntimeError, TypeError, ValueError):  # an optimizer that wants a closure, or more than its settings
         return {}
     ratios = {}
     for name, p in pairs.items():
-        norm = float(np.linalg.norm(before[name]))
+        norm = sizes[name]
+        if p._a.ndim > 1:  # what is far smaller than PyTorch would draw it grows by a large multiple whatever the rate
+            norm = max(norm, math.sqrt(len(p._a) / 3)) if norm > 0 else norm
         if p._a.ndim >= 2 and norm > 0 and math.isfinite(norm):
             ratios[name] = float(np.linalg.norm(p._a.astype(np.float64) - before[name])) / norm
     return ratios

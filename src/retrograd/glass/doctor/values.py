@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from .finding import Finding
 from .look import Call, Look
 
 DEAD_SHARE = 0.6  # of a layer's units that give zero for every sample
+ALIKE = 4.0  # times as many units that are always off as are always on, at least
+CHANCE = 1e-3  # how likely so many dead units of a layer may be where each is dead or not as a coin falls
 FEWEST_SAMPLES = 16  # with fewer, a unit that is zero for all of them may be chance
 SATURATED_SHARE = 0.5  # of a layer's values, where the slope is below FLAT of the steepest
 FLAT = 0.05
@@ -45,10 +48,30 @@ def not_finite(found: Look) -> list[Finding]:
                     module=name.rpartition(".")[0],
                 )
             ]
+    if np.isfinite(found.loss._a).all():  # infinities that nothing comes of, as in a mask before a softmax, are meant
+        return _backward_finding(found)
+    return _forward_findings(found)
+
+
+def _forward_findings(found: Look) -> list[Finding]:
+    """Find the operation at which the loss's way begins to be spoilt.
+
+    An infinity that the program wrote itself, as a mask's -inf is, stays what it is through operations that pass it on; the first to make NaN
+    of it, or something else that is not finite of finite numbers, is where it happened.
+    """
+    meant: set[int] = set()
+    first = None
     for call in found.calls:
-        if _bad(call.out) and not any(_bad(x) for x in call.inputs):
+        if not _bad(call.out):
+            continue
+        spoilt = [x for x in call.inputs if _bad(x) and id(x) not in meant]
+        given = any(id(x) in meant or (isinstance(x, float) and np.isinf(x)) for x in call.inputs)
+        if not spoilt and given and not np.isnan(call.out._a).any():
+            meant.add(id(call.out))
+            first = first or call
+        elif not spoilt:
             return [_forward_finding(found, call)]
-    return _backward_finding(found)
+    return [_forward_finding(found, first)] if first is not None else []
 
 
 def _data(found: Look) -> list[tuple[str, Any]]:
@@ -107,15 +130,11 @@ def _remedy(name: str, value: str) -> str:
 
 def _backward_finding(found: Look) -> list[Finding]:
     """The gradient that is not finite and nearest the loss."""
-    if not np.isfinite(found.loss._a).all():
-        return []
     for call in reversed(found.calls):
         arriving = found.upstream.get(id(call.out))
-        if call.out is found.loss:
+        if call.out is found.loss or arriving is None or not _bad(arriving):
             continue
         users = [c for c in found.calls if any(x is call.out for x in c.inputs)]
-        if arriving is None or not _bad(arriving):
-            continue
         at, value = _first_bad(arriving._a)
         through = users[0] if users else call
         return [
@@ -160,9 +179,9 @@ def dead_units(found: Look) -> list[Finding]:
             continue
         axis = 1 if a.ndim > 2 and _is_image(found, call) else a.ndim - 1
         zero = (a == 0).all(axis=tuple(i for i in range(a.ndim) if i != axis))
-        if zero.size < 4 or zero.mean() < DEAD_SHARE:
+        dead, always = int(zero.sum()), int((a != 0).all(axis=tuple(i for i in range(a.ndim) if i != axis)).sum())
+        if zero.size < 4 or not too_many_dead(dead, always, zero.size):
             continue
-        dead = int(zero.sum())
         findings.append(
             Finding(
                 "dead-units",
@@ -177,6 +196,32 @@ def dead_units(found: Look) -> list[Finding]:
             )
         )
     return findings
+
+
+def too_many_dead(dead: int, always: int, units: int) -> bool:
+    """Tell whether so many of a layer's units being zero for every sample is a finding.
+
+    Samples that are much alike, which is what a narrow layer or data without a mean of zero makes of them, drive a unit either always or
+    never, as a coin falls: where as many are always on as are dead, nothing is wrong. So dead units must be far more than those that are
+    always on, and more than chance leaves; or all of them.
+
+    Examples
+    --------
+    >>> from retrograd.glass.doctor.values import too_many_dead
+    >>> (
+    ...     too_many_dead(8, 4, 12),
+    ...     too_many_dead(12, 0, 12),
+    ...     too_many_dead(50, 2, 64),
+    ...     too_many_dead(46, 18, 64),
+    ... )
+    (False, True, True, False)
+    """
+    if dead == units:
+        return True
+    if dead < DEAD_SHARE * units or dead < ALIKE * always:
+        return False
+    steady = dead + always
+    return steady > 200 or sum(math.comb(steady, k) for k in range(dead, steady + 1)) < CHANCE * 2**steady
 
 
 def _is_image(found: Look, call: Call) -> bool:

@@ -22,6 +22,8 @@ class Budget:
         The time with recording over that without. From when the first look is paid for, the whole run stays below it.
     every : int or None
         Look at each so many steps instead, whatever it costs.
+    grace : float
+        Seconds of looking that count for nothing, so that a run of seconds is seen, too.
 
     Attributes
     ----------
@@ -29,8 +31,8 @@ class Budget:
         The next step to look at.
     """
 
-    def __init__(self, cost: float, every: int | None) -> None:
-        self.cost, self.every, self.next = cost, every, 0
+    def __init__(self, cost: float, every: int | None, grace: float = 0.0) -> None:
+        self.cost, self.every, self.grace, self.next = cost, every, grace, 0
         self.plain: list[float] = []
         self.looks: list[float] = []
         self.steps = self.lines = 0
@@ -78,6 +80,8 @@ class Budget:
         """Say how many steps there are from one look to the next."""
         if self.every is not None:
             return self.every
+        if self.spent < self.grace:
+            return FIRST
         self.guessed = not self.plain
         if self.guessed:
             return FIRST
@@ -92,7 +96,7 @@ class Budget:
 
     def _owed(self) -> int:
         """Say in how many steps what was spent, and what the next look will take, is brought in."""
-        return math.ceil((self.spent + middle.median(self.looks) - self.steps * self._gain) / self._gain)
+        return math.ceil((self.spent - self.grace + middle.median(self.looks) - self.steps * self._gain) / self._gain)
 
 
 __all__ = ["MOST_LINES", "Budget"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -29,19 +30,38 @@ def parameter_line(a: Any, g: Any, at: Any, old: Any, rate: float | None) -> dic
     return found
 
 
+def rooted(seen: list[Seen], root: str, first: int) -> list[Seen]:
+    """Give operations as they stand behind ``first`` others, with a model's name before their modules."""
+    if not root and not first:
+        return seen
+    return [
+        dataclasses.replace(
+            s,
+            key=f"{root}{'.' if s.module else '/'}{s.key}" if root else s.key,
+            module=".".join(part for part in (root, s.module) if part),
+            inputs=[i + first for i in s.inputs],
+        )
+        for s in seen
+    ]
+
+
 def node_line(s: Seen) -> dict[str, Any]:
     """Describe an operation at a step."""
-    found: dict[str, Any] = {"value": s.value, "seconds": s.seconds}
+    found: dict[str, Any] = {"value": s.value, "seconds": s.seconds} if s.value else {"seconds": s.seconds}
     if s.gradient is not None:
         found["gradient"] = s.gradient
     if s.dead is not None:
         found["dead"] = s.dead
+        if s.always:
+            found["always"] = s.always
     return found
 
 
 def place_line(s: Seen) -> dict[str, Any]:
     """Describe an operation: what it is and where, which no step changes."""
+    units = {"units": s.units} if s.units else {}
     return {
+        **units,
         "key": s.key,
         "op": s.op,
         "module": s.module,

@@ -16,6 +16,8 @@ from .statistics import NAMES
 MOST_POINTS = 2000  # of a curve on the page
 MOST_LOSSES, MOST_STATISTICS = 200_000, 2000  # lines that are held; of more, evenly spaced ones
 MOST_NODES = 6000  # of a graph on the page
+RECENT = 8  # steps that were looked at, of which each node's last numbers are shown
+SHOWN = 24  # parameters in the text of a record without modules
 
 
 class Record:
@@ -101,11 +103,19 @@ class Record:
                 entry[k] += int(number(node.get(k, 0)))
         return found
 
+    def latest(self) -> dict[str, Any]:
+        """Give what is known of each node and parameter from the last steps that were looked at: not every step need have all of them."""
+        found: dict[str, Any] = {}
+        for line in self.statistics[-RECENT:]:
+            nodes, parameters = ({**found.get(k, {}), **(line.get(k) or {})} for k in ("nodes", "parameters"))
+            found = {**line, "nodes": nodes, "parameters": parameters}
+        return found
+
     def _line(self, step: int | None) -> dict[str, Any]:
         if not self.statistics:
             return {}
         if step is None:
-            return self.statistics[-1]
+            return self.latest()
         for line in self.statistics:
             if line["step"] == step:
                 return line
@@ -166,8 +176,24 @@ class Record:
                 )
                 for row in table
             ]
+        else:
+            lines += self._parameters_table()
         lines += [f"note: {note}" for note in self.notes]
         return "\n".join(lines)
+
+    def _parameters_table(self) -> list[str]:
+        """Give the parameters line by line, for a program without modules."""
+        rows = [("parameter", "norm", "gradient norm", "update / weight")]
+        for name, entry in list(self.latest().get("parameters", {}).items())[:SHOWN]:
+            value, gradient, ratio = entry.get("value"), entry.get("gradient"), entry.get("update_ratio")
+            norms = [f"{number(v[4]):.3g}" if v else "" for v in (value, gradient)]
+            rows.append((name, *norms, "" if ratio is None else f"{number(ratio):.1e}"))
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        shown = [
+            "  ".join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True)))
+            for r in rows
+        ]
+        return shown if len(rows) > 1 else []
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>" + "".join(
@@ -297,9 +323,13 @@ class Record:
                 )
             made.append(n)
         title = str(self.meta.get("model") or "recorded step")
-        return Graph(
+        classes = self.meta.get("classes")
+        graph = Graph(
             title, made, edges, len(made) - 1, convention="", notes=["Statistics of the last step that was looked at."]
         ).to_dict()
+        if isinstance(classes, dict):
+            graph["classes"] = {str(path): str(kind) for path, kind in classes.items() if path}
+        return graph
 
 
 def _thinned(points: list[Any]) -> list[Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import gc
+import itertools
 import os
 import threading
 import time
@@ -14,17 +16,23 @@ from ...compiler.witness import Served, served
 from ...core import MODE, BaseTensor
 from ...nn.modules.module import Module
 from ...optim import hooks as optimizer_hooks
+from ...optim.optimizer import Optimizer
 from ...tensor import Tensor
+from ..twins import tensors_of
 from .budget import MOST_LINES, Budget
 from .files import LOSSES, STATISTICS, Store
-from .lines import dense, node_line, parameter_line, place_line
+from .history import looked_into
+from .lines import dense, node_line, parameter_line, place_line, rooted
 from .reader import Record
 from .rehearsal import Course, Rehearsal
-from .shadow import Shadow, tensors_of
-from .statistics import places
+from .roots import modules, tensors
+from .shadow import Shadow
+from .statistics import places, statistics
 from .tape import Seen, arrays_of
 
 MOST_HELD = 512 << 20  # bytes of arrays in memory; the oldest go first (a directory keeps them all)
+MOST_WITHOUT = 64  # backward passes before an optimizer that is there, but does nothing, is no longer waited for
+MOST_PLACES = 20_000  # operations in the description
 UNSEEN = "within a memory budget, autocast or anomaly detection only losses and parameters are recorded, no operations"
 _running: list[Recorder] = []
 _real_call, _real_backward, _real_compiled = Module.__call__, Tensor.backward, Compiled.__call__
@@ -58,7 +66,17 @@ class Recorder(Record):
         self.step = 0
         self.thread = 0
         self.busy = False  # the recorder itself, or something that must not be looked into, is running
-        self.shadow: Shadow | None = None
+        self.process = os.getpid()
+        self.shadows: dict[int, Shadow] = {}  # by the model that was called
+        self.roots: dict[int, tuple[Any, str]] = {}  # models that are called, weakly, and what they are called by
+        self.index: dict[str, int] = {}  # operations' places in the description
+        self.history: list[Seen] = []  # operations of a step that no model's call showed,
+        self.leaves: list[tuple[str, Any, Any, Any, Any]] = []  # and the tensors that it began with
+        self.calls = 0  # of models in this step, with a history
+        self.updating = 0  # optimizers that are at work,
+        self.at_work: Any = None  # and the last that began
+        self.ruled: bool | None = None  # whether an optimizer updates what is trained; None: not known yet
+        self.parameters: dict[str, Any] = {}  # what updates of this step have made of them
         self.before: dict[str, Any] = {}
         self.backwards = 0
         self.stepped = False
@@ -67,14 +85,13 @@ class Recorder(Record):
         self.began = 0.0
         self.budget = Budget(self.cost, every)
         self.held_bytes = 0
-        self.wanted: dict[int, tuple[Any, str]] = {}  # what models call their parameters, and
-        self.named: dict[
-            int, tuple[Any, str]
-        ] = {}  # what the record does; with weak references, since an id is used again
+        self.wanted: dict[int, tuple[Any, str]] = {}  # what models call their parameters, by id, with weak references,
+        self.named: dict[int, tuple[Any, str]] = {}  # and what the record does
         self.met: set[int] = set()  # models whose parameters were named in this step
         self.given: dict[str, int] = {}  # how many parameters were given a name
         self.shapes: dict[str, list[int]] = {}
-        self.updated = False  # an optimizer made a step
+        self.classes: dict[str, str] = {}  # of modules, by their paths
+        self.updated = self.worked = False  # an optimizer made a step: lately, ever
         self.training: weakref.WeakSet[Any] = weakref.WeakSet()  # compiled functions that are whole steps
         self.courses: weakref.WeakKeyDictionary[Any, Course] = weakref.WeakKeyDictionary()  # by program
 
@@ -102,12 +119,13 @@ class Recorder(Record):
         for handle in self.handles:
             handle.remove()
         _running.clear()
-        if self.backwards and not self.stepped:
-            self._own(self._finish)
-            self._end()
+        if os.getpid() != self.process:
+            return  # a child that left the block, too: the record is its parent's
+        if self.backwards or self.stepped:
+            self._close()
         self._describe()
         self.store.close()
-        self.shadow = None
+        self.shadows, self.history, self.leaves, self.at_work = {}, [], [], None
 
     def _describe(self) -> None:
         self.meta.update(
@@ -115,7 +133,9 @@ class Recorder(Record):
                 "level": self.level,
                 "cost": self.cost,
                 "every": self.every,
-                "model": type(self.model).__name__ if self.model is not None else "",
+                "model": type(self.model).__name__ if self.model is not None else self.meta.get("model", ""),
+                "classes": self.classes,
+                "roots": [name for _, name in self.roots.values()],
                 "steps": self.step,
                 "notes": self.notes,
                 "parameters": self.shapes,
@@ -130,7 +150,7 @@ class Recorder(Record):
         return self.step >= self.budget.next or self.step in self.wanted_arrays
 
     def _mine(self) -> bool:
-        return not self.busy and threading.get_ident() == self.thread
+        return not self.busy and threading.get_ident() == self.thread and os.getpid() == self.process
 
     def _own(self, work: Any, *arguments: Any) -> Any:
         """Do the recorder's own work: its time is counted, and an error in it ends the looking, never the training."""
@@ -142,7 +162,7 @@ class Recorder(Record):
             known = f"{type(error).__name__}: {str(error)[:60]}"
             if len(self.notes) < 20 and not any(known in note for note in self.notes):
                 self.notes.append(f"step {self.step}: {type(error).__name__}: {error}")
-            self.shadow = None
+            self.shadows = {}
             return None
         finally:
             self.busy = MODE.aside = False
@@ -151,11 +171,10 @@ class Recorder(Record):
     # -- eager steps --------------------------------------------------------------------------------------------------------
     def called(self, module: Any, run: Any, args: Any, kwargs: Any) -> Any:
         """Run an outermost module's call, beside it its shadow if the step is looked at."""
-        if self.backwards and not self.stepped:  # a step without an optimizer ends where the next forward pass begins
-            self._own(self._finish)
-            self._end()
-        looking = self.due and self.shadow is None and MODE.grad and not MODE.special
+        self._begins()
+        self.calls += MODE.grad
         original = getattr(module, "_orig_mod", module)
+        looking = self.due and id(original) not in self.shadows and MODE.grad and not MODE.special
         shadow = self._own(Shadow, original, self.keeping) if looking else None
         self.busy = True
         try:
@@ -165,12 +184,63 @@ class Recorder(Record):
         if self.due and MODE.grad and id(original) not in self.met:
             self.met.add(id(original))
             self._own(self._names, original)
-            if MODE.special and self.shadow is None and UNSEEN not in self.notes:
+            if MODE.special and not self.shadows and UNSEEN not in self.notes:
                 self.notes.append(UNSEEN)
         if shadow is not None and any(t.requires_grad for t in tensors_of(result)):
-            self.shadow = shadow
+            self.shadows[id(original)] = shadow
+            shadow.root = self._own(self._root, original) or ""
             self._own(shadow.follow, args, kwargs, result)
         return result
+
+    def _begins(self) -> None:
+        """Close the step before, if what is about to run is of a new one.
+
+        An update ends a step, with all updates that follow before anything is computed. Where no optimizer updates, as in a program that
+        writes to its tensors itself, a step has one backward pass.
+        """
+        if self.updating:
+            if self.stepped:  # an update that computes, right behind another one
+                self._close()
+                if self.due:
+                    self._own(self._weights, self.at_work)
+        elif self.stepped or (self.backwards and not self._is_ruled()):
+            self._close()
+
+    def _is_ruled(self) -> bool:
+        """Tell whether an optimizer will make the update: there is one, and it has been seen at work or not much has passed without."""
+        if self.ruled is None:
+            ours = {id(p) for model, _ in self.roots.values() if model() is not None for p in model().parameters()}
+            ours.update(id(leaf[1]) for leaf in self.leaves)
+            rules = [o for o in gc.get_objects() if isinstance(o, Optimizer)]
+            held = {id(p) for rule in rules for group in rule.param_groups for p in group["params"]}
+            self.ruled = bool(held & ours if ours else held)
+        return self.ruled and (self.worked or self.backwards < MOST_WITHOUT)
+
+    def _close(self) -> None:
+        if self.due:
+            self._own(self._finish)
+        self._end()
+
+    def _root(self, model: Any) -> str:
+        """Give what a model's modules and parameters are called by in the record: nothing, where it is the only one."""
+        known = self.roots.get(id(model))
+        if known is not None and known[0]() is model:
+            return known[1]
+        name: str | None = ""
+        if self.model is None:
+            name = modules().get(id(model))
+            names = {n for known, n in self.roots.values() if known() is not None}
+            if name is None or name in names:
+                first = name or ("" if not self.roots else type(model).__name__)
+                others = (f"{first or type(model).__name__} ({k})" for k in itertools.count(2))
+                name = next(n for n in itertools.chain([first], others) if n not in names)
+        self.roots[id(model)] = weakref.ref(model), name or ""
+        if self.model is None:
+            alive = [(n, type(r()).__name__) for r, n in self.roots.values() if r() is not None]
+            self.meta["model"] = ", ".join(f"{n}: {kind}" if n else kind for n, kind in alive[:8])
+        for path, part in model.named_modules():
+            self.classes[".".join(p for p in (name, path) if p)] = type(part).__name__
+        return name or ""
 
     @property
     def keeping(self) -> bool:
@@ -178,7 +248,9 @@ class Recorder(Record):
         return self.level == "all" or self.step in self.wanted_arrays
 
     def _names(self, model: Any) -> None:
-        for name, p in model.named_parameters():
+        root = self._root(model)
+        for path, p in model.named_parameters():
+            name = f"{root}.{path}" if root else path
             if _held(self.wanted, p) is None:
                 self.wanted[id(p)] = weakref.ref(p), name
 
@@ -192,20 +264,52 @@ class Recorder(Record):
             self.named[id(p)] = weakref.ref(p), name
         return name
 
+    def goes_back(self, loss: Any, upstream: Any) -> None:
+        """Look at a loss that is about to be walked back from, where no model's call showed its operations."""
+        if not self.calls:
+            self._begins()
+            if self.due and self.model is None and not self.history and MODE.grad and not MODE.special:
+                self._own(self._looked_into, loss, upstream)
+
+    def _looked_into(self, loss: Any, upstream: Any) -> None:
+        self.history, leaves = looked_into(loss, upstream)
+        called = tensors()
+        for name, p in leaves:
+            flat = p._a.reshape(-1)
+            at = places(flat.size, 0)
+            name = called.get(id(p)) or name
+            if name and _held(self.wanted, p) is None:
+                self.wanted[id(p)] = weakref.ref(p), name
+            self.leaves.append((self._name(p), p, at, flat.copy() if at is None else flat[at], None))
+
     def went_back(self, loss: Any) -> None:
         """Note a backward pass."""
         self.backwards += 1
         if isinstance(loss, BaseTensor) and loss._a.size == 1:
             self.loss = float(loss._a)
-        if self.shadow is not None and self.shadow.arrived:
-            self._own(self.shadow.go_back)  # now: an update would change what its operations have kept
+        for shadow in self.shadows.values():
+            if shadow.arrived:
+                self._own(shadow.go_back)  # now: an update would change what its operations have kept
+        if self.leaves:  # a program that updates by itself empties the gradients, too
+            self.leaves = [
+                (n, p, at, old, statistics(p._grad._a) if dense(p._grad) else g) for n, p, at, old, g in self.leaves
+            ]
 
     def _before_update(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        self.updated = True
-        if self._mine() and self.due:
-            self._own(self._weights, optimizer)
+        self.updated = self.worked = self.ruled = True
+        if self._mine():
+            self.updating += 1
+            self.at_work = optimizer
+            if self.due:
+                self._own(self._weights, optimizer)
 
     def _weights(self, optimizer: Any) -> None:
+        held = [p for group in optimizer.param_groups for p in group["params"]]
+        if any(_held(self.wanted, p) is None and _held(self.named, p) is None for p in held):
+            called = tensors()
+            for p in held:
+                if _held(self.wanted, p) is None and id(p) in called:
+                    self.wanted[id(p)] = weakref.ref(p), called[id(p)]
         for group in optimizer.param_groups:
             for p in group["params"]:
                 name = self._name(p)
@@ -216,21 +320,33 @@ class Recorder(Record):
     def _after_update(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         if not self._mine():
             return
+        self.updating = max(self.updating - 1, 0)
         self.stepped = True
         if self.due:
-            self._own(self._finish)
-        self._end()
+            self._own(self._updated)
+
+    def _updated(self) -> None:
+        """Note what an update has made of its parameters, while their gradients are there."""
+        for name, (p, at, old, rate) in self.before.items():
+            self.shapes[name] = list(p._a.shape)
+            self.parameters[name] = parameter_line(p._a, p._grad._a if dense(p._grad) else None, at, old, rate)
+        self.before = {}
 
     def _finish(self) -> None:
         """Write what was looked at in this step."""
         if not self.due:
             return
-        seen = self.shadow.seen if self.shadow is not None else []
-        parameters = {}
-        for name, (p, at, old, rate) in self.before.items():
-            self.shapes[name] = list(p._a.shape)
-            parameters[name] = parameter_line(p._a, p._grad._a if dense(p._grad) else None, at, old, rate)
-        self._write(seen, parameters)
+        for name, p, at, old, g in self.leaves:
+            if name not in self.parameters:
+                self.shapes[name] = list(p._a.shape)
+                self.parameters[name] = {
+                    **parameter_line(p._a, None, at, old, None),
+                    **({"gradient": g} if g is not None else {}),
+                }
+        seen: list[Seen] = []
+        for shadow in self.shadows.values():
+            seen += rooted(shadow.seen, shadow.root, len(seen))
+        self._write(seen or self.history, self.parameters)
 
     def _write(self, seen: list[Seen], parameters: dict[str, Any]) -> None:
         if not seen and not parameters:
@@ -241,9 +357,8 @@ class Recorder(Record):
             "parameters": parameters,
             "nodes": {s.key: node_line(s) for s in seen},
         }
-        if not self.meta.get("nodes") and seen:
-            self.meta["nodes"] = [place_line(s) for s in seen]
-            self._describe()
+        if any(s.key not in self.index for s in seen) and len(self.index) < MOST_PLACES:
+            self._place(seen)
         self.statistics.append(line)
         if len(self.statistics) > MOST_LINES:
             del self.statistics[1::2]  # the directory has them all
@@ -258,6 +373,16 @@ class Recorder(Record):
                     self.held_bytes -= sum(a.nbytes for a in oldest.values())
             self.store.arrays(self.step, found)
 
+    def _place(self, seen: list[Seen]) -> None:
+        """Put operations that were not there before into the description."""
+        nodes = self.meta.setdefault("nodes", [])
+        for s in seen:
+            if s.key not in self.index:
+                self.index[s.key] = len(nodes)
+                sources = [self.index[seen[i].key] for i in s.inputs if seen[i].key in self.index]
+                nodes.append({**place_line(s), "inputs": sources})
+        self._describe()
+
     def _end(self) -> None:
         """Close a step: its time, its loss, and when to look next."""
         now = time.perf_counter()
@@ -271,13 +396,15 @@ class Recorder(Record):
         self.budget.passed(self.step, took, time.perf_counter() - self.began - took, looked)
         self.extra, self.began = 0.0, time.perf_counter()
         self.loss, self.backwards, self.stepped = None, 0, False
-        self.shadow, self.before = None, {}
+        self.shadows, self.before, self.parameters = {}, {}, {}
+        self.history, self.leaves, self.calls = [], [], 0
         self.met.clear()
         self.step += 1
 
     # -- compiled steps -----------------------------------------------------------------------------------------------------
     def compiled(self, compiled: Any, args: Any, kwargs: Any) -> Any:
         """Run a compiled function's call; at a step that is looked at, run the function once before, with everything put back."""
+        self._begins()
         found: Served | None = None
         rehearsal: Rehearsal | None = None
         if self.due and not MODE.special:
@@ -323,6 +450,15 @@ class Recorder(Record):
                 parameters[name] = parameter_line(p._a, g, at, old, rehearsal.rates.get(id(p)))
         self._write(rehearsal.seen, parameters)
 
+    def to_page(self) -> dict[str, Any]:
+        """Give the page's sections, with the kernels of the last compiled function that was seen to be a whole step."""
+        from ..report import kernels_of
+
+        data = super().to_page()
+        for compiled in list(self.training)[-1:]:
+            data.update(self._own(kernels_of, compiled, data.get("graph")) or {})
+        return data
+
     def _note_loss(self, result: Any) -> None:
         """Take the loss of a step that was one compiled call: the number that it gave."""
         found = [t for t in tensors_of(result) if t._a.size == 1 and t._a.dtype.kind == "f"]
@@ -357,6 +493,16 @@ def _model_of(function: Any) -> Any:
     return next(iter(models.values())) if len(models) == 1 else None
 
 
+def _forked() -> None:
+    """Let go of a record in a process that was forked off: it is the other one's."""
+    for recorder in _running:
+        recorder.store.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
 def _recorder() -> Recorder | None:
     return _running[0] if _running and _running[0]._mine() else None
 
@@ -378,6 +524,8 @@ def _wanted(recorder: Recorder, module: Any) -> bool:
 
 def _backward(self: Any, *args: Any, **kwargs: Any) -> Any:
     recorder = _recorder()
+    if recorder is not None:
+        recorder.goes_back(self, kwargs.get("gradient", args[0] if args else None))
     result = _real_backward(self, *args, **kwargs)
     if recorder is not None:
         recorder.went_back(self)

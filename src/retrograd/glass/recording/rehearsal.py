@@ -15,10 +15,10 @@ from ...core import MODE
 from ...nn.modules.module import Module
 from ...optim import hooks as optimizer_hooks
 from ...tensor import Tensor
+from ..twins import array_of, tensors_of
 from .lines import dense
-from .shadow import tensors_of
 from .statistics import places
-from .tape import Seen, Tape, array_of
+from .tape import Seen, Tape
 
 
 class Enough(BaseException):
@@ -158,7 +158,11 @@ class _Following(Tape):
     def finished(self) -> list[Seen]:
         """Give what was seen up to the backward pass and what got a gradient."""
         self.forget()
-        return [s for s in self.seen if s.gradient is not None or s.module]
+        chosen = {k: i for i, k in enumerate(k for k, s in enumerate(self.seen) if s.gradient is not None or s.module)}
+        kept = [self.seen[k] for k in chosen]
+        for s in kept:
+            s.inputs = [chosen[k] for k in s.inputs if k in chosen]
+        return kept
 
 
 def _sample(a: Any) -> tuple[Any, Any]:

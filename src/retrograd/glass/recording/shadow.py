@@ -10,6 +10,7 @@ from ... import random as _random
 from ...core import BaseTensor, enable_grad
 from ...nn.modules.module import Module
 from ...nn.parameter import Parameter
+from ..twins import is_the_models, tensors_of, without_histories
 from .tape import Seen, Tape
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -18,7 +19,7 @@ PLAIN = (int, float, complex, str, bytes, bool, type(None))
 
 def twin_of(model: Any) -> Any:
     """Copy a model, its state in Python too; parameters share the original's memory, buffers and all else are copies."""
-    memo: dict[int, Any] = {}
+    memo = without_histories(model, {})
     for p in model.parameters():
         memo[id(p)] = Parameter(p.detach(), requires_grad=p.requires_grad)
         # deepcopy looks what it holds alive for up in the memo, too
@@ -30,13 +31,11 @@ def twin_of(model: Any) -> Any:
     for m in parts:
         state = memo[id(m)].__dict__
         for name, value in m.__getstate__().items():
-            state[name] = (
-                value if isinstance(value, PLAIN) else _emptied(value) if name in HOOKS else _copied(value, memo)
-            )
+            state[name] = value if isinstance(value, PLAIN) else _kept(value) if name in HOOKS else _copied(value, memo)
     twin = copy.deepcopy(model, memo)
     for module in twin.modules():
-        for table in HOOKS:
-            module.__dict__[table].clear()
+        for name in HOOKS:
+            module.__dict__[name] = _kept(module.__dict__[name])
     return twin
 
 
@@ -46,8 +45,9 @@ def _is_plain(kind: type) -> bool:
     return not any(n in c.__dict__ for c in kind.__mro__ if c is not object and c is not Module for n in own)
 
 
-def _emptied(table: Any) -> Any:
-    return type(table)()
+def _kept(table: Any) -> Any:
+    """Leave out the program's own hooks, which may do anything, and keep those that compute a weight."""
+    return type(table)((k, hook) for k, hook in table.items() if is_the_models(hook))
 
 
 def _copied(value: Any, memo: dict[int, Any]) -> Any:
@@ -57,15 +57,6 @@ def _copied(value: Any, memo: dict[int, Any]) -> Any:
     if type(value) is tuple and all(isinstance(v, PLAIN) for v in value):
         return value
     return copy.deepcopy(value, memo)
-
-
-def tensors_of(thing: Any) -> list[Any]:
-    """List the tensors in nested data."""
-    if isinstance(thing, BaseTensor):
-        return [thing]
-    if isinstance(thing, dict):
-        thing = list(thing.values())
-    return [t for part in thing for t in tensors_of(part)] if isinstance(thing, (list, tuple)) else []
 
 
 class Shadow:
@@ -78,6 +69,7 @@ class Shadow:
         self.tape: Tape | None = None
         self.outputs: list[Any] = []
         self.upstream: list[Any] = []
+        self.root = ""
 
     def follow(self, args: Any, kwargs: Any, result: Any) -> None:
         """Run the copy on what the real call was given, with the same random draws, and wait for the real gradients."""
@@ -86,7 +78,8 @@ class Shadow:
         try:
             _random.default_generator.set_state(self.before)
             with enable_grad(), Tape(self.twin, self.keep) as self.tape:
-                again = self.twin.forward(*_detached(args), **_detached(kwargs))
+                run = self.twin if self.twin._forward_pre_hooks else self.twin.forward
+                again = run(*_detached(args), **_detached(kwargs))
         finally:
             _random.default_generator.set_state(after)
         self.outputs = tensors_of(again)
@@ -108,6 +101,11 @@ class Shadow:
     def arrived(self) -> bool:
         """Whether real gradients have come that were not walked back yet."""
         return any(g is not None for g in self.upstream)
+
+    @property
+    def expects(self) -> bool:
+        """Whether results of this step wait for a backward pass."""
+        return bool(self.outputs)
 
     @property
     def seen(self) -> list[Seen]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..doctor.depth import DECADES, FEWEST_LAYERS, STEP
+from ..doctor.depth import bad, steady
 from ..doctor.finding import Finding, ordered
 from ..doctor.training import LARGEST, SMALLEST
-from ..doctor.values import DEAD_SHARE
+from ..doctor.values import too_many_dead
 from .files import number
 
 
@@ -105,7 +105,7 @@ def _updates(record: Any) -> list[Finding]:
     # of what begins at zero, as a bias does, or the last weight of a branch, every step is a large multiple
     grown = {n for n in ratios if _first(record, n) is None}
     ratios = {n: r for n, r in ratios.items() if n not in grown}
-    weights = {n: r for n, r in ratios.items() if len(shapes.get(n) or ()) > 1} or ratios
+    weights = {n: r for n, r in ratios.items() if len(shapes.get(n) or ()) > 1}  # a vector has no usual size
     finite = [m for r in weights.values() if math.isfinite(m := float(np.median(r)))]
     if len(record.statistics) < 3 or not finite:
         return []
@@ -126,20 +126,32 @@ def _updates(record: Any) -> list[Finding]:
 def _depth(record: Any) -> list[Finding]:
     if not record.statistics:
         return []
-    last = record.statistics[-1]["nodes"]
-    layers = [n for n in record.nodes if n["op"] in ("linear", "conv", "matmul") and n["module"]]
+    last = record.latest()["nodes"]
+    everything = [n for n in record.nodes if n["op"] in ("linear", "conv", "matmul") and n["module"]]
+    roots = [r for r in record.meta.get("roots") or [] if isinstance(r, str) and r] or [""]
+    for root in roots:  # models that are trained side by side are looked at one by one
+        found = _depth_of(record, last, [n for n in everything if not root or f"{n['module']}.".startswith(f"{root}.")])
+        if found:
+            return found
+    return []
+
+
+def _depth_of(record: Any, last: dict[str, Any], layers: list[dict[str, Any]]) -> list[Finding]:
     for which, name in (("gradient", "gradients"), ("value", "values")):
-        points = []
-        for i, node in enumerate(layers[:-1]):
+        points: list[tuple[str, float]] = []
+        for node in layers[:-1]:
             values = (last.get(node["key"]) or {}).get(which)
             if values and number(values[1]) > 0:
-                points.append((i, math.log10(number(values[1]))))
-        if len(points) <= FEWEST_LAYERS:
-            continue
-        slope = float(np.polyfit([p[0] for p in points], [p[1] for p in points], 1)[0])
-        change = points[-1][1] - points[0][1]
-        if abs(slope) < STEP or abs(change) < DECADES:
-            continue
+                points.append((node["module"], math.log10(number(values[1]))))
+        grown = steady([(i, v) for i, (_, v) in enumerate(points)])
+        if grown is None or not bad(grown) or (grown.change > 0) != (which == "value"):
+            largest: dict[str, float] = {}  # of a layer that is used at many times, which is what trains it
+            for module, v in points:
+                largest[module] = max(v, largest.get(module, v))
+            grown = steady(list(enumerate(largest.values())))
+            if grown is None or not bad(grown):
+                continue
+        slope, change = grown.slope, grown.change
         shrinks = (change > 0) if which == "gradient" else (change < 0)
         kind = "vanishing" if shrinks else "exploding"
         return [
@@ -157,12 +169,9 @@ def _depth(record: Any) -> list[Finding]:
 def _dead(record: Any) -> list[Finding]:
     found = []
     for node in record.nodes:
-        shares = [
-            number(line["nodes"][node["key"]]["dead"])
-            for line in record.statistics[-5:]
-            if "dead" in line["nodes"].get(node["key"], {})
-        ]
-        if len(shares) >= 3 and min(shares) >= DEAD_SHARE:
+        entries = [entry for line in record.statistics[-5:] if "dead" in (entry := line["nodes"].get(node["key"], {}))]
+        shares = [number(entry["dead"]) for entry in entries]
+        if len(shares) >= 3 and all(_dead_now(entry, node) for entry in entries):
             found.append(
                 Finding(
                     "dead-units", "warning", f"{min(shares):.0%} of the rectified units are dead in {node['module'] or 'the model'}",
@@ -173,6 +182,13 @@ def _dead(record: Any) -> list[Finding]:
                 )
             )  # fmt: skip
     return found
+
+
+def _dead_now(entry: dict[str, Any], node: dict[str, Any]) -> bool:
+    """Tell whether too many of a layer's units are dead at a step that was looked at."""
+    units = max(int(number(node.get("units", 0)) or 0), 1) if node.get("units") else 1000
+    dead, always = (number(entry.get(k, 0.0)) * units for k in ("dead", "always"))
+    return math.isfinite(dead + always) and too_many_dead(round(dead), round(always), units)
 
 
 def _idle(record: Any) -> list[Finding]:

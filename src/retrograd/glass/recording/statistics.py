@@ -12,6 +12,7 @@ from ...compiler.moments import moments
 
 NAMES = ("mean", "var", "min", "max", "norm", "zeros", "nan", "inf")
 RECTIFIERS = ("relu", "clamp")
+MANY = 0.5  # of the units
 SAMPLE = 4096  # elements of a weight from which the size of its update is estimated
 
 
@@ -64,10 +65,13 @@ def _variance(flat: Any, mean: float, square: float) -> float:
     return max(variance, 0.0)
 
 
-def dead_share(a: Any, axis: int) -> float:
-    """Give the share of units (positions along an axis) that are zero for every sample."""
+def dead_share(a: Any, axis: int) -> tuple[float, float]:
+    """Give the share of units (positions along an axis) that are zero for every sample, and, where those are many, of those that never are."""
     others = tuple(i for i in range(a.ndim) if i != axis)
-    return float((~a.any(axis=others)).mean()) if a.size else 0.0
+    if not a.size:
+        return 0.0, 0.0
+    dead = float((~a.any(axis=others)).mean())
+    return dead, float(a.all(axis=others).mean()) if dead >= MANY else 0.0
 
 
 @functools.lru_cache(maxsize=256)

@@ -14,6 +14,7 @@ from ...tensor.backward import grad
 from ..doctor.look import Call
 from ..observing import Observing
 from ..summary import flops
+from ..twins import array_of
 from .statistics import RECTIFIERS, dead_share, statistics
 
 _lines: dict[Place, str] = {}
@@ -35,7 +36,9 @@ class Seen:
     flops: tuple[int, int]
     value: list[float]
     gradient: list[float] | None = None
-    dead: float | None = None
+    dead: float | None = None  # of a rectifier's units, the share that is zero for all samples
+    always: float = 0.0  # and the share that never is, where many are dead
+    units: int = 0
     out: Any = field(default=None, repr=False)
 
 
@@ -82,7 +85,9 @@ class Tape(Observing):
             if op.name.startswith("conv"):
                 self.image = True
             if op.name in RECTIFIERS and a.ndim > 1:
-                made.dead = dead_share(a, 1 if self.image and a.ndim > 2 else a.ndim - 1)
+                axis = 1 if self.image and a.ndim > 2 else a.ndim - 1
+                made.units = a.shape[axis]
+                made.dead, made.always = dead_share(a, axis)
             if self.keep:
                 made.out = (a if a.base is None else a.copy(), None)  # a view's memory may be written to later
             self.index[id(out)] = len(self.seen)
@@ -122,11 +127,6 @@ class Tape(Observing):
     def forget(self) -> None:
         """Let the history go."""
         self.outs, self.index = [], {}
-
-
-def array_of(g: Any) -> Any:
-    """Give a gradient's array, a sparse one's too."""
-    return g.to_dense()._a if getattr(g, "_composite", False) else g._a
 
 
 def line_at(place: Place | None) -> str:
