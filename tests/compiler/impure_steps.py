@@ -6,6 +6,8 @@ import dataclasses
 import datetime
 import enum
 import functools
+import io
+import itertools
 import random
 import sys
 import time
@@ -256,6 +258,87 @@ def generator_next(wrapped):
     return lambda i: g(x)
 
 
+def counter_next(wrapped):
+    numbers = itertools.count()
+    x = torch.randn(4)
+    g = wrapped(lambda x: (x * next(numbers)).sum())
+    return lambda i: g(x)
+
+
+def held_next(wrapped):
+    held = types.SimpleNamespace(numbers={"all": [iter(range(1000))]})
+    x = torch.randn(4)
+    g = wrapped(lambda x: (x * next(held.numbers["all"][0])).sum())
+    return lambda i: g(x)
+
+
+def given_next(wrapped):
+    numbers = iter(range(1000))
+    x = torch.randn(4)
+    g = wrapped(lambda x, numbers: (x * next(numbers)).sum())
+    return lambda i: g(x, numbers)
+
+
+def cycled_next(wrapped):
+    class Parts:
+        numbers = itertools.cycle([1.0, 2.0, 3.0])
+
+        def one(self):
+            return next(self.numbers)
+
+    parts = Parts()
+    x = torch.randn(4)
+    g = wrapped(lambda x: (x * parts.one()).sum())
+    return lambda i: g(x)
+
+
+def lines_next(wrapped):
+    lines = io.StringIO("\n".join(map(str, range(100))))
+    x = torch.randn(4)
+    g = wrapped(lambda x: (x * float(next(lines))).sum())
+    return lambda i: g(x)
+
+
+def batches_next(wrapped):
+    from retrograd.utils.data import DataLoader, TensorDataset
+
+    batches = iter(DataLoader(TensorDataset(torch.randn(100, 4)), batch_size=2))
+    x = torch.randn(4)
+    g = wrapped(lambda x: (x * next(batches)[0]).sum())
+    return lambda i: g(x)
+
+
+def own_iterator_next(wrapped):
+    class Numbers:
+        def __init__(self):
+            self.k = 0
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            self.k += 1
+            return self.k
+
+    numbers = Numbers()
+    x = torch.randn(4)
+    g = wrapped(lambda x: (x * next(numbers)).sum())
+    return lambda i: g(x)
+
+
+def fresh_next(wrapped):
+    net = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Tanh())
+    x = torch.randn(2, 4)
+
+    def f(x):
+        layers = iter(net)
+        y = next(layers)(x.to(next(net.parameters()).device))
+        return (next(layers)(y) * next((k for k in (1, 2, 3) if k > 1), 0)).sum()
+
+    g = wrapped(f)
+    return lambda i: g(x)
+
+
 def generator_for(wrapped):
     def count():
         k = 0
@@ -283,6 +366,22 @@ def attribute_object(wrapped):
     def run(i):
         config.scale = 1.0 + i // 5
         config.inner.shift = float(i > 13)
+        return g(x)
+
+    return run
+
+
+def attribute_table(wrapped):
+    class Config:
+        def __init__(self):
+            self.scale = 1.0
+
+    config = Config()
+    x = torch.randn(4)
+    g = wrapped(lambda x: (x * config.__dict__["scale"] + len(vars(config))).sum())
+
+    def run(i):
+        config.scale = 1.0 + i // 5
         return g(x)
 
     return run
@@ -1095,6 +1194,19 @@ def scheduler_inside(wrapped):
     return lambda i: g(x, y), lambda: list(net.parameters())
 
 
+def rate_read(wrapped):
+    o = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    s = torch.optim.lr_scheduler.StepLR(o, 3, 0.5)
+    g = wrapped(lambda x: x.sum() * s.get_last_lr()[0])
+
+    def run(i):
+        o.step()
+        s.step()
+        return g(torch.ones(3))
+
+    return run, list
+
+
 def two_optimizers(wrapped):
     x, y = data()
     a, b = nn.Linear(4, 4), nn.Linear(4, 1)
@@ -1222,8 +1334,9 @@ def changing_batch(wrapped):
 
 SIMPLE = [
     annealed_beta, annealed_every_call, teacher_forcing, counter_on_self, appended_losses, global_flag, early_exit, printing,
-    clock, numpy_state, numpy_generator, numpy_array, list_mutation, dict_mutation, generator_next, generator_for,
-    attribute_object, class_attribute, inherited_attribute, module_config, sys_modules_config, default_argument,
+    clock, numpy_state, numpy_generator, numpy_array, list_mutation, dict_mutation, generator_next, counter_next,
+    held_next, given_next, cycled_next, lines_next, batches_next, own_iterator_next, fresh_next, generator_for,
+    attribute_object, attribute_table, class_attribute, inherited_attribute, module_config, sys_modules_config, default_argument,
     replaced_defaults, nonlocal_counter, global_counter, dataclass_config, property_read, partial_function, lambdas_in_a_list,
     try_except, try_attribute, isinstance_branch, length_of_a_list, enum_flag, string_flag, training_flag, weight_replaced,
     closure_replaced, stored_state, stored_in_place, total_item, queue, outside_deque, outside_set, default_dict,
@@ -1249,7 +1362,7 @@ STEPS = {
     **{
         fn.__name__: fn
         for fn in (
-            clipped_step, clip_value_step, averaged_step, accumulating_step, outside_backward, scheduler_inside,
+            clipped_step, clip_value_step, averaged_step, accumulating_step, outside_backward, scheduler_inside, rate_read,
             two_optimizers, adversarial, penalty, closure_step, manual_descent, manual_data, changing_batch,
         )
     },

@@ -156,6 +156,18 @@ def test_through_the_door_with_gradients():
     np.testing.assert_allclose(seen[-1], seen[0], rtol=2e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [6, LARGE - 1, LARGE, LARGE + 1, N, 3 * N])
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_a_number_that_scales_an_array_of_any_size_has_a_gradient(size, shape):
+    x = torch.full((size, 2), 0.5)
+    scale = torch.ones(shape, requires_grad=True)
+    for _ in range(4):
+        scale.grad = None
+        (x * scale).sum().backward()
+        assert scale.grad.shape == shape
+        np.testing.assert_allclose(scale.grad.item(), size, rtol=1e-5)
+
+
 def test_off_stays_numpy(monkeypatch):
     monkeypatch.setenv("RETROGRAD_NATIVE", "off")
     run = Elementwise(REGISTRY["exp"])

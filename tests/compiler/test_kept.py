@@ -244,6 +244,7 @@ def test_a_module_and_its_backward(home: Path, runs: list[str]) -> None:
         for _ in range(3):
             net.zero_grad()
             net(x).square().sum().backward()
+        assert all(p.grad.numpy().dtype is p.detach().numpy().dtype for p in net.parameters())
         return [p.grad.numpy().copy() for p in net.parameters()]
 
     first, count = gradients(), len(runs)

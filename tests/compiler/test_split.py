@@ -241,3 +241,107 @@ def test_a_maximum_is_found_again_where_it_was():
         np.testing.assert_array_equal((y.grad.numpy() != 0).sum(1), np.ones(64))
     ((entry,),) = f.entries.values()
     assert "add" not in [n.op.name for n in entry.halves.again]
+
+
+class Swish(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * torch.sigmoid(x)
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        s = torch.sigmoid(x)
+        return g * (s * (1 + x * (1 - s)))
+
+
+class Several(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, k, y):
+        ctx.save_for_backward(x, y)
+        ctx.k = k
+        return x * y * k, None, (x + y).sum(1)
+
+    @staticmethod
+    def backward(ctx, g, _, h):
+        x, y = ctx.saved_tensors
+        return g * y * ctx.k + h[:, None], None, g * x * ctx.k + h[:, None]
+
+
+def excited(net, x):
+    """Scale channels by two pointwise convolutions of their means, with a function of one's own between them."""
+    y = torch.nn.functional.adaptive_avg_pool2d(x, 1)
+    return (torch.sigmoid(net[1](Swish.apply(net[0](y)))) * x).square().mean()
+
+
+def several(net, x):
+    y = net[0](x).flatten(1)
+    a, none, b = Several.apply(y, 3.0, y.cos())
+    assert none is None
+    return a.sin().sum() + b.square().sum()
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["module", "step"])
+@pytest.mark.parametrize("fn", [excited, several])
+def test_functions_of_ones_own(fn, whole, monkeypatch):
+    monkeypatch.setattr(compiled, "STRICT", True)
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Conv2d(32, 8, 1), torch.nn.Conv2d(8, 32, 1))
+    x = torch.randn(4, 32, 4, 4)
+
+    def step(run):
+        net.zero_grad()
+        loss = run(net, x)
+        loss.backward()
+        return loss
+
+    ways = {False: lambda run: step(run), True: torch.compile(lambda: step(fn))}
+    quick = torch.compile(fn)
+    for _ in range(4):
+        wanted = step(fn).item(), [p.grad.clone() for p in net.parameters() if p.grad is not None]
+        found = ways[True]() if whole else ways[False](quick)
+        np.testing.assert_allclose(found.item(), wanted[0], rtol=1e-5)
+        for p, g in zip([p for p in net.parameters() if p.grad is not None], wanted[1], strict=True):
+            np.testing.assert_allclose(p.grad.numpy(), g.numpy(), rtol=1e-4, atol=1e-5)
+    assert (ways[True] if whole else quick).made == 1
+
+
+def test_results_that_no_gradient_came_for_pass_none_on():
+    one, two = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)
+    run = torch.compile(lambda x, h: (one(x), two(h) + x * 0.5))
+    for _ in range(4):
+        two.zero_grad()
+        x, h = (torch.randn(2, 3, requires_grad=True) for _ in range(2))
+        run(x, h)[0].sum().backward()
+        assert two.weight.grad is None and h.grad is None and x.grad is not None
+    h = torch.zeros(2, 3)
+    for _ in range(4):  # what went before is not walked again
+        a, h = run(torch.ones(2, 3), h)
+        a.square().mean().backward()
+
+
+def test_averages_that_a_module_keeps_with_their_history():
+    class Centred(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = torch.nn.Linear(3, 3)
+            self.register_buffer("mean", torch.zeros(3))
+
+        def forward(self, x):
+            x = self.inner(x)
+            self.mean = 0.9 * self.mean + 0.1 * x.mean(0)
+            return x - x.mean(0)
+
+    kept = []
+    for wrapped in (lambda m: m, torch.compile):
+        torch.manual_seed(0)
+        net = Centred()
+        run, optimizer = wrapped(net), torch.optim.SGD(net.parameters(), lr=0.1)
+        for k in range(6):
+            optimizer.zero_grad()
+            run(torch.arange(12.0).reshape(4, 3).add(k).cos()).square().mean().backward()
+            optimizer.step()
+        kept.append([net.mean.detach().numpy(), net.inner.weight.detach().numpy()])
+    for a, b in zip(*kept, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-6)

@@ -8,16 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff import pullback
 from ..autodiff.trace import Trace
 from ..core import FREED, MODE, REGISTRY, BaseTensor, Graph, Node, Storage, apply, reachable, wrap
 from ..core.node import leaf_node
 from ..core.place import describe, here
 from ..tensor.backward import grad
 from ..tensor.composed import ALIAS
-from ..tensor.tree import flatten
+from ..tensor.tree import flatten, unflatten
 from .numbers import Either
+from .reasons import Reasons
 from .regions import computed_again
 from .regions import run as run_region
+from .stores import Unfit, taken_apart
 
 
 class Recorder(Trace):
@@ -25,13 +28,16 @@ class Recorder(Trace):
 
     compiling = True
 
-    def __init__(self, inputs: Any, leaves: Any, optimizers: Any) -> None:
+    def __init__(self, inputs: Any, leaves: Any, optimizers: Any, code: Any = None) -> None:
         super().__init__(inputs)
         self.regions: Any = []  # calls whose values a backward walk computes again; None while one runs
         self.walked: set[Node] = set()  # made in backward walks
         self.optimizers = list(optimizers)
-        self.reasons: list[str] = []
+        self.reasons = Reasons(code)
         self.draws: list[Node] = []
+        self.drawn: Any = None  # the draws that those made now are again, in order; None for new ones
+        self.instead: dict[Node, Node] = {}  # by a node that carries a history of its own: the one that has its value
+        self.own: list[Any] = []  # leaves that were made in the run, weakly, with their nodes
         self.told: list[Any] = []  # tensors from outside that are to require gradients from now on
         self.unseen: str | None = None  # where a leaf was written through .data
         self.numbers: dict[int, Any] = {}  # plain numbers by identity, with those that remember how they came to be
@@ -71,11 +77,14 @@ class Recorder(Trace):
     def variable(self, tensor: Any) -> Node:
         """Give a tensor a node whose gradient goes to its ``.grad``, as a leaf's does."""
         before = self.node_of(tensor)
-        if any(t is tensor for t, _ in self.inputs):
+        outside = any(t is tensor for t, _ in self.inputs)
+        if outside:
             self.reasons.append(f"a tensor from outside was told to require a gradient at {describe(here())}")
             self.told.append(tensor)
         node = super().variable(tensor)
         if not before.requires_grad:
+            if not outside:
+                self.own.append((weakref.ref(tensor), node))
             node.hook_table().retain = weakref.ref(tensor)
         return node
 
@@ -91,6 +100,13 @@ class Recorder(Trace):
         """Find that what a backward walk reads was overwritten unseen: the graph still has the old values."""
         if self.unseen is not None:
             self.reasons.append(f"a backward pass began after a write through .data at {self.unseen}")
+
+    def beyond(self, node: Node, g: Any, leaf: Any) -> None:
+        """Walk on, from a tensor that came with a history: eagerly, since no graph holds it."""
+        before = next((self.outside[id(t)][1] for t, n in self.inputs if n is node and id(t) in self.outside), None)
+        self.reasons.append(f"a backward pass went on into a history from outside at {describe(here())}")
+        if before is not None:
+            pullback([before], [g], retain=True, as_tensors=True, leaf=leaf)
 
     def drawing(self, generator: Any) -> None:
         """Let draws be drawn again."""
@@ -118,7 +134,20 @@ class Recorder(Trace):
         if MODE.backward:
             self.walked.add(node)
         if node.op is not None and node.op.impure:
-            self.draws.append(node)
+            if self.drawn is not None:
+                self._drawn_again(node, tensor)
+            else:
+                self.draws.append(node)
+
+    def _drawn_again(self, node: Node, tensor: Any) -> None:
+        """Let a draw that was made before stand for one that was made again."""
+        before = next(self.drawn, None)
+        if before is None or tensor is None or before.op is not node.op or before.type != node.type:
+            self.reasons.append(
+                f"a block of a ReversibleSequence drew other numbers when it was computed back, at {describe(here())}"
+            )
+        else:
+            tensor._node = before
 
 
 def _weakly(grad: Any) -> Any:
@@ -175,22 +204,49 @@ class Captured:
     """
 
     def __init__(
-        self, fn: Callable[..., Any], args: Any, kwargs: Any, given: list[Any], leaves: list[Any], optimizers: Any
+        self,
+        fn: Callable[..., Any],
+        args: Any,
+        kwargs: Any,
+        given: list[Any],
+        leaves: list[Any],
+        optimizers: Any,
+        stores: Any = None,
+        known: Any = (),
+        code: Any = None,
     ) -> None:
         self.reason: str | None = None
+        self.stores, self.known = stores, known
         self._ups: list[Any] = []
-        recorder = Recorder(given, leaves, optimizers)
+        recorder = Recorder(given, leaves, optimizers, code)
+        self.lines = recorder.reasons.lines  # of the function with this code, at which reasons came up
         before = MODE.grad
         with recorder:
             self.result = fn(*args, **kwargs)
             self._finish(recorder, given)
         for t in recorder.told:
             t._node = leaf_node(t)
+        results = {id(t) for t in self.results}
+        for t, node in [(t, n) for ref, n in recorder.own if (t := ref()) is not None and id(t) in results]:
+            self.reason = self.reason or "a result is a leaf that was made in it"
+            t._node = leaf_node(t)
+            node.op, node.inputs, node.attrs, node.hooks = ALIAS, (t._node,), {}, None
         if MODE.grad != before:
             self.reason = "the function changed grad mode and left it so"
 
     def _finish(self, recorder: Recorder, given: list[Any]) -> None:
-        leaves, self.structure = flatten(self.result)
+        try:
+            leaves, self.structure = taken_apart(self.result, self.known)
+        except Unfit as unfit:
+            leaves, self.structure = flatten(self.result)
+            recorder.reasons.append(f"it gives back {unfit}")
+        self.places = self.stores.find() if self.stores is not None else []
+        self.stores = self.known = None
+        for p in self.places:
+            p.first = len(leaves)
+            kept, p.structure = flatten(p.now)
+            leaves += kept
+            p.count, p.now = len(kept), None
         self.results = leaves
         tensors = [t for t in leaves if isinstance(t, BaseTensor)]
         known = {id(t): t for t, _ in recorder.inputs}
@@ -232,7 +288,7 @@ class Captured:
         graph, self.inputs, self.written = recorder.finish([*everything, *gradients])
         for region in recorder.regions:
             region.close()
-        graph = computed_again(graph, recorder.regions, recorder.walked, recorder.silent)
+        graph = computed_again(graph, recorder.regions, recorder.walked, recorder.silent, recorder.instead)
         extra = len(everything), len(everything) + len(gradients)
         found = graph.outputs
         self.gradients = found[extra[0] : extra[1]]
@@ -279,6 +335,13 @@ class Captured:
                     value = value.detach() if step is DETACHED else apply(step[0], value, **step[1])
             found.append(value)
         return found
+
+    def deliver(self, stand: dict[int, Any]) -> Any:
+        """Give the function's result, from the tensors that stand for inputs and outputs, and put what it keeps in its places."""
+        found = self.handed(stand)
+        for p in self.places:
+            p.write(found)
+        return unflatten(found, self.structure)
 
     def _separate(self, recorder: Recorder) -> None:
         """Give the results of this first run, which the user has now, histories of their own, and the graph other nodes."""

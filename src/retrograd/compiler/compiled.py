@@ -13,12 +13,15 @@ from typing import Any
 
 from ..core import MODE, BaseTensor
 from ..tensor.tree import flatten, unflatten
+from .apart import Apart, unserved
 from .capture import Captured
-from .entry import Entry
+from .changes import contents_of, lines_of_changes
+from .entry import Entry, Unkept
 from .fast import MISSED
 from .guards import PLAIN, Guards, Unguardable
 from .later import Later
 from .numbers import Promotion, as_inputs, settle
+from .stores import Stores
 from .watch import Watch
 
 MOST_PROGRAMS = 8  # for the same objects among the arguments
@@ -26,6 +29,10 @@ MOST_IN_ALL = 64
 MOST_WATCHED = 256  # kinds of calls whose watched calls are kept, with the objects that they were given
 MOST_BOUNDS = 4  # on the memory of one function, for which programs are kept
 MOST_TRIALS = 2  # of whole numbers among the arguments as inputs, for one kind of call
+MOST_LOOKS = 3  # at calls that change something outside
+MOST_FRUITLESS = 64  # kinds of calls of which none came twice
+MOST_EAGER = 4096  # kinds of calls of which it is noted that they run eagerly
+MANY = "it was compiled"
 STRICT = False  # tests: raise the compiler's own errors
 WARMING = 1  # eager calls of one kind before a run is traced: optimizers make their state in the first
 
@@ -59,6 +66,10 @@ class Compiled:
         self.quick: Any = None  # the way into the program that served the last call
         self.epochs: list[dict[str, Any]] = []  # what the last ones came to
         self.fit: Any = None  # gives a graph the form in which it keeps a bound on its memory
+        self.tree: Any = None  # the function's text, where no file has it
+        self.apart: Any = None  # how calls run that no program serves
+        self._outline: Any = None
+        self.fruitless = 0  # new kinds of calls since a program was made
         self.around: Any = contextlib.nullcontext  # the block in which calls run that no program serves
         self.bounds: dict[Any, Compiled] = {}  # this function within bounds on its memory
         functools.update_wrapper(self, fn, updated=())
@@ -89,27 +100,44 @@ class Compiled:
             if mode.saving is not None and mode.trace is None:
                 return mode.saving.compiled(self, args, kwargs)
             return self.fn(*args, **kwargs)
+        if self.apart is not None and not self.made:
+            with self.around():
+                return self.apart(*args, **kwargs)
         leaves, structure = flatten((args, kwargs))
         given = [x for x in leaves if isinstance(x, BaseTensor)]
         key = self._key(leaves, structure)
         if key is None or key in self.eager:
             with self.around():
-                return self.fn(*args, **kwargs)
+                return self._eager(args, kwargs)
         with self.lock:
             for entry in self.serving(key):
-                if entry.takes(leaves) and entry.fits(given):
+                if not entry.takes(leaves):
+                    continue
+                fast = entry.fast
+                is_armed = fast is not None and fast.armed and len(given) == fast.given and entry.ledger is None
+                if is_armed or entry.fits(given):
                     try:
-                        result = entry.run(given)
+                        result = fast.call(given) if fast is not None and is_armed else MISSED
+                        if result is MISSED:
+                            if is_armed and not entry.fits(given):
+                                continue
+                            result = entry.run(given)
+                            is_armed = False
                     except Exception:
                         return self._failed(entry, args, kwargs)
-                    if entry.fast is not None:
-                        entry.fast.arm()
+                    if fast is not None and not is_armed:
+                        fast.arm()
                         flat = structure[2][0][2] == [None] * len(args) and len(given) == len(leaves) and not kwargs
-                        self.quick = entry.fast if flat else None
+                        self.quick = fast if flat else None
                     for ending in entry.endings:  # behind the arming, so that the next call sees what they change
                         ending()
                     return result
-            return self._new(key, leaves, structure, given)
+            with unserved():
+                return self._new(key, leaves, structure, given, args, kwargs)
+
+    def _eager(self, args: Any, kwargs: Any) -> Any:
+        """Run a call that no program serves: in pieces, where it can be."""
+        return self.fn(*args, **kwargs) if self.apart is None else self.apart(*args, **kwargs)
 
     def serving(self, key: Any) -> list[Entry]:
         """Give the programs that may serve calls of a kind: its own, and those to which whole numbers are inputs."""
@@ -157,8 +185,7 @@ class Compiled:
         return made
 
     # -- a call that no program serves yet ---------------------------------------------------------------------------------
-    def _new(self, key: Any, leaves: list[Any], structure: Any, given: list[Any]) -> Any:
-        args, kwargs = unflatten(leaves, structure)
+    def _new(self, key: Any, leaves: list[Any], structure: Any, given: list[Any], args: Any, kwargs: Any) -> Any:
         if callable(sys.getprofile()):  # somebody else watches every call; compile when they are done
             return self.fn(*args, **kwargs)
         watches = self.watches.setdefault(key, [])
@@ -171,14 +198,20 @@ class Compiled:
             tried = self.trials.get(alike, 0) >= MOST_TRIALS and self.serving(related)
             related = None if tried or not self.watches.get(related) else related
         objects = tuple([id(x) for x in leaves if not isinstance(x, (BaseTensor, *PLAIN))])
+        code = self.outline().code
         if self.counts.get(objects, 0) >= MOST_PROGRAMS:
-            self._give_up(key, f"it was compiled {MOST_PROGRAMS} times already, for different shapes or values")
+            self._give_up(key, f"{MANY} {MOST_PROGRAMS} times already, for different shapes or values")
             return self.fn(*args, **kwargs)
         if self.made >= MOST_IN_ALL:
-            self._give_up(key, f"it was compiled {MOST_IN_ALL} times already, for different arguments")
+            self._give_up(key, f"{MANY} {MOST_IN_ALL} times already, for different arguments")
             return self.fn(*args, **kwargs)
         if related is None and len(watches) < WARMING:
-            watch = Watch()
+            self.fruitless += 1
+            most = MOST_FRUITLESS if self.tree is None else MOST_FRUITLESS // 8
+            if self.fruitless > most:
+                self._give_up(key, f"none of its last {most} calls was like another: their arguments are new objects")
+                return self.fn(*args, **kwargs)
+            watch = Watch(code)
             with self.around(), _aside(), watch:
                 result = self.fn(*args, **kwargs)
             watches.append(watch)
@@ -189,7 +222,7 @@ class Compiled:
         try:
             guards = Guards(watch, [self.fn, *[x for x in leaves if not isinstance(x, BaseTensor)]])
         except Unguardable as error:
-            self._give_up(key, str(error))
+            self._give_up(key, str(error), self.outline().named(error.name))
             return self.fn(*args, **kwargs)
         parameters: dict[int, Any] = {id(t): t for t in given if t.requires_grad and t.is_leaf}
         for module in guards.modules:
@@ -199,17 +232,39 @@ class Compiled:
         for optimizer in guards.optimizers:
             for group in optimizer.param_groups:
                 parameters.update({id(p): p for p in group["params"]})
-        second = Watch()
+        second = Watch(code)
         former = next(iter(self.serving(key if related is None else related)), None)
         promotion = None if former is None else Promotion(former, leaves)
         later = Later(guards.schedulers, guards.names)
+        fn, lines = self.fn, set()
+        if len(watches) > MOST_LOOKS and code is not None:
+
+            def fn(*args: Any, **kwargs: Any) -> Any:
+                result, found = lines_of_changes(code, guards, (args, kwargs), lambda: self.fn(*args, **kwargs))
+                lines.update(found)
+                return result
+
+        before = contents_of((args, kwargs))
         with promotion or contextlib.nullcontext(), later, _aside(), second:
             if promotion:
                 args, kwargs = unflatten(promotion.ledger.arguments, structure)
-            captured = Captured(self.fn, args, kwargs, given, list(parameters.values()), guards.optimizers)
+            captured = Captured(
+                fn,
+                args,
+                kwargs,
+                given,
+                list(parameters.values()),
+                guards.optimizers,
+                Stores(guards, second),
+                {*guards.seen, *[id(x) for x in leaves]},
+                code,
+            )
         reason = captured.reason or next(iter(watch.impure + second.impure), None)
         reason = reason or later.reason
+        lines |= captured.lines | watch.impure.lines | second.impure.lines
         changed = guards.changed()
+        if changed is None and not promotion and contents_of((args, kwargs)) != before:
+            changed = "an argument"
         later.run()
         fresh = set(second.codes) - set(watch.codes)
         if related is not None:
@@ -222,13 +277,13 @@ class Compiled:
                 return captured.result
         if reason is None and (fresh or changed is not None):
             watch.update(second)  # it took another way, or made something that it keeps: look once more
-            if len(watches) > 3:
+            if len(watches) > MOST_LOOKS:
                 reason = f"{changed} was changed during the call" if changed else "its course differs from call to call"
             else:
                 watches.append(watch)
                 return captured.result
         if reason is not None:
-            self._give_up(key, reason)
+            self._give_up(key, reason, lines)
             return captured.result
         numbers: Any = []
         raw = captured.graph
@@ -243,6 +298,9 @@ class Compiled:
         gc.disable()  # thousands of nodes are made, none of them garbage yet
         try:
             entry = Entry(captured, guards, given, self.fit)
+        except Unkept as error:
+            self._give_up(key, str(error))
+            return captured.result
         except Exception as error:
             if STRICT or getattr(error, "final", False):
                 raise
@@ -267,6 +325,7 @@ class Compiled:
             watches[:] = watches or [watch]
             self.kin[alike] = key
         self.made += 1
+        self.fruitless = 0
         self.counts[objects] = self.counts.get(objects, 0) + 1
         result, captured.result = captured.result, None
         return result
@@ -295,11 +354,29 @@ class Compiled:
 
         return explain(self, graph=graph, guards=guards, ir=ir, assembly=assembly, rounds=rounds)
 
-    def _give_up(self, key: Any, reason: str) -> None:
-        self.eager[key] = reason
+    def outline(self) -> Apart:
+        """Give what is known of the function's text."""
+        made: Apart = self._outline or Apart(self.fn, self._part, self.name, self.tree)
+        self._outline = made
+        return made
+
+    def _part(self, fn: Any, tree: Any, name: str) -> Any:
+        """Give the compiled form of a part of this function."""
+        made = Compiled(fn, name=name)
+        made.tree, made.warned = tree, True
+        return made
+
+    def _give_up(self, key: Any, reason: str, lines: Any = ()) -> None:
+        if len(self.eager) < MOST_EAGER:
+            self.eager[key] = reason
         message = f"{self.name} runs eagerly, not compiled: {reason}"
         if self.fullgraph:
             raise RuntimeError(message)
+        if self.fit is None and not reason.startswith(MANY):
+            outline = self.outline()
+            if outline.split(set(lines)):
+                message = f"{self.name} is compiled in pieces, not as a whole: {reason}"
+            self.apart = outline
         if not self.warned:
             self.warned = True
             warnings.warn(message, UserWarning, stacklevel=4)

@@ -260,7 +260,9 @@ class Kernel:
             return
 
     def _formed(self, k: int, a: Any) -> Any:
-        flags, view = a.flags, self.views[k]
+        flags, view, dtype = a.flags, self.views[k], self.program.graph.inputs[k].dtype
+        if a.dtype is not dtype and a.dtype == dtype:  # an equal one that is another object, as from another process
+            a = a.view(dtype)
         if flags.aligned and (flags.c_contiguous if view is None else a.strides == view[1]):
             return a
         if view is None:

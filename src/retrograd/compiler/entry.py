@@ -8,7 +8,6 @@ import numpy as np
 
 from ..core import BaseTensor, Graph, reachable, refresh, typeof, wrap
 from ..core.node import Hooks
-from ..tensor.tree import unflatten
 from .capture import Captured
 from .fast import fast, is_only_gradient
 from .guards import Guards
@@ -17,6 +16,11 @@ from .lifetimes import bytes_of_run
 from .passes import optimise
 from .program import HIDDEN, Program
 from .split import Halves
+from .stores import pattern, source_of
+
+
+class Unkept(Exception):
+    """A kept tensor that is also something else; says what."""
 
 
 class Entry:
@@ -38,13 +42,22 @@ class Entry:
         self.targets: list[Any] = [None] * (len(captured.outputs) + len(captured.new_grads))
         self.targets += [places[id(t)] for t in captured.written] + [HIDDEN] * captured.draws
         self.halves: Halves | None = None
+        self.reads: list[set[int]] | None = None  # by gradient: the results' gradients that it depends on, once asked
         if captured.gradients:
             self._halve()
         else:
             self.program = self._whole()
         self.sources: list[tuple[str, Any]] = []
-        for t in captured.inputs:
-            if id(t) in position:
+        self.places = [p for p in captured.places if p.asked]
+        old = [x for p in self.places for x in p.old]  # what they held when the run began
+        kept = {id(source_of(x)): i for i, x in enumerate(old) if isinstance(x, BaseTensor)}
+        self.pattern = pattern([source_of(x) if isinstance(x, BaseTensor) else x for x in old])
+        for k, t in enumerate(captured.inputs):
+            if id(t) in kept:
+                if id(t) in position or k in self.targets:
+                    raise Unkept(f"a tensor that it keeps was {'given' if id(t) in position else 'written'} too")
+                self.sources.append(("place", kept[id(t)]))
+            elif id(t) in position:
                 self.sources.append(("given", position[id(t)]))
             elif id(t) in captured.old_grads:
                 self.sources.append(("grad", captured.old_grads[id(t)]))
@@ -64,6 +77,8 @@ class Entry:
         self.opened_types = [typeof(captured.outputs[k]) for k in self.opened]
         self.targeted = {k for k in self.targets if isinstance(k, int)}
         self.given = given
+        for p in captured.places:
+            p.old = []
         self.fast = fast(self)
         self._let_go()
 
@@ -81,6 +96,12 @@ class Entry:
         }
         captured.outputs = [stand[id(t)] for t in captured.outputs]
         captured.results = [stand.get(id(value), value) for value in captured.results]
+        captured.written, captured.old_grads = [], {}
+        needed = captured.same | {id(base) for base, _ in captured.views.values()}
+        for k, (kind, _) in enumerate(self.sources):  # the run found them where each run finds its own
+            t = captured.inputs[k]
+            if kind == "grad" and id(t) not in needed:
+                captured.inputs[k] = wrap(np.broadcast_to(np.zeros((), t._a.dtype), t._a.shape))
 
     def _whole(self) -> Program:
         captured = self.captured
@@ -133,6 +154,22 @@ class Entry:
         self.back = walking_back(self)
         self.kept = [inputs.index(n) for n in self.halves.kept]
 
+    def now(self) -> list[Any] | None:
+        """Give what the places hold that are read, as leaves; None where it is not such as the program was made for."""
+        found: list[Any] = []
+        for p in self.places:
+            leaves = p.leaves()
+            if leaves is None:
+                return None
+            found += leaves
+        return [source_of(x) if isinstance(x, BaseTensor) else x for x in found]
+
+    def holder(self, kind: str, source: Any, given: list[Any], kept: Any) -> Any:
+        """Give the tensor of an input."""
+        if kind == "given":
+            return given[source]
+        return kept[source] if kind == "place" else source._grad if kind == "grad" else source
+
     def takes(self, leaves: list[Any]) -> bool:
         """Tell whether the numbers among a call's arguments are those that the program was made for, or its inputs."""
         for i, value in self.scalars.items():
@@ -146,8 +183,17 @@ class Entry:
         """Tell whether everything that the run depended on is as it was."""
         if not self.check():
             return False
+        kept: Any = ()
+        if self.places:
+            kept = self.now()
+            if kept is None or pattern(kept) != self.pattern:
+                return False
+            if any(isinstance(x, BaseTensor) and id(x._s) in self.written_roots for x in kept):
+                return False
         if Hooks.changes != self.hooks:
-            holders = [given[source] if kind == "given" else source for kind, source in self.sources]
+            holders = [
+                source if kind == "grad" else self.holder(kind, source, given, kept) for kind, source in self.sources
+            ]
             if [_hooks(t) for t in holders] != self.hooked:
                 return False
             self.hooks = Hooks.changes
@@ -190,8 +236,9 @@ class Entry:
         captured = self.captured
         self.refresh()
         holders: list[Any] = []
+        kept = self.now()
         for kind, source in self.sources:
-            t = given[source] if kind == "given" else source._grad if kind == "grad" else source
+            t = self.holder(kind, source, given, kept)
             if t._base is not None and t._base._node is not t._seen:
                 refresh(t)
             holders.append(t)
@@ -217,7 +264,7 @@ class Entry:
             attach(self, outputs, found[len(found) - len(self.halves.saved) :], holders, values)
         stand = {id(t): h for t, h in zip(captured.inputs, holders)}  # numbers that became inputs come last
         stand.update({id(t): made for t, made in zip(captured.outputs, outputs, strict=True)})
-        return unflatten(captured.handed(stand), captured.structure)
+        return captured.deliver(stand)
 
 
 def _hooks(t: Any) -> tuple[int, ...]:

@@ -9,7 +9,6 @@ import numpy as np
 
 from ..core import MODE, wrap
 from ..core.node import Hooks
-from ..tensor.tree import unflatten
 from .history import attach, spent
 from .runtime import gate as g
 
@@ -30,6 +29,7 @@ class Fast:
     """
 
     watched: list[tuple[str, Any, Any]]
+    armed = False
     rest: Any  # compares what memory alone does not show, or None
 
     def __init__(self, entry: Entry) -> None:
@@ -95,16 +95,25 @@ class Fast:
         self.words[g.FORBIDDEN], self.words[g.FORBIDDEN_COUNT] = self.descriptor.array(forbidden), len(forbidden)
         self.pairs = np.zeros(0, np.uint64)
         self.error = program.error
-        self.plain = captured.structure is None and count == 1 and not captured.cleared and not captured.views
+        self.plain = (
+            captured.structure is None
+            and count == 1
+            and not captured.cleared
+            and not captured.views
+            and not captured.places
+        )
         self.simple = self.plain and entry.halves is None
 
     def arm(self) -> None:
         """Note what memory holds now, when everything is known to be as it was."""
+        self.armed = True
         entry, places = self.entry, self.places
         program = entry.program
         numbers: list[int] = []
         self.owners: list[Any] = []
         self.alive: list[Any] = []
+        self.stored: list[int] = []  # the dicts in which the program keeps tensors
+        kept = {id(p.holder) for p in entry.captured.places if p.kind == "dict"}
 
         def pair(address: int, expected: int, owner: Any = None) -> None:
             numbers.extend((address, expected))
@@ -112,6 +121,8 @@ class Fast:
 
         for sort, holder, entries in self.watched:
             if sort == "dict":
+                if id(holder) in kept:
+                    self.stored.append(len(self.owners))
                 pair(id(holder) + g.DICT_VERSION, g.word(id(holder) + g.DICT_VERSION), entries)
             elif sort == "cell":
                 value = holder.cell_contents
@@ -219,7 +230,10 @@ class Fast:
         }
         for value, t in zip(captured.outputs, outputs, strict=True):
             stand[id(value)] = t
-        return unflatten(captured.handed(stand), captured.structure)
+        result = captured.deliver(stand)
+        for k in self.stored:  # written by ourselves, when all else was as it was
+            self.pairs[2 * k + 1] = g.word(int(self.pairs[2 * k]))
+        return result
 
 
 def is_only_gradient(t: Any) -> bool:
@@ -247,7 +261,7 @@ def fast(entry: Entry) -> Fast | None:
         return None
     if g.gate() is None:
         return None
-    if any(kind == "grad" for kind, _ in entry.sources) or any(
+    if any(kind in ("grad", "place") for kind, _ in entry.sources) or any(
         isinstance(k, int) and entry.sources[k][0] == "given" for k in entry.targets
     ):
         return None

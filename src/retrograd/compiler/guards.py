@@ -7,6 +7,7 @@ import dis
 import enum
 import functools
 import random
+import re
 import sys
 import types
 from collections.abc import Callable
@@ -23,11 +24,24 @@ PLAIN = (bool, int, float, complex, str, bytes, type(None), enum.Enum, np.generi
 MOST_ITEMS = 4096  # entries of a container that are looked at
 MOST_BYTES = 65536  # of an array that is compared by value
 MISSING: Any = object()
+OF_ANY_CLASS = {"__dict__", "__weakref__"}  # made anew at each look
 SKIPPED = {"_forward_hooks_with_kwargs", "_non_persistent_buffers_set", "_is_full_backward_hook"}
 
 
 class Unguardable(Exception):
-    """Something that decides the function's course cannot be watched."""
+    """Something that decides the function's course cannot be watched.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
+    what : str
+        Why.
+    """
+
+    def __init__(self, name: str, what: str) -> None:
+        super().__init__(f"{name} {what}")
+        self.name = re.split(r"\W+", re.sub(r"\[[^]]*\]$", "", name).removesuffix("'s attributes"))[-1]
 
 
 # values of globals that hardly change: whether the name in the code is theirs, or an attribute's, does not matter
@@ -38,6 +52,11 @@ LASTING = (types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type
 def _globals_of(code: types.CodeType) -> set[str]:
     """Give the names that code looks up among globals; those of attributes are beside them in ``co_names``."""
     return {i.argval for i in dis.get_instructions(code) if "GLOBAL" in i.opname or "NAME" in i.opname}
+
+
+def _owner_of(kind: type) -> str:
+    """Tell whose class it is."""
+    return whose(getattr(sys.modules.get(kind.__module__), "__file__", None) or "<frozen")
 
 
 class Guards:
@@ -125,7 +144,7 @@ class Guards:
         elif getattr(type(value), "is_compiled", False):
             self.visit(value.fn, name)  # what else it holds is the compiler's own, and changes as it compiles
         elif isinstance(value, type):
-            if whose(getattr(sys.modules.get(value.__module__), "__file__", None) or "<frozen") == "user":
+            if _owner_of(value) == "user":
                 self._class(value, name)
         elif isinstance(value, functools.partial):
             for part in (value.func, value.args, value.keywords):
@@ -134,8 +153,8 @@ class Guards:
             self.entries.append(("order", value, None, tuple(value), name))
             for item in value if len(value) <= MOST_ITEMS else ():
                 self.visit(item, name)
-        elif hasattr(type(value), "__next__") and type(value).__module__ in ("builtins", "itertools"):
-            raise Unguardable(f"{name} is an iterator, which would not move")
+        elif hasattr(type(value), "__next__") and _owner_of(type(value)) != "user":
+            raise Unguardable(name, "is an iterator, which would not move")
         elif isinstance(value, (list, tuple)):
             self._sequence(value, name)
         elif isinstance(value, dict):
@@ -169,7 +188,7 @@ class Guards:
         """Note what a class of the user's gives under the names that were used, and look into its bases."""
         for base in value.__mro__[1:]:
             self.visit(base, base.__qualname__)
-        for key in self.names:
+        for key in self.names - OF_ANY_CLASS:
             if key in value.__dict__ and not isinstance(value.__dict__[key], (classmethod, types.FunctionType)):
                 self._entry("attribute", value, key, getattr(value, key), f"{name}.{key}")
             elif key in value.__dict__:
@@ -194,7 +213,10 @@ class Guards:
         """Note the plain settings of an object of this library, such as a scheduler."""
         own = fields(value) or {}
         for key, item in own.items():
-            if isinstance(item, PLAIN):
+            plain = isinstance(item, (list, tuple)) and all(
+                isinstance(x, PLAIN) for x in item
+            )  # such as the last rates
+            if isinstance(item, PLAIN) or (plain and len(item) <= MOST_ITEMS):
                 self._entry("dict", own, key, item, f"{name}.{key}")
 
     def _sequence(self, items: Any, name: str) -> None:
@@ -218,7 +240,7 @@ class Guards:
     def _network(self, network: Any, name: str) -> None:
         self.modules.append(network)
         if network.__dict__.get("sparse") is True:
-            raise Unguardable(f"{name} has sparse gradients")
+            raise Unguardable(name, "has sparse gradients")
         table = network.__dict__
         self.entries.append(("length", table, None, len(table), f"{name}'s attributes"))
         for key, value in table.items():
@@ -252,7 +274,7 @@ class Guards:
 
     def _array(self, array: Any, name: str) -> None:
         if array.nbytes > MOST_BYTES or array.dtype.hasobject:
-            raise Unguardable(f"{name} is a NumPy array, whose contents may change unseen: make it a tensor")
+            raise Unguardable(name, "is a NumPy array, whose contents may change unseen: make it a tensor")
         self.arrays.append((array, array.tobytes(), name))
 
     # -- comparing -------------------------------------------------------------------------------------------------------------

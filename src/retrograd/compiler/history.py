@@ -9,6 +9,7 @@ import numpy as np
 from ..autodiff.trace import replay
 from ..core import (
     FREED,
+    MODE,
     Node,
     Op,
     apply,
@@ -60,10 +61,25 @@ def _walk_back(node: Any, gradients: Any, needs: Any, as_tensors: bool) -> list[
         again.append(a)
     if as_tensors:
         return _recorded(node, gradients, saved, kept)
-    given = gradients
-    if any(g is None for g in given):
-        given = [np.zeros(t.shape, t.dtype) if g is None else g for g, t in zip(gradients, node.types, strict=True)]
-    return list(entry.back(*given, *saved, *again))
+    if all(g is not None for g in gradients):
+        return list(entry.back(*gradients, *saved, *again))
+    given = [np.zeros(t.shape, t.dtype) if g is None else g for g, t in zip(gradients, node.types, strict=True)]
+    missing = {k for k, g in enumerate(gradients) if g is None}
+    found = entry.back(*given, *saved, *again)
+    return [None if reads <= missing else r for r, reads in zip(found, _reads(entry), strict=True)]
+
+
+def _reads(entry: Any) -> list[set[int]]:
+    """Tell which results' gradients each gradient depends on: where none of them came, the walk does not go on."""
+    graph, count = entry.halves.backward, len(entry.captured.upstream)
+    if entry.reads is None:
+        ups = {n: k for k, n in enumerate(graph.inputs[:count])}
+        found: dict[Node, set[int]] = {n: {k} for n, k in ups.items()}
+        for n in graph.nodes:
+            if n.op is not None:
+                found[n] = set().union(*[found.get(i, ()) for i in n.inputs])
+        entry.reads = [found.get(o, set()) for o in graph.outputs]
+    return entry.reads  # type: ignore[no-any-return]
 
 
 def walking_back(entry: Any) -> Any:
@@ -104,7 +120,8 @@ def _recorded(node: Any, gradients: Any, saved: list[Any], kept: list[Any]) -> l
     opened = [t for t, o in zip(results, entry.captured.open, strict=True) if o]
     pairs = [(t, g) for t, g in zip(opened, gradients, strict=True) if g is not None]
     live = [t for t, outer in zip(aliases, node.inputs, strict=True) if outer is not None]
-    found = iter(grad([t for t, _ in pairs], live, [g for _, g in pairs], create_graph=True, allow_unused=True))
+    roots, given = [t for t, _ in pairs], [g for _, g in pairs]
+    found = iter(grad(roots, live, given, retain_graph=True, create_graph=MODE.grad, allow_unused=True))
     return [None if outer is None else next(found) for outer in node.inputs]
 
 

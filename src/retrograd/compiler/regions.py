@@ -54,15 +54,22 @@ def run(trace: Any, fn: Callable[[], Any]) -> Any:
     return result
 
 
-def computed_again(graph: Graph, regions: list[Region], walked: set[Node], silent: set[Node]) -> Graph:
-    """Give a graph in which backward walks read values of their own of every region, made when its gradient has come."""
+def computed_again(
+    graph: Graph, regions: list[Region], walked: set[Node], silent: set[Node], instead: dict[Node, Node]
+) -> Graph:
+    """Give a graph in which backward walks read values of their own of every region, made when its gradient has come.
+
+    ``instead`` has nodes that have their values of others that they read.
+    """
     inside = {n: region for region in regions if region.gate is not None for n in region.inner}
-    if not inside:
+    if not inside and not instead:
         return graph
-    copies = _Copies(inside, graph)
+    copies = _Copies(inside, graph, instead)
     new: dict[Node, Node] = {}
     for n in graph.nodes:
-        if n in walked and n.op is not None:
+        if n in instead:
+            new[n] = new[instead[n]]
+        elif n in walked and n.op is not None:
             inputs = tuple([copies.of(i, new) if i in inside else new[i] for i in n.inputs])
             new[n] = _like(n, inputs)
         else:
@@ -84,8 +91,8 @@ def _like(n: Node, inputs: tuple[Node, ...]) -> Node:
 class _Copies:
     """The second nodes of regions, made when they are first asked for."""
 
-    def __init__(self, inside: dict[Node, Region], graph: Graph) -> None:
-        self.inside, self.constants = inside, graph.constants
+    def __init__(self, inside: dict[Node, Region], graph: Graph, instead: dict[Node, Node]) -> None:
+        self.inside, self.constants, self.instead = inside, graph.constants, instead
         self.made: dict[Node, Node] = {}
 
     def of(self, node: Node, new: dict[Node, Node]) -> Node:
@@ -100,6 +107,10 @@ class _Copies:
                     todo.pop()
                 continue
             todo.pop()
+            stand = self.instead.get(n)
+            if stand is not None:
+                self.made[n] = self.made[stand] if self.inside.get(stand) is region else new[stand]
+                continue
             inputs = tuple([self.made[i] if self.inside.get(i) is region else new[i] for i in n.inputs])
             if not any(self.inside.get(i) is region for i in n.inputs):
                 inputs = self._behind(inputs, new[region.gate])  # type: ignore[index]

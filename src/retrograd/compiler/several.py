@@ -81,6 +81,8 @@ class Several:
             raise Unfit("the gradient of its result is asked for outside")
         if self.fast.given_back:
             raise Unfit("it leaves gradients that were not there before")
+        if captured.places:
+            raise Unfit(f"it keeps a tensor from call to call ({captured.places[0].name})")
         if captured.same or captured.views:
             raise Unfit("it gives back a tensor that is not made in it")
         if self.entry.endings:

@@ -20,6 +20,7 @@ import numpy as np
 
 from ..core import BaseTensor
 from ..random.generator import Generator
+from .reasons import Reasons
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _paths = sysconfig.get_paths()
@@ -37,8 +38,7 @@ IMPURE = {
     builtins.breakpoint,
     builtins.exec,
     builtins.eval,
-    builtins.next,
-}
+}  # not next(): an iterator made during the call moves alike in every call, and one from outside is met by the guards
 CLOCKS = {("datetime", name) for name in ("now", "utcnow", "today")}
 FLAT = {"isnan", "isinf", "isfinite", "isclose", "copysign", "isqrt", "fmod", "remainder", "gcd", "lcm"}  # of math
 FLAT |= {"tanh", "erf", "erfc", "atan", "frexp", "modf"}
@@ -92,14 +92,19 @@ class Watch:
         What they were given.
     impure : list of str
         What was done that running a graph would not do again, each with its place.
+
+    Parameters
+    ----------
+    code : code object, optional
+        The function's: in which of its lines that happened is noted too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, code: Any = None) -> None:
         self.codes: dict[types.CodeType, dict[str, Any]] = {}
         self.functions: dict[types.CodeType, dict[int, Any]] = {}  # weakly: which closures of each code ran
         self.unknown: set[types.CodeType] = set()  # whose closures could not be told
         self.objects: dict[int, Any] = {}
-        self.impure: list[str] = []
+        self.impure = Reasons(code)
         self.flattened = False  # a function was called that is alike for many numbers and does not ask for their values
         self._whose: dict[str, str] = {}
 
@@ -186,8 +191,6 @@ class Watch:
         module = getattr(function, "__module__", None)
         if module in ("math", "cmath") and getattr(function, "__name__", "") in FLAT:
             self.flattened = True
-        elif function is builtins.next and self._owner(frame.f_code.co_filename, frame.f_globals) != "user":
-            return True  # how the standard library runs generators
         elif _is_impure(function):
             self._note(frame, function)
             return True

@@ -125,7 +125,7 @@ def _plain(value: Any) -> Any:
             kind,
             value.shape,
             value.dtype.name,
-            hashlib.sha256(np.ascontiguousarray(value).data.tobytes()).digest(),
+            hashlib.sha256(np.ascontiguousarray(value).tobytes()).digest(),
         )
     if value is Ellipsis:
         return ("...",)
@@ -246,6 +246,7 @@ def decoded(image: bytes, graph: Graph, nodes: list[Node]) -> Graph:
         else:
             name, inputs, at, shape, dtype, place = row
             inputs, words = tuple([made[i] for i in inputs]), attrs[at]
+        dtype = np.dtype(dtype.type)  # this process's own object, which generated code compares
         op = None if name is None else REGISTRY[name]
         where = None if place < 0 else nodes[place].place
         made.append(Node(op, inputs, words, shape, dtype, False, where, (), None, None))

@@ -37,7 +37,8 @@ def _call(module: Any, state: dict[str, Any], run: set[int]) -> Any:
         )
         args = boundary.enter(args)
     state["args"], state["kwargs"] = args, kwargs
-    result = state["result"] = module.forward(*args, **kwargs)
+    forward = module.forward if not handles._global_serving else handles.forward_of(module)
+    result = state["result"] = forward(*args, **kwargs)
     for number, hook in (*handles._global_forward_hooks.items(), *module._forward_hooks.items()):
         run.add(number)
         replaced = _after(module, number, hook, args, kwargs, result)

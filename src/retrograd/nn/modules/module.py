@@ -53,6 +53,7 @@ _TABLES = (
     "_load_state_dict_post_hooks",
 )
 _global_before, _global_after = handles._global_forward_pre_hooks, handles._global_forward_hooks
+_global_serving = handles._global_serving
 _global_back_before, _global_back = handles._global_backward_pre_hooks, handles._global_backward_hooks
 
 
@@ -120,6 +121,7 @@ class Module(Registry, Stateful, Convertible):
                 or _global_after
                 or _global_back
                 or _global_back_before
+                or _global_serving
             ):
                 return calls.call_with_hooks(self, args, kwargs)
             return self.forward(*args, **kwargs)
