@@ -90,7 +90,9 @@ for _name in ("manual_seed", "seed", "initial_seed", "get_rng_state", "set_rng_s
     setattr(random, _name, globals()[_name])
 
 _SUBMODULES = (
+    "_C",
     "__config__",
+    "_dynamo",
     "accelerator",
     "amp",
     "autograd",
@@ -136,6 +138,9 @@ _FROM = {
     "load": "serialization",
     "autocast": "amp",
     "Future": "futures",
+    "PyTorchFileReader": "_C",
+    "ScriptFunction": "jit",
+    "ScriptModule": "jit",
     **dict.fromkeys(
         (
             *("is_autocast_enabled", "set_autocast_enabled", "get_autocast_dtype", "set_autocast_dtype"),

@@ -84,10 +84,8 @@ class Future(Generic[T]):
             try:
                 callback(done)
             except Exception:
-                import sys
                 import traceback
 
-                print("Future: an error in a callback", file=sys.stderr)
                 traceback.print_exc()
 
         self._add(call)

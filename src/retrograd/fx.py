@@ -22,10 +22,29 @@ def wrap(fn_or_name: Any) -> Any:
     return fn_or_name
 
 
+class GraphModule:
+    """Not to be made, nor is anything one: `retrograd.compile` traces programs, and its ``explain()`` shows the graphs."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        raise NotImplementedError(
+            f"torch.fx.{type(self).__name__}: graphs are not taken apart as modules here; "
+            "torch.compile(model).explain() shows the graph of a traced call"
+        )
+
+
+class Tracer(GraphModule):
+    """Not to be made."""
+
+
+def symbolic_trace(root: Any, concrete_args: Any = None) -> Any:
+    """Raise NotImplementedError: see `GraphModule`."""
+    return GraphModule(root)
+
+
 def __getattr__(name: str) -> Any:
     from .utils._names import missing
 
     raise missing(__name__, name, __all__)
 
 
-__all__ = ["wrap"]
+__all__ = ["GraphModule", "Tracer", "symbolic_trace", "wrap"]

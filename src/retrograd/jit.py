@@ -11,6 +11,7 @@ tensor(4.)
 from __future__ import annotations
 
 import builtins
+import functools
 import typing
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -18,18 +19,27 @@ from typing import Final as Final
 
 
 def script(obj: Any = None, **options: Any) -> Any:
-    """Give a function, class or module unchanged; without one, a decorator."""
-    return (lambda fn: fn) if obj is None else obj
+    """Give a function, class or module itself, a module with its ``original_name``; without one, a decorator."""
+    return (lambda fn: fn) if obj is None else _named(obj)
 
 
 def trace(func: Any = None, example_inputs: Any = None, **options: Any) -> Any:
-    """Give a function or module unchanged, called with no example; without one, a decorator."""
-    return (lambda fn: fn) if func is None else func
+    """Give a function or module itself, called with no example; without one, a decorator."""
+    return (lambda fn: fn) if func is None else _named(func)
 
 
 def trace_module(mod: Any, inputs: Any = None, **options: Any) -> Any:
-    """Give a module unchanged."""
-    return mod
+    """Give a module itself."""
+    return _named(mod)
+
+
+def _named(obj: Any) -> Any:
+    """Note in a module the name of its class, by which programs print it and `ScriptModule` knows it."""
+    from .nn import Module
+
+    if builtins.isinstance(obj, Module):
+        obj.__dict__["original_name"] = type(obj).__name__
+    return obj
 
 
 def freeze(mod: Any, **options: Any) -> Any:
@@ -197,10 +207,31 @@ def export_opnames(m: Any) -> list[str]:
 
 def __getattr__(name: str) -> Any:
     if name in ("ScriptModule", "RecursiveScriptModule", "TracedModule", "TopLevelTracedModule"):
-        from .nn import Module
-
-        return Module
+        found = globals()[name] = _script_module()
+        return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@functools.cache
+def _script_module() -> type:
+    """Make the class of scripted modules: its subclasses' instances, and modules that were scripted or traced."""
+    from .nn import Module
+
+    class Scripted(type):
+        def __instancecheck__(cls, instance: Any) -> bool:
+            scripted = cls is ScriptModule and builtins.isinstance(instance, Module)
+            return (scripted and "original_name" in vars(instance)) or super().__instancecheck__(instance)
+
+    class ScriptModule(Module, metaclass=Scripted):
+        """A module that a program wrote as TorchScript: here a module like any other."""
+
+        @property
+        def original_name(self) -> str:
+            """The name of its class."""
+            return type(self).__name__
+
+    ScriptModule.__qualname__ = "ScriptModule"
+    return ScriptModule
 
 
 __all__ = [

@@ -30,4 +30,24 @@ def is_tensor_method_or_property(func: Any) -> bool:
     return func in METHODS.values()
 
 
-__all__ = ["has_torch_function", "is_tensor_like", "is_tensor_method_or_property"]
+class TorchFunctionMode:
+    """A block whose calls of torch's functions would pass through its ``__torch_function__``.
+
+    It can be subclassed and made; to enter it is a NotImplementedError, for functions here do not look for modes.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call the function."""
+        return func(*args, **(kwargs or {}))
+
+    def __enter__(self) -> Any:
+        raise NotImplementedError(
+            f"{type(self).__name__}: functions do not pass through a TorchFunctionMode here; call what it should do "
+            "in the place where the function is called"
+        )
+
+    def __exit__(self, *error: Any) -> None:
+        return None
+
+
+__all__ = ["TorchFunctionMode", "has_torch_function", "is_tensor_like", "is_tensor_method_or_property"]

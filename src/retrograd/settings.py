@@ -11,7 +11,7 @@ from .core.threads import set_threads, threads
 
 
 class memory_format:
-    """The order of dimensions in memory; tensors here keep the order that NumPy gives them."""
+    """The order of dimensions in memory: a name that calls accept; results lie as their operands do (`core/strides.py`)."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -50,3 +50,17 @@ def test_without_a_group():
     with pytest.raises(ValueError, match="init_process_group"):
         nn.parallel.DistributedDataParallel(nn.Linear(1, 1))
     assert nn.SyncBatchNorm(3)(torch.ones(2, 3)).shape == (2, 3)
+
+
+def test_what_needs_several_processes_can_be_asked_about():
+    from retrograd.distributed.algorithms.join import Join, Joinable
+    from retrograd.distributed.fsdp import FullyShardedDataParallel
+    from retrograd.distributed.tensor import DTensor
+
+    assert not isinstance(torch.ones(2), DTensor) and not isinstance(nn.Linear(1, 1), FullyShardedDataParallel)
+    with pytest.raises(RuntimeError, match="one process"):
+        DTensor(torch.ones(2))
+    with pytest.raises(RuntimeError, match="one process"):
+        FullyShardedDataParallel(nn.Linear(1, 1))
+    with Join([Joinable()]) as join:
+        join.notify_join_context(None)

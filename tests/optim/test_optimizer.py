@@ -298,3 +298,60 @@ def test_lbfgs_finds_the_minimum_of_a_quadratic(line_search: str | None) -> None
     for _ in range(2):
         optimizer.step(closure)
     np.testing.assert_allclose(w.detach().numpy(), target.numpy(), atol=1e-5)
+
+
+def test_an_optimizer_around_another_need_not_call_the_base_class() -> None:
+    class Warmed(torch.optim.Optimizer):
+        def __init__(self, inner: Any) -> None:
+            self.inner, self.count = inner, 0
+
+        @property
+        def param_groups(self) -> Any:
+            return self.inner.param_groups
+
+        def step(self, closure: Any = None) -> Any:
+            self.count += 1
+            self.param_groups[0]["lr"] = 0.1 * self.count
+            return self.inner.step(closure)
+
+    p = torch.nn.Parameter(torch.ones(1))
+    optimizer = Warmed(torch.optim.SGD([p], lr=1.0))
+    for _ in range(2):
+        p.grad = torch.ones(1)
+        optimizer.step()
+    assert p.item() == pytest.approx(1 - 0.1 - 0.2)
+
+
+def test_names_that_optimizers_written_after_torchs_import() -> None:
+    from retrograd.optim.optimizer import (
+        Optimizer,
+        _default_to_fused_or_foreach,
+        _dispatch_sqrt,
+        _get_value,
+        _stack_if_compiling,
+        _use_grad_for_differentiable,
+        _view_as_real,
+    )
+
+    class Plain(Optimizer):
+        def __init__(self, params: Any, differentiable: bool = False) -> None:
+            super().__init__(params, {"lr": 0.5, "differentiable": differentiable})
+
+        @_use_grad_for_differentiable
+        def step(self) -> bool:
+            for group in self.param_groups:
+                for p in group["params"]:
+                    p.add_(p.grad, alpha=-group["lr"])
+            return torch.is_grad_enabled()
+
+    p = torch.nn.Parameter(torch.ones(2))
+    p.grad = torch.ones(2)
+    assert Plain([p]).step() is False and p.tolist() == [0.5, 0.5]
+    assert Plain([torch.nn.Parameter(torch.ones(1))], differentiable=True).defaults["differentiable"]
+    assert _default_to_fused_or_foreach([p], False) == (False, False)
+    assert (_get_value(torch.tensor(2.0)), _dispatch_sqrt(4.0), _stack_if_compiling(3)) == (2.0, 2.0, 3)
+    lists = [torch.ones(2, dtype=torch.complex64)], [torch.ones(2, dtype=torch.complex64)]
+    _view_as_real(*lists)
+    assert [tuple(t[0].shape) for t in lists] == [(2, 2), (2, 2)]
+    groups = Plain([p])._group_tensors_by_device_and_dtype([[p, p.detach().double()]], with_indices=True)
+    assert [places for _, places in groups.values()] == [[0], [1]]

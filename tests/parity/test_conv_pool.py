@@ -338,6 +338,11 @@ ODD = [  # function, input, weight, options
     ("conv2d", (2, 4, 7, 7), (4, 4, 3, 3), {"padding": "same", "stride": 2}),
     ("conv2d", (2, 4, 7, 7), (4, 4, 3, 3), {"padding": "around"}),
     ("conv3d", (4, 7, 7, 7), (4, 4, 3, 3, 3), {"dilation": 4}),
+    ("conv2d", (2, 4, 0, 0), (4, 4, 3, 3), {"padding": 2}),
+    ("conv2d", (0, 4, 0, 0), (4, 4, 3, 3), {"padding": 2}),
+    ("conv_transpose2d", (2, 4, 7, 7), (4, 0, 3, 3), {}),
+    ("conv_transpose2d", (0, 4, 7, 7), (4, 0, 3, 3), {}),
+    ("conv_transpose1d", (2, 4, 0), (4, 2, 3), {}),
     ("conv_transpose1d", (2, 4, 7), (4, 4, 0), {}),
     ("conv_transpose1d", (0, 4, 7), (4, 4, 3), {}),
     ("conv_transpose1d", (2, 4, 7), (4, 2, 3), {"padding": -1}),
@@ -364,5 +369,26 @@ def test_empty_and_impossible_convolutions(name, x, w, options):
             return type(error).__name__
         out.sum().backward()
         return tuple(out.shape), [(tuple(leaf.grad.shape), leaf.grad.sum().item()) for leaf in leaves]
+
+    assert outcome(retrograd) == outcome(torch)
+
+
+@pytest.mark.parametrize("images", [0, 2])
+@pytest.mark.parametrize(
+    "types", [("float32", "float64"), ("float64", "float32"), ("int64", "float32"), ("float32", "int64")]
+)
+@pytest.mark.parametrize("name", ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d"])
+def test_operands_of_two_dtypes(name, types, images):
+    """An empty batch may meet a kernel of any dtype."""
+
+    def outcome(namespace):
+        dims = int(name[-2])
+        x = namespace.ones((images, 4, *(7,) * dims), dtype=getattr(namespace, types[0]))
+        w = namespace.ones((4, 4, *(3,) * dims), dtype=getattr(namespace, types[1]))
+        try:
+            out = getattr(namespace.nn.functional, name)(x, w)
+        except Exception as error:
+            return type(error).__name__
+        return tuple(out.shape), str(out.dtype)
 
     assert outcome(retrograd) == outcome(torch)

@@ -221,6 +221,13 @@ def test_einsum_in_other_forms() -> None:
     compare(lambda t, x, y: t.einsum("ij,jk->ik"), x, y)
     compare(lambda t, x, y: t.einsum("ij,jk->ik", x, y), (x, "float32"), (y, "float64"))
     compare(lambda t, x, y: t.einsum("ij,jk->ik", x, y), (np.round(x), "int64"), (np.round(y), "int64"))
+    for equation in ("ij,kl->ijkl", "ij,kj->ikj", "ij,kl->", "ij,kl->j", "ij,ij->ij"):  # nothing is summed over both
+        for kinds in (("int64", "float32"), ("float32", "float64"), ("bool", "float32"), ("float16", "float32")):
+            held = [
+                (np.round(v[:2, :2]) if "int" in kind else v[:2, :2], kind)
+                for v, kind in zip((x, y), kinds, strict=True)
+            ]
+            compare(lambda t, x, y, equation=equation: t.einsum(equation, x, y), *held)
 
 
 @st.composite

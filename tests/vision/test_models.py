@@ -106,3 +106,13 @@ def test_results_in_between():
     assert {name: tuple(x.shape) for name, x in found.items()} == {"low": (1, 64, 8, 8), "high": (1, 256, 2, 2)}
     with pytest.raises(ValueError, match="not present"):
         IntermediateLayerGetter(net, {"layer9": "x"})
+
+
+def test_layers_by_a_list_of_widths():
+    from retrograd.torchvision.models.vgg import cfgs, make_layers
+
+    assert cfgs["A"] == [64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"]
+    layers = make_layers([4, "M", 8], batch_norm=True)
+    kinds = ["Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d", "Conv2d", "BatchNorm2d", "ReLU"]
+    assert [type(m).__name__ for m in layers] == kinds
+    assert layers(torch.randn(2, 3, 8, 8)).shape == (2, 8, 4, 4)

@@ -62,7 +62,9 @@ class Arrays:
     def conjugate(v: Any) -> Any:
         """Give the complex conjugate."""
         complex_array = isinstance(v, _ndarray) and v.dtype.kind == "c"  # an index or a mask is saved too
-        return np.conjugate(v) if complex_array or isinstance(v, complex) else v
+        if complex_array:
+            return np.conjugate(v, out=np.empty_like(v))  # an array of no dimensions stays one
+        return v.conjugate() if isinstance(v, complex) else v
 
     zeros = staticmethod(lambda want: np.zeros(want.shape, want.dtype))
 
@@ -113,7 +115,9 @@ class Tensors:
     @staticmethod
     def conjugate(v: Any) -> Any:
         """Give the complex conjugate."""
-        return conj(v) if isinstance(v, BaseTensor) else v.conjugate() if isinstance(v, complex) else v
+        if isinstance(v, BaseTensor):  # an index or a mask is saved too, and a mask's conjugate would be a number
+            return conj(v) if v._a.dtype.kind == "c" else v
+        return v.conjugate() if isinstance(v, complex) else v
 
     zeros = staticmethod(lambda want: wrap(np.zeros(want.shape, want.dtype)))
 

@@ -93,6 +93,12 @@ class Trace:
         """Note a tensor that came to be without an operation: its value now is a constant of the graph."""
         self.created[id(tensor)] = weakref.ref(tensor)
 
+    def deriving(self, view: Any) -> None:
+        """Note a view's node before it is derived anew from its base's."""
+        if view._seen not in self.known:
+            self.seen[id(view)] = view._seen
+        self._touch(view, view._node)
+
     def _touch(self, tensor: Any, before: Node | None) -> None:
         found = self.before.get(id(tensor))
         if found is None or found[0]() is not tensor:
@@ -104,13 +110,11 @@ class Trace:
         if base is not None:
             before = self.node_of(base)
             if before is not tensor._seen:
-                old = tensor._node
-                if tensor._seen not in self.known:
-                    self.seen[id(tensor)] = tensor._seen
                 refresh(tensor)
-                self._touch(tensor, old)
         node: Node | None = tensor._node
         if node is not None and node in self.known:
+            if node.op is None and id(tensor) not in self.before:  # known by another tensor that has this leaf's node
+                self._touch(tensor, node)
             return node
         a = tensor._a
         self._touch(tensor, node)

@@ -89,6 +89,15 @@ def apply(op: Op, *xs: Any, **attrs: Any) -> Any:
         token = quiet_on(_quiet)
         try:
             a = run(u, v, **attrs) if attrs else run(u, v)
+            if (
+                op.layout is not None
+                and a.ndim > 1
+                and (
+                    (u.__class__ is _ndarray and not u.flags.c_contiguous)
+                    or (v.__class__ is _ndarray and not v.flags.c_contiguous)
+                )
+            ):
+                a = op.layout(a, u, v)
         except Exception as error:
             raise failed(op, xs, attrs, error) from (None if isinstance(error, ValueError) else error)
         finally:
@@ -110,6 +119,8 @@ def apply(op: Op, *xs: Any, **attrs: Any) -> Any:
         token = quiet_on(_quiet)
         try:
             a = run(u, **attrs) if attrs else run(u)
+            if op.layout is not None and a.ndim > 1 and not u.flags.c_contiguous:
+                a = op.layout(a, u)
         except Exception as error:
             raise failed(op, xs, attrs, error) from (None if isinstance(error, ValueError) else error)
         finally:
@@ -138,6 +149,11 @@ def apply(op: Op, *xs: Any, **attrs: Any) -> Any:
         token = quiet_on(_quiet)
         try:
             a = run(*arrays, **attrs)
+            if op.layout is not None:
+                for b in arrays:
+                    if b.__class__ is _ndarray and not b.flags.c_contiguous:
+                        a = op.layout(a, *arrays)
+                        break
         except Exception as error:
             raise failed(op, xs, attrs, error) from (None if isinstance(error, ValueError) else error)
         finally:
@@ -269,7 +285,7 @@ def _record_traced(op: Op, xs: Any, attrs: dict[str, Any], mask: int, t: Any, wa
     trace.add(node, t)
 
 
-PICK = Op("pick", lambda x, *, index, count=0: x[index], type=lambda x, *, index: x, family="plain")
+PICK = Op("pick", lambda x, *, index, count=0: x[index], type=lambda x, *, index, count=0: x, family="plain")
 
 
 def _finish_many(op: Op, xs: Any, attrs: dict[str, Any], mask: int, arrays: Any) -> tuple[Any, ...]:
@@ -329,6 +345,8 @@ def refresh(view: Any) -> None:
     """Derive a view's Node anew from its base, which was written since."""
     base = view._base
     node = base._node
+    if MODE.trace is not None:
+        MODE.trace.deriving(view)
     view._seen = node
     if node is None or (not node.requires_grad and MODE.trace is None):
         view._node = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -239,8 +240,20 @@ def _edge(node: Node | None) -> tuple[Node | None, int]:
     if node is None or not node.requires_grad:
         return None, 0
     if node.op is not None and node.op.name == "pick":
-        return node.inputs[0], node.attrs["index"]
-    return node, 0
+        return shown(node.inputs[0]), node.attrs["index"]
+    return shown(node), 0
+
+
+def shown(node: Node) -> Node:
+    """Give a node to the user: its class has the name that torch's has, such as ``AddBackward0``."""
+    if type(node) is Node:
+        node.__class__ = _named(backward_name(node).rpartition("::")[2])
+    return node
+
+
+@functools.cache
+def _named(name: str) -> type[Node]:
+    return type(name, (Node,), {"__slots__": (), "__module__": __name__})
 
 
 def backward_name(node: Node) -> str:

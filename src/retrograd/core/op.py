@@ -135,6 +135,7 @@ class Op:
 
     batch: Any = None
     large: Any = None  # computes what ``numpy`` does, asked where an array is large: see core/large.py
+    layout: Any = None  # (result, *arrays) -> the result as torch lays it out; asked where an operand is no plain rows
 
     def __init__(
         self,
@@ -218,11 +219,13 @@ class Op:
             for x in xs:
                 if isinstance(x, BaseTensor):
                     return door(self, *xs, **attrs)
+        run = self.numpy
         if self.large is not None:
             for x in xs:
                 if x.__class__ is np.ndarray and x.size >= LARGE:
-                    return self.large(*xs, **attrs)
-        r = self.numpy(*xs, **attrs)
+                    run = self.large
+                    break
+        r = run(*xs, **attrs)
         return r if isinstance(r, (np.ndarray, tuple)) else np.asarray(r)
 
     def __repr__(self) -> str:

@@ -44,7 +44,9 @@ def _rebuild(cls: type, array: np.ndarray[Any, Any], name: str, requires_grad: b
     from ..core.node import leaf_node
     from ..tensor import Tensor
 
-    made = Tensor._wrap(array.view(by_name(name).numpy) if array.dtype.name != name else array)
+    made = Tensor._wrap(
+        array.view(by_name(name).numpy)
+    )  # NumPy's pickles bring a dtype of their own, equal but another object
     if cls is not Tensor:
         made = made.as_subclass(cls)
     if requires_grad:

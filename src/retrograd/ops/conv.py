@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..core import TensorType, executors, show_call
+from ..core import TensorType, executors, show_call, strides
 from . import batching
 from . import conv_kernels as kernels
 from .columns import Ints, Pairs, output_size
@@ -205,6 +205,7 @@ def _weight_grad_to_input(
     return conv_input_grad(x, g, x_shape=y_type.shape, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
+conv.layout = conv_input_grad.layout = strides.as_images
 conv_weight_grad = bilinear(
     "conv_weight_grad",
     _weight_grad,

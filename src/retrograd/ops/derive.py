@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Op, TensorType
+from ..core import Op, TensorType, strides
 from ..core.op import INPUTS
 from . import batching
 
@@ -60,7 +60,7 @@ def elementwise(
 
     extra = {"attrs": attrs} if attrs else {}
     cases = samples if samples is not None else tuple({**c, **extra} for c in CASES[count])
-    return Op(
+    op = Op(
         name,
         numpy,
         type=type_rule,
@@ -78,6 +78,9 @@ def elementwise(
         cost=lambda *types, **attrs: type_rule(*types, **attrs).size,
         batch=batching.spread,
     )
+    if count > 1 or not isinstance(numpy, np.ufunc):  # NumPy's own functions of one operand keep its order
+        op.layout = strides.as_operands
+    return op
 
 
 def linear(

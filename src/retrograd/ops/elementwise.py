@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import MODE, BaseTensor, TensorType, typeof
+from ..core import MODE, BaseTensor, TensorType, strides, typeof
 from ..core.dtypes import bfloat16, float8_e4m3fn, float8_e8m0fnu
 from . import batching, special
 from .choose import rectify, select
@@ -45,6 +45,7 @@ cast = linear(
     samples=({"shapes": ((3, 4),), "attrs": {"dtype": np.dtype("f8")}},),
     shown="ToCopyBackward0",
 )
+cast.layout = strides.as_operands
 clone = linear(
     "clone",
     lambda x, *, order="K": x.copy(order=order),
@@ -342,7 +343,11 @@ clamp = elementwise("clamp", _clamp, partials=[_within], attrs={"min": -1.0, "ma
 
 
 def _choose(cond: Any, x: Any, y: Any) -> Any:
-    return select(cond, x, y)
+    found = select(cond, x, y)
+    if _scalar(x) != _scalar(y):  # beside a number NumPy takes a bfloat16 array for a float64 one
+        d = y.dtype if _scalar(x) else x.dtype
+        return found if found.dtype == d or d.kind != "V" else found.astype(d)
+    return found
 
 
 where = general(
@@ -359,6 +364,7 @@ where = general(
     samples=tuple({**c, "dtypes": ("bool", None, None)} for c in CASES[3]),
     broadcasts=True,
 )
+where.layout = strides.as_operands
 
 
 # -- rounding (slope zero everywhere it has one) ---------------------------------------------------------------------
@@ -410,7 +416,9 @@ lcm = elementwise("lcm", np.lcm, partials=None, names=_PAIR, samples=INTEGERS)
 copysign = elementwise(
     "copysign", np.copysign, partials=[lambda out, x: where(x == 0, 0.0, out / x), 0], domain=POSITIVE
 )
-nextafter = elementwise("nextafter", np.nextafter, partials=[lambda x, y: sign(x - y) * sign(x - y), 0], domain=POSITIVE)
+nextafter = elementwise(
+    "nextafter", np.nextafter, partials=[lambda x, y: sign(x - y) * sign(x - y), 0], domain=POSITIVE
+)
 heaviside = elementwise(
     "heaviside", lambda x, y: np.where(x == 0, y, x > 0).astype(x.dtype), partials=None, names=_PAIR
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import TensorType
+from ..core import TensorType, strides
 from . import batching
 from .derive import linear, many_linear
 from .sums import rows, sum_array_to, sums_plainly
@@ -284,6 +284,7 @@ flip = linear(
     batch=batching.axes,
     samples=({"shapes": ((3, 4),), "attrs": {"axes": (1,)}},),
 )
+flip.layout = strides.as_operands
 roll = linear(
     "roll",
     lambda x, *, shifts, axes: rows(np.roll(x, shifts, axes)),
@@ -365,6 +366,7 @@ cat = many_linear(
     transpose=_cat_back,
     samples=({"shapes": ((2, 3), (2, 1), (2, 0)), "attrs": {"axis": 1}},),
 )
+cat.layout = strides.as_all_images
 
 
 def _stack_back(g: Any, *, i: int, axis: int) -> Any:

@@ -65,7 +65,8 @@ def hooked(func: Any) -> Any:
 
     @functools.wraps(func)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        before, after = self._optimizer_step_pre_hooks, self._optimizer_step_post_hooks
+        own = self.__dict__  # a subclass that wraps another optimizer may have none of these
+        before, after = own.get("_optimizer_step_pre_hooks") or {}, own.get("_optimizer_step_post_hooks") or {}
         if not (before or after or _global_optimizer_pre_hooks or _global_optimizer_post_hooks):
             return func(self, *args, **kwargs)
         for hook in (*_global_optimizer_pre_hooks.values(), *before.values()):

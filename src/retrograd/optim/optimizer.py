@@ -20,6 +20,31 @@ from . import recorded
 from .hooks import TABLES, Table, add, hooked, register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from .options import typename
 from .plan import Hyper, is_number
+from .shared import (  # noqa: F401 (names that optimizers written after torch's import from here)
+    ParamsT,
+    RemovableHandle,
+    StateDict,
+    _capturable_doc,
+    _default_to_fused_or_foreach,
+    _differentiable_doc,
+    _disable_dynamo_if_unsupported,
+    _dispatch_sqrt,
+    _foreach_doc,
+    _foreach_supported_types,
+    _fused_doc,
+    _get_capturable_supported_devices,
+    _get_foreach_kernels_supported_devices,
+    _get_fused_kernels_supported_devices,
+    _get_scalar_dtype,
+    _get_value,
+    _group_tensors_by_device_and_dtype,
+    _maximize_doc,
+    _params_doc,
+    _stack_if_compiling,
+    _to_scalar,
+    _use_grad_for_differentiable,
+    _view_as_real,
+)
 from .units import Runner
 
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook", "required"]
@@ -88,6 +113,7 @@ class Optimizer:
     _optimizer_load_state_dict_post_hooks: Table
 
     profile_hook_step = staticmethod(hooked)  # torch's name for it
+    _group_tensors_by_device_and_dtype = staticmethod(_group_tensors_by_device_and_dtype)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -286,6 +312,11 @@ class Optimizer:
         return text + ")"
 
     # -- state -------------------------------------------------------------------------------------------------------
+    def _patch_step_function(self) -> None:
+        """Do nothing: every class's ``step`` calls the hooks."""
+
+    _cuda_graph_capture_health_check = _accelerator_graph_capture_health_check = _patch_step_function
+
     def __getstate__(self) -> dict[str, Any]:
         return {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
 

@@ -38,6 +38,7 @@ from ..core import (
     wrap,
 )
 from ..core.door import _quiet
+from ..core.strides import laid, memory_order
 from ..ops.batching import same
 from ..ops.derive import CASES, linear
 from .backward import grad
@@ -73,6 +74,8 @@ class Table:
                 a = x._a
                 key.append(a.shape)
                 key.append(a.dtype)
+                if a.ndim > 1 and not a.flags.c_contiguous:
+                    key.append(a.strides)
                 node = x._node
                 if node is not None and node.requires_grad:
                     mask |= bit
@@ -176,6 +179,7 @@ class Program:
             self.grads = [None if g is None else trace.node_of(g) for g in grads]
             self.upstream = None if upstream is None else trace.node_of(upstream)
             graph, inputs, _ = trace.finish([out, *asides, *[g for g in grads if g is not None]])
+        self.order = None if all(held[i]._a.flags.c_contiguous for i in self.tensors) else memory_order(out._a)
         self.constants = dict(graph.constants)
         known = set(self.given) | {self.upstream}
         for node, t in zip(graph.inputs, inputs, strict=True):
@@ -241,7 +245,8 @@ class Program:
             made = self.forward(*[xs[i]._a for i in self.tensors])
         finally:
             quiet_off(token)
-        t, first = wrap(made[0]), 1 + len(self.asides)
+        first = 1 + len(self.asides)
+        t = wrap(made[0] if self.order is None else laid(made[0], self.order))
         if mask and self.upstream is not None:
             a = t._a
             stores = [None if i is None else xs[i]._s for i in self.sources]
@@ -274,7 +279,7 @@ class Program:
             made = self.native.forward(*arrays)
         except IndexError:  # NumPy's words for it
             return None
-        t = wrap(made[0])
+        t = wrap(made[0] if self.order is None else laid(made[0], self.order))
         if mask and self.upstream is not None:
             a = t._a
             stores = [xs[i]._s for i in self.tensors]
@@ -410,6 +415,21 @@ def _still_there(node: Node) -> None:
 OF_ITS_OWN = large.LARGE  # elements from which single operations have kernels
 LARGE = 1 << 12  # elements of the largest value, below which NumPy's calls are as quick
 SUMS = {"sum", "mean", "amax", "amin", "sum_to", "matmul"}
+EXACT = {
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "neg",
+    "abs",
+    "square",
+    "reciprocal",
+    "sqrt",
+    "rsqrt",
+    "maximum",
+    "minimum",
+    "relu",
+}
 PER_CALL, PER_BYTE, PER_DEAR_BYTE, PER_FLOP = 1e-6, 0.1e-9, 1e-9, 1e-11
 TO_COMPILE, TO_COMPILE_NODE = 0.02, 1e-3
 DEAR = {"erf", "erfc", "sigmoid", "softplus", "pow", "tanh", "log1p", "expm1", "gather", "embed"}
@@ -419,8 +439,9 @@ def calls_before_kernels(program: Program) -> int:
     """Say after how many calls NumPy has taken as long as compiling the two kernels would; 0 where they are not worth it."""
     nodes = [n for n in reachable([program.out, *[g for g in program.grads if g is not None]]) if n.op is not None]
     work = [n for n in nodes if not n.op.view]  # type: ignore[union-attr]
-    # what has no sums is computed by NumPy until its operations have kernels of their own, whose bits are the pair's
-    least = LARGE if any(n.op.name in SUMS for n in work) else OF_ITS_OWN  # type: ignore[union-attr]
+    # what has no sums is computed by NumPy until its operations have kernels of their own, whose bits are the pair's, unless NumPy's are too
+    names = {n.op.name for n in work}  # type: ignore[union-attr]
+    least = LARGE if names & SUMS or names <= EXACT else OF_ITS_OWN
     if max((math.prod(n.shape) for n in work), default=0) < least:
         return 0
     seconds = sum(_seconds(n) for n in work)

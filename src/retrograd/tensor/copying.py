@@ -53,6 +53,8 @@ def shallow(t: Any) -> Any:
 def rebuild(cls: type, a: Any, requires_grad: bool, extra: dict[str, Any]) -> Any:
     """Make a tensor of what a pickle holds."""
     t: Any = _new(cls)
+    if (own := np.dtype(a.dtype.type)) == a.dtype:  # NumPy's pickles bring an equal dtype that is another object
+        a = a.view(own)
     t._a, t._s = a, Storage(a)
     t._node = t._base = t._grad = None
     if requires_grad:

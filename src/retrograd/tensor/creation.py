@@ -250,7 +250,7 @@ def _like(name: str, doc: str, make: Any) -> Any:
             a = input._a
         except SparseOperand:
             return with_sparse(name, (input,), {"dtype": dtype})
-        order = "K" if 0 not in a.strides or memory_format is None else "C"
+        order = "C" if 0 in a.strides else "K"  # an expanded tensor's elements lie row by row
         return _finish(make(a, dtype=None if dtype is None else to_numpy(dtype), order=order), requires_grad)
 
     fn.__name__ = fn.__qualname__ = name

@@ -30,6 +30,7 @@ from ..core.node import next_seq
 from ..core.rows import SparseOperand
 from ..core.types import RememberingNumber
 from ..ops.elementwise import cast
+from .numpy_names import taking_both, translated
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -70,16 +71,27 @@ def function(
     def register(fn: F) -> F:
         for name in names or (fn.__name__.rstrip("_"),):
             if torch:
-                FUNCTIONS[name] = with_out(fn, name, exact) if out else fn
+                FUNCTIONS[name] = with_out(fn, name, exact) if out else taking_both(fn, __name__, name)
             if method:
-                METHODS[name] = fn
+                METHODS[name] = taking_both(fn, "retrograd", f"Tensor.{name}")
             if inplace:
-                METHODS[f"{name}_"] = in_place(fn, name)
+                METHODS[f"{name}_"] = in_place(METHODS.get(name, fn), name)
                 if torch:
                     FUNCTIONS[f"{name}_"] = METHODS[f"{name}_"]
         return fn
 
     return register
+
+
+# torch's functions that do not cast their result to the dtype of ``out=``
+_EXACT = """addbmm addmm addmv aminmax baddbmm bmm complex cross cummax cummin diag dot frexp gather histc histogram index_add
+index_copy index_reduce index_select inner kthvalue log_softmax logcumsumexp lu_solve masked_select matmul max min mm mode
+msort multinomial mv nanquantile nonzero norm ormqr polar qr quantile renorm scatter scatter_add scatter_reduce searchsorted
+slice_scatter softmax sort svd take take_along_dim tensordot topk triangular_solve tril triu vdot where
+linalg_: cholesky cholesky_ex cross det eigh eigvalsh inv inv_ex ldl_factor ldl_factor_ex ldl_solve lu_factor lu_factor_ex
+lu_solve matrix_norm matrix_power multi_dot norm qr slogdet solve solve_ex solve_triangular svd svdvals vecdot vector_norm"""
+_PLAIN, _, _LINALG = _EXACT.partition("linalg_:")
+EXACT_OUT = frozenset([*_PLAIN.split(), *(f"linalg_{name}" for name in _LINALG.split())])
 
 
 def with_out(fn: Callable[..., Any], name: str, exact: bool = False) -> Callable[..., Any]:
@@ -90,6 +102,11 @@ def with_out(fn: Callable[..., Any], name: str, exact: bool = False) -> Callable
         if not kwargs or "out" not in kwargs:
             try:
                 return fn(*args, **kwargs)
+            except TypeError:
+                again = translated(fn, kwargs) if kwargs else None
+                if again is None:
+                    raise
+                kwargs, wrong = again, None
             except AttributeError as error:
                 wrong = not_a_tensor(error, name, args, inspect.signature(fn).parameters)
                 if wrong is None:
@@ -99,16 +116,21 @@ def with_out(fn: Callable[..., Any], name: str, exact: bool = False) -> Callable
             except (IndexError, RuntimeError, ValueError) as error:
                 name_the_call(error, name, args)
                 raise
+            if wrong is None:  # refused for NumPy's names of the arguments, which are torch's now
+                return call(*args, **kwargs)
             raise wrong
         out = kwargs.pop("out")
+        kwargs = translated(fn, kwargs) or kwargs
         if out is None:
             return fn(*args, **kwargs)
         r = fn(*args, **kwargs)
-        if exact and r._a.dtype != out._a.dtype:
-            raise RuntimeError(
-                f"Found dtype {out.dtype} but expected {r.dtype}: {name} writes into out= of its result's "
-                f"dtype only{at(here())}"
-            )
+        if exact or name in EXACT_OUT:
+            for o, part in zip(out, r, strict=True) if isinstance(r, tuple) else ((out, r),):
+                if isinstance(o, BaseTensor) and part._a.dtype != o._a.dtype:
+                    raise RuntimeError(
+                        f"Expected out tensor to have dtype {part.dtype}, but got {o.dtype} instead: {name} writes into out= "
+                        f"of its result's dtype only{at(here())}"
+                    )
         return write_out(out, r, name)
 
     call.__module__, call.__qualname__ = (
@@ -139,6 +161,11 @@ def write_out(out: Any, result: Any, name: str) -> Any:
             f"result type {type_name(result._a.dtype)} can't be cast to the desired output type "
             f"{type_name(out._a.dtype)} "
             f"({name} with out=){at(here())}"
+        )
+    if out._a.size and any(s == 0 and n > 1 for s, n in zip(out._a.strides, out._a.shape, strict=True)):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            f"Please clone() the tensor before performing the operation: {name} with out= of strides {out.stride()}{at(here())}"
         )
     if out._a.shape != result._a.shape:
         out._a = np.empty(result._a.shape, out._a.dtype)
@@ -257,7 +284,11 @@ def keep_overwritten(self: Any, r: Any, args: tuple[Any, ...] = (), before: int 
         seen.add(node.seq)
         pending.extend(node.inputs)
         for i, entry in enumerate(node.saved if node.saved.__class__ is list else ()):
-            if entry.__class__ is tuple and entry[1] is storage and entry[0] is self._a:
+            if entry.__class__ is tuple and entry[1] is storage:
+                if entry[0] is not self._a:  # another form of the tensor
+                    part = entry[0].copy()
+                    node.saved[i] = (part, Storage(part), 0)
+                    continue
                 if copy is None:
                     kept = self._a.copy()
                     copy = (kept, Storage(kept), 0)
@@ -343,6 +374,15 @@ def operand(x: Any, name: str, argument: str = "other") -> Any:
     if isinstance(x, np.ndarray):
         return wrap(x)
     raise TypeError(f"{name}(): argument '{argument}' must be Tensor or Number, not {type(x).__name__}")
+
+
+def one_tensor(x: Any, y: Any, name: str) -> None:
+    """Raise TypeError where neither operand is a Tensor."""
+    if not isinstance(x, BaseTensor) and not isinstance(y, BaseTensor):
+        raise TypeError(
+            f"{name}() received an invalid combination of arguments - got ({type(x).__name__}, {type(y).__name__}), but one "
+            "of the two must be a Tensor: wrap it by torch.tensor(...)"
+        )
 
 
 def tensor_operand(x: Any, name: str, argument: str = "input", position: int = 1) -> Any:

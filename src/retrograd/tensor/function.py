@@ -205,10 +205,17 @@ def _forward(node: Node, tangents: list[Any], values: Any, out: Any) -> Any:
     return found if node.attrs["ctx"]._count > 1 or not isinstance(found, tuple) else found[0]
 
 
-def _given(*xs: Any, positions: tuple[Any, ...], **attrs: Any) -> Any:
+def made_by(node: Any, inputs: Any) -> tuple[Any, ...]:
+    """Give, of a traced call's inputs, the results that the author's ``forward`` made, None for what is no tensor."""
+    made = iter(inputs[sum(p is not None for p in node.attrs["positions"]) :])
+    return tuple([next(made, None) if there else None for there in node.attrs["made"]])
+
+
+def _given(*xs: Any, positions: tuple[Any, ...], made: tuple[bool, ...] = (), **attrs: Any) -> Any:
     """Under a trace, what the author's ``forward`` made comes after the arguments: it is the result."""
-    made = xs[sum(p is not None for p in positions) :]
-    return made[0] if len(made) == 1 else made
+    found = iter(xs[sum(p is not None for p in positions) :])
+    results = tuple([next(found) if there else None for there in made])
+    return results[0] if len(results) == 1 else results
 
 
 FUNCTION = Op("function", _given, type=lambda *types, **attrs: types[0], names=(), outputs=0)
@@ -385,6 +392,7 @@ def _record(cls: Any, ctx: FunctionCtx, args: Any, flags: Any, before: Any, resu
         "positions": tuple(positions),
         "kinds": [_type(x) if isinstance(x, BaseTensor) else None for x in args],
         "given": tuple(None if isinstance(x, BaseTensor) else x for x in args),
+        "made": tuple(isinstance(b, BaseTensor) for b in before),
     }
     node = Node(FUNCTION, tuple(inputs), attrs, first.shape, first.dtype, True, here(), (), kinds, None)
     ctx._count = len(results)

@@ -238,7 +238,7 @@ def _like_maker(name: str, kind: str, doc: str) -> Any:
     ) -> Any:
         check_device(device)
         d = _floating(_d.from_numpy(input._a.dtype) if dtype is None else dtype, name)
-        if input._a.flags.c_contiguous:
+        if input._a.flags.c_contiguous or 0 in input._a.strides:
             t = _drawn_number(kind, input._a.shape, d, generator, {})
         else:
             t = METHODS[f"{kind}_"](wrap(np.empty_like(input._a, d.numpy)), generator=generator)
@@ -270,7 +270,9 @@ def randint_like(
     if high is None:
         low, high = 0, low
     d = input._a.dtype if dtype is None else _d.to_numpy(dtype)
-    return drawn("randint", input._a.shape, d, generator, low=int(low), high=int(high))
+    if input._a.flags.c_contiguous or 0 in input._a.strides:
+        return drawn("randint", input._a.shape, d, generator, low=int(low), high=int(high))
+    return METHODS["random_"](wrap(np.empty_like(input._a, d)), int(low), int(high), generator=generator)
 
 
 @function("normal", method=False)

@@ -20,6 +20,10 @@ from .literals import default_dtype, literal_dtype
 def _spaced(start: Any, end: Any, steps: Any, dtype: Any, name: str) -> tuple[Any, Any]:
     """Give equally spaced numbers, counted from the nearer end as torch does, and the dtype that they are to have."""
     start, end = (v.item() if isinstance(v, BaseTensor) else v for v in (start, end))
+    if not hasattr(steps, "__index__") or isinstance(steps, bool):
+        raise TypeError(
+            f"{name}() received an invalid combination of arguments: 'steps' must be int, not {type(steps).__name__}"
+        )
     if steps < 0:
         raise RuntimeError(f"number of steps must be non-negative ({name}: steps={steps})")
     if dtype is not None:

@@ -95,6 +95,9 @@ class UntypedStorage:
     def __len__(self) -> int:
         return self.nbytes()
 
+    def __sizeof__(self) -> int:
+        return object.__sizeof__(self) + self.nbytes()
+
     def element_size(self) -> int:
         """Give the bytes of one element: one."""
         return 1
@@ -237,6 +240,9 @@ class TypedStorage(metaclass=_TypedMeta):
         return number
 
     __len__ = size
+
+    def __sizeof__(self) -> int:
+        return object.__sizeof__(self) + self.nbytes()
 
     def element_size(self) -> int:
         """Give the bytes of one element."""

@@ -129,17 +129,19 @@ class Writer:
             if n in kept or not (expands or single):
                 continue
             source = skip.get(n.inputs[0], n.inputs[0])
-            if all(self._fills(u, n) for u in users.get(n, [])):
+            if all(self._fills(u, n, source, skip) for u in users.get(n, [])):
                 skip[n] = source
         return skip
 
     @staticmethod
-    def _fills(user: Node, n: Node) -> bool:
-        """Tell whether a user's result has its shape without this operand's."""
+    def _fills(user: Node, n: Node, source: Node, skip: dict[Node, Node]) -> bool:
+        """Tell whether a user's result has its shape with ``source`` in this operand's place."""
         op: Any = user.op
+        if len(source.shape) > len(user.shape):
+            return False
         if op.name == "expand":
             return True
         if op.family != "elementwise" and op.name not in ("where",):
             return False
-        others = [i for i in user.inputs if i is not n]
+        others = [skip.get(i, i) for i in user.inputs if i is not n]
         return any(o.shape == user.shape for o in others)

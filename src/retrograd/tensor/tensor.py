@@ -21,6 +21,7 @@ from ..core import (
     wrap,
 )
 from ..core.dtypes import get_default_dtype, to_numpy
+from ..core.node import shown
 from . import backward as _backward
 from . import copying
 from .facts import Facts
@@ -143,6 +144,10 @@ class Tensor(Facts, Interop, metaclass=Named):
             self._node = None
         return self
 
+    def _is_view(self) -> bool:
+        """Tell whether it is a view of another tensor, whose writes it sees with their history."""
+        return self._base is not None
+
     @property
     def is_leaf(self) -> bool:
         """Whether it was made by the user, not by an operation that is part of a history."""
@@ -160,7 +165,7 @@ class Tensor(Facts, Interop, metaclass=Named):
         if node is None or node.op is None:
             return None
         made: Node = node.inputs[0] if node.op is PICK else node
-        return made
+        return shown(made)
 
     @property
     def grad(self) -> Any:

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 from . import data
 
 __all__ = ["data"]
+
+_LATER = ("_pytree", "checkpoint", "dlpack", "flop_counter", "hooks", "model_zoo", "tensorboard")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

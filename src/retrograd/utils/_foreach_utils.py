@@ -4,27 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-
-def _get_foreach_kernels_supported_devices() -> list[str]:
-    return ["cpu"]
-
-
-def _get_fused_kernels_supported_devices() -> list[str]:
-    return ["cpu"]
-
-
-def _group_tensors_by_device_and_dtype(tensorlistlist: Any, with_indices: bool = False) -> dict[Any, Any]:
-    """Give for each device and dtype (of the first list) the lists' tensors there, and their places if asked for."""
-    groups: dict[Any, Any] = {}
-    for place, first in enumerate(tensorlistlist[0]):
-        key = (first.device, first.dtype)
-        lists, places = groups.setdefault(key, ([[] for _ in tensorlistlist], []))
-        for held, given in zip(lists, tensorlistlist, strict=True):
-            if given:
-                held.append(given[place])
-        if with_indices:
-            places.append(place)
-    return groups
+from ..optim.shared import (
+    _get_foreach_kernels_supported_devices,
+    _get_fused_kernels_supported_devices,
+    _group_tensors_by_device_and_dtype,
+)
 
 
 def _device_has_foreach_support(device: Any) -> bool:
@@ -33,3 +17,12 @@ def _device_has_foreach_support(device: Any) -> bool:
 
 def _has_foreach_support(tensors: Any, device: Any) -> bool:
     return True
+
+
+__all__ = [
+    "_device_has_foreach_support",
+    "_get_foreach_kernels_supported_devices",
+    "_get_fused_kernels_supported_devices",
+    "_group_tensors_by_device_and_dtype",
+    "_has_foreach_support",
+]

@@ -12,8 +12,8 @@ PyTree = Any
 
 @dataclass(frozen=True)
 class _Container:
-    take_apart: Callable[[Any], tuple[list[Any], Any]]
-    put_together: Callable[[Iterable[Any], Any], Any]
+    flatten_fn: Callable[[Any], tuple[list[Any], Any]]
+    unflatten_fn: Callable[[Iterable[Any], Any], Any]
 
 
 def _is_namedtuple(kind: type) -> bool:
@@ -36,7 +36,7 @@ SUPPORTED_NODES: dict[type, _Container] = {
 }
 
 
-def _kind(tree: Any) -> Any:
+def _get_node_type(tree: Any) -> Any:
     kind = type(tree)
     return namedtuple if kind not in SUPPORTED_NODES and _is_namedtuple(kind) else kind
 
@@ -98,8 +98,14 @@ class TreeSpec:
         """Give what a tree has where this one has its leaves."""
         if self.type is None:
             return [tree]
-        children, context = SUPPORTED_NODES[_kind(tree)].take_apart(tree) if not _is_leaf(tree, None) else ([], None)
-        if _kind(tree) is not self.type or len(children) != len(self.children_specs) or context != self.context:
+        children, context = (
+            SUPPORTED_NODES[_get_node_type(tree)].flatten_fn(tree) if not _is_leaf(tree, None) else ([], None)
+        )
+        if (
+            _get_node_type(tree) is not self.type
+            or len(children) != len(self.children_specs)
+            or context != self.context
+        ):
             raise ValueError(
                 f"Node type mismatch; expected {self.type}, but got {type(tree)} of {len(children)} children"
             )
@@ -126,7 +132,7 @@ def treespec_leaf() -> TreeSpec:
 
 
 def _is_leaf(tree: Any, is_leaf: Callable[[Any], bool] | None) -> bool:
-    return (is_leaf is not None and is_leaf(tree)) or _kind(tree) not in SUPPORTED_NODES
+    return (is_leaf is not None and is_leaf(tree)) or _get_node_type(tree) not in SUPPORTED_NODES
 
 
 def tree_is_leaf(tree: PyTree, is_leaf: Callable[[Any], bool] | None = None) -> bool:
@@ -153,8 +159,8 @@ def _flatten(tree: Any, leaves: list[Any], is_leaf: Callable[[Any], bool] | None
     if _is_leaf(tree, is_leaf):
         leaves.append(tree)
         return LeafSpec()
-    kind = _kind(tree)
-    children, context = SUPPORTED_NODES[kind].take_apart(tree)
+    kind = _get_node_type(tree)
+    children, context = SUPPORTED_NODES[kind].flatten_fn(tree)
     return TreeSpec(kind, context, [_flatten(child, leaves, is_leaf) for child in children])
 
 
@@ -175,7 +181,7 @@ def _unflatten(leaves: Iterator[Any], spec: TreeSpec) -> Any:
     if spec.type is None:
         return next(leaves)
     children = [_unflatten(leaves, child) for child in spec.children_specs]
-    return SUPPORTED_NODES[spec.type].put_together(children, spec.context)
+    return SUPPORTED_NODES[spec.type].unflatten_fn(children, spec.context)
 
 
 def tree_iter(tree: PyTree, is_leaf: Callable[[Any], bool] | None = None) -> Iterator[Any]:

@@ -27,6 +27,15 @@ def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     )
 
 
+def get_device_states(*args: Any) -> tuple[list[int], list[Any]]:
+    """Give the other devices that hold arguments, and the states of their random numbers: none."""
+    return [], []
+
+
+def set_device_states(devices: Any, states: Any, *, device_type: str | None = None) -> None:
+    """Put back the states of random numbers of other devices: none."""
+
+
 def check_backward_validity(inputs: Any) -> None:
     """Warn where no input of a reentrant checkpoint wants a gradient: none can come out of it."""
     if not any(isinstance(x, BaseTensor) and x.requires_grad for x in inputs):
@@ -246,7 +255,9 @@ __all__ = [
     "checkpoint_sequential",
     "create_selective_checkpoint_contexts",
     "detach_variable",
+    "get_device_states",
     "noop_context_fn",
     "set_checkpoint_debug_enabled",
     "set_checkpoint_early_stop",
+    "set_device_states",
 ]

@@ -20,6 +20,8 @@ def in_place(function: Callable[[Any], Any], input: Any) -> Any:
 def reduction_of(reduction: str, size_average: bool | None = None, reduce: bool | None = None) -> str:
     """Give the reduction's name, which the two old arguments decide (with a warning) when they are used."""
     if size_average is None and reduce is None:
+        if reduction not in ("mean", "sum", "none", "batchmean"):
+            raise ValueError(f"{reduction} is not a valid value for reduction: it is mean, sum or none")
         return reduction
     wanted = "none" if reduce is False else "sum" if size_average is False else "mean"
     warnings.warn(

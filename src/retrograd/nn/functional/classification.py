@@ -13,6 +13,7 @@ from ...core.mode import mode
 from ...ops.assemble import check_index
 from ...ops.elementwise import softplus
 from ...tensor.composed import composed
+from ...tensor.functions.reductions import narrowed, widened
 from .. import _functions as T
 from ._common import labelled, reduced, reduction_of
 
@@ -273,12 +274,15 @@ def binary_cross_entropy(
                 f"binary_cross_entropy: all elements of {name} should be between 0 and 1; for numbers of any size "
                 "use binary_cross_entropy_with_logits"
             )
+    given, (input, target, weight) = input, [x if x is None else widened(x) for x in (input, target, weight)]
+    p = input.detach()
     edge = p * (1 - p) < 1e-12
     if mode().trace is None and not bool(edge.any()):
         losses = -(target * T.log(input) + (1 - target) * T.log(1 - input))
     else:
         losses = _bce_at_edges(input, target, edge)
-    return labelled(reduced(losses if weight is None else losses * weight, reduction), "BinaryCrossEntropyBackward0")
+    loss = narrowed(reduced(losses if weight is None else losses * weight, reduction), given)
+    return labelled(loss, "BinaryCrossEntropyBackward0")
 
 
 def _bce_at_edges(input: Any, target: Any, edge: Any) -> Any:

@@ -63,18 +63,37 @@ def _check_operands(input: Any, weight: Any, bias: Any, dims: int, name: str, ch
         )
 
 
-def _check_kernel(weight: Any, input: Any, dims: int, name: str) -> None:
-    if 0 in weight.shape[-dims:]:
-        kind = (
-            IndexError if input.dim() == dims + 2 and not input.shape[0] else RuntimeError
-        )  # torch's, of an empty batch
+def _is_empty(input: Any, dims: int) -> bool:
+    """Tell whether an input is a batch of nothing, of which torch looks at less."""
+    return bool(input.dim() == dims + 2 and not input.shape[0])
+
+
+def _of_one_type(input: Any, weight: Any, dims: int) -> tuple[Any, Any]:
+    """Give the operands; of an empty batch with the dtype that its result has, as torch takes any weight there."""
+    if not _is_empty(input, dims) or weight.dtype == input.dtype:
+        return input, weight
+    dtype = input.dtype if input.dtype.is_floating_point or input.dtype.is_complex else weight.dtype
+    return input.to(dtype), weight.to(dtype)
+
+
+def _check_kernel(weight: Any, input: Any, dims: int, name: str, channels: int) -> None:
+    """Raise for a kernel of no elements or no result channels, and for an image of no pixels; IndexError for an empty batch, as torch."""
+    empty = _is_empty(input, dims)
+    if 0 in weight.shape[-dims:] or (name.startswith("conv_transpose") and not channels):
+        kind = IndexError if empty else RuntimeError
         raise kind(f"{name}: the kernel has no elements: weight of size {list(weight.shape)}")
+    if 0 in input.shape[-dims:] and not empty and input.shape[-dims - 1]:
+        raise RuntimeError(
+            f"{name}: Only zero batch or zero channel inputs are supported, but got input of size {list(input.shape)}"
+        )
 
 
 def _conv(dims: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
     steps, spread = _sizes(stride, dims, "stride"), _sizes(dilation, dims, "dilation")
-    _check_operands(input, weight, bias, dims, f"conv{dims}d", weight.shape[0] if weight.dim() else 0)
-    _check_kernel(weight, input, dims, f"conv{dims}d")
+    channels = weight.shape[0] if weight.dim() else 0
+    input, weight = _of_one_type(input, weight, dims)
+    _check_operands(input, weight, bias, dims, f"conv{dims}d", channels)
+    _check_kernel(weight, input, dims, f"conv{dims}d", channels)
     around = _paddings(padding, tuple(weight.shape[2:]), steps, spread)
     single = input.dim() == dims + 1
     result = ops.conv(
@@ -163,13 +182,14 @@ def _conv_transpose(
     steps, spread = _sizes(stride, dims, "stride"), _sizes(dilation, dims, "dilation")
     before, extra = _sizes(padding, dims, "padding"), _sizes(output_padding, dims, "output_padding")
     channels = weight.shape[1] * groups if weight.dim() > 1 else 0
+    input, weight = _of_one_type(input, weight, dims)
     _check_operands(input, weight, bias, dims, f"conv_transpose{dims}d", channels)
     if input.shape[-dims - 1] != weight.shape[0]:
         raise RuntimeError(
             f"Given transposed=1, weight of size {list(weight.shape)}, expected input{list(input.shape)} to have "
             f"{weight.shape[0]} channels, but got {input.shape[-dims - 1]} channels instead (conv_transpose{dims}d)"
         )
-    _check_kernel(weight, input, dims, f"conv_transpose{dims}d")
+    _check_kernel(weight, input, dims, f"conv_transpose{dims}d", channels)
     for what, given in (("padding", before), ("output_padding", extra)):
         if min(given) < 0:
             raise RuntimeError(f"negative {what} is not supported")

@@ -68,12 +68,14 @@ def _pool(
     depends_on_values("fractional_max_pool", planes, samples)
     places = _places(planes.shape[2:], outputs, kernel, samples._a)
     flat = planes.flatten(2)
-    seen = np.take_along_axis(flat._a, places.reshape(*flat.shape[:2], places[0, 0].size), 2).reshape(places.shape)
+    seen = np.take_along_axis(flat._a, places.reshape(*flat.shape[:2], math.prod(places.shape[2:])), 2).reshape(
+        places.shape
+    )
     best = seen.argmax(-1)
     if seen.dtype.kind == "V":  # bfloat16 compares NaN below
         best = seen.astype(np.float32).argmax(-1)
     chosen = np.take_along_axis(places, best[..., None], -1)[..., 0]
-    result = T.gather(flat, 2, wrap(chosen.reshape(*flat.shape[:2], chosen[0, 0].size))).reshape(chosen.shape)
+    result = T.gather(flat, 2, wrap(chosen.reshape(*flat.shape[:2], math.prod(chosen.shape[2:])))).reshape(chosen.shape)
     where = wrap(chosen)
     return (result, where) if batched else (result.squeeze(0), where.squeeze(0))
 

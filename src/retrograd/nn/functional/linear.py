@@ -110,7 +110,7 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
         )
     out, in1, in2 = weight.shape
     mixed = linear_layer(input1.reshape(-1, in1), weight.permute(0, 2, 1).reshape(out * in2, in1))
-    result = (mixed.reshape(-1, out, in2) * input2.reshape(-1, 1, in2)).sum(-1)
+    result = (mixed.reshape(-1, out, in2) * input2.reshape(-1, 1, in2)).sum(-1, dtype=weight.dtype)
     result = result.reshape(*input1.shape[:-1], out)
     return result if bias is None else result + bias
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...core import dtypes
 from ...core.mode import MODE, no_grad
+from ...core.strides import has_channels_last
 from ...tensor import FUNCTIONS
 from ...tensor.composed import composed
 from ...tensor.functions.reductions import narrowed, widened
@@ -98,12 +99,14 @@ def batch_norm(
             f"batch_norm: Expected more than 1 value per channel when training, got input size {input.size()}; "
             "give more samples, or call eval()"
         )
+    if training and eps <= 0:
+        raise ValueError(f"batch_norm eps must be positive during training, but got {float(eps)}")
     if not training and (running_mean is None or running_var is None):
         missing = "running_mean" if running_mean is None else "running_var"
         raise RuntimeError(f"{missing} must be defined in evaluation mode")
     _check_channels(channels, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     require_floats("batch_norm", input)
-    input = rows(input)
+    input = input if has_channels_last(input._a) else rows(input)
     pair_of_dtypes("batch_norm", input, running_mean, running_var, weight, bias)
     wide = input if weight is None or weight.dtype == input.dtype else input.to(weight.dtype)
     over = (0, *range(2, len(shape)))
@@ -114,10 +117,10 @@ def batch_norm(
     if MODE.mixing is not None:
         MODE.mixing("batch_norm", input)
     result, mean, var = _batch_norm(wide, weight, bias, over, along, eps)
-    if running_mean is not None:
+    if running_mean is not None and count:
         _blend(running_mean, mean, momentum)
-    if running_var is not None:
-        _blend(running_var, var, momentum, count / (count - 1) if count else 1.0)
+    if running_var is not None and count:
+        _blend(running_var, var, momentum, count / (count - 1))
     return result if wide is input else result.to(input.dtype)
 
 

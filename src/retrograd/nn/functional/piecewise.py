@@ -126,12 +126,12 @@ def rrelu(
     tensor([-1.,  2.])
     """
     require_floats("rrelu", input)
+    if lower > upper:
+        raise RuntimeError(f"Lower bound should be less than or equal to the upper bound, got [{lower}, {upper}]")
     if inplace:
         return in_place(lambda x: rrelu(x, lower, upper, training), input)
     if not training:
         return leaky_relu(input, (lower + upper) / 2)
-    if lower > upper:
-        raise RuntimeError(f"Lower bound should be less than or equal to the upper bound, got [{lower}, {upper}]")
     negative = input.detach() <= 0
     drawn = T.empty(int(negative.sum()), dtype=dtypes.float64).uniform_(lower, upper)
     slopes = T.ones_like(input, requires_grad=False)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core import wrap
+from ...core import dtypes, wrap
 from ...ops.index import take_axis
 from .pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 
@@ -59,6 +59,8 @@ def interpolate(
         if size is not None:
             raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
         factors = None
+    if input._a.dtype == np.uint8 and mode in _DIMS:
+        return _picture(input, sizes, factors, mode, bool(align_corners), antialias)
     if mode == "area":
         return _AREA[dims](input, sizes)
     for d in range(dims):
@@ -72,6 +74,22 @@ def interpolate(
             input = _along(input, axis, _smooth_weights(before, after, step, mode, bool(align_corners)))
         else:
             input = _along(input, axis, _weights(before, after, step, mode, bool(align_corners)))
+    return input
+
+
+def _picture(
+    input: Any, sizes: list[int], factors: list[float] | None, mode: str, align_corners: bool, antialias: bool
+) -> Any:
+    """Resize bytes, the last dimension first, by weights of 16 bits; each sum is rounded and held between 0 and 255."""
+    weights = _smooth_weights if antialias else _weights
+    for d in reversed(range(len(sizes))):
+        before, after = input.shape[d + 2], sizes[d]
+        step = 1 / factors[d] if factors else before / after
+        shares = weights(before, after, step, mode, align_corners)
+        bits = max(0, min(21, math.ceil(math.log2((2**15 - 0.5) / shares.max())) - 1))
+        whole = np.trunc(shares * 2.0**bits + np.copysign(0.5, shares))
+        made = _along(input.to(dtypes.float64), d + 2, whole)  # whole numbers below 2^53: exact
+        input = ((made + 2.0 ** (bits - 1)) / 2.0**bits).floor().clamp(0, 255).to(dtypes.uint8)
     return input
 
 

@@ -242,7 +242,7 @@ def _confined(x: Any, n: int, padding: str, align: bool) -> Any:
     if padding == "reflection":
         x = _reflected(x, 0.0, n - 1.0) if align else _reflected(x, -0.5, n - 0.5)
     within = _found(lambda a: (a > 0) & (a < n - 1), x)  # at the ends, as beyond them, there is no slope
-    return T.where(within, x, _found(lambda a: np.clip(np.nan_to_num(a), 0, n - 1), x))
+    return T.where(within, x, _found(lambda a: np.clip(np.nan_to_num(a), 0, n - 1).astype(a.dtype), x))
 
 
 def _reflected(x: Any, low: float, high: float) -> Any:

@@ -73,7 +73,7 @@ def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, eps: float =
     """
     if eps != 1e-10:
         warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
-    noise = -T.log(T.empty_like(logits, requires_grad=False).exponential_())
+    noise = -T.log(T.empty(logits.shape, dtype=logits.dtype).exponential_())  # drawn row by row, however logits lie
     soft = T.softmax((logits + noise) / tau, dim)
     if not hard:
         return soft

@@ -17,6 +17,7 @@ from ..dispatch import (
     binary,
     function,
     in_place,
+    one_tensor,
     operand,
     refused,
     result_type,
@@ -93,7 +94,7 @@ def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
 @function("rsub", out=False)
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """Subtract the other way round: ``other - alpha * input``."""
-    _no_bools(input, other)
+    _no_bools(tensor_operand(input, "rsub"), other)
     if alpha != 1:
         input = _scaled(other, input, alpha, "rsub")
     return binary(e.sub, other, input, "rsub")
@@ -143,13 +144,14 @@ def floor_divide(input: Any, other: Any) -> Any:
 @function("remainder", inplace=True)
 def remainder(input: Any, other: Any) -> Any:
     """Give the remainder with the divisor's sign; RuntimeError for integers divided by zero."""
+    one_tensor(input, other, "remainder")
     return _quotient(e.remainder, input, other, "remainder")
 
 
 @function("fmod", inplace=True)
 def fmod(input: Any, other: Any) -> Any:
     """Give the remainder with the dividend's sign; RuntimeError for integers divided by zero."""
-    return _quotient(e.float_mod, input, other, "fmod")
+    return _quotient(e.float_mod, tensor_operand(input, "fmod"), other, "fmod")
 
 
 @function("pow", inplace=True)
@@ -161,7 +163,7 @@ def pow(input: Any, exponent: Any) -> Any:
         if isinstance(exponent, BaseTensor):
             if not exponent._a.ndim and not exponent.requires_grad and MODE.trace is None:
                 d = result_type(input, exponent)
-                if d.numpy == input._a.dtype and d.category:
+                if d.numpy == input._a.dtype and d.category and not (d.numpy.kind == "i" and exponent._a < 0):
                     exponent = exponent.item()
         elif isinstance(exponent, int) and exponent < 0 and input._a.dtype.kind in "iu":
             raise RuntimeError(
@@ -172,12 +174,14 @@ def pow(input: Any, exponent: Any) -> Any:
             return input.clone() if exponent else wrap(np.ones_like(input._a))
         if scalar(exponent) == 2 and input._a.dtype.kind in "fcV" and not isinstance(exponent, complex):
             return apply(e.square, input)
+    one_tensor(input, exponent, "pow")
     return binary(e.power, input, exponent, "pow", kinds="fcViu")
 
 
 @function("float_power", exact=True)
 def float_power(input: Any, exponent: Any) -> Any:
     """Raise to a power in double precision."""
+    one_tensor(input, exponent, "float_power")
     pair = (operand(input, "float_power", "input"), operand(exponent, "float_power", "exponent"))
     d = _d.complex128 if result_type(*pair).is_complex else _d.float64
     xs = [as_dtype(x, d) if isinstance(x, BaseTensor) else wrap(np.asarray(x, d.numpy)) for x in pair]

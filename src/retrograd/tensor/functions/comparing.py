@@ -20,6 +20,7 @@ from ..dispatch import (
     binary,
     function,
     meet,
+    one_tensor,
     operand,
     refused,
     result_type,
@@ -35,7 +36,7 @@ def _of_two(
     """Make a function of two operands: its op, the kinds of dtype it is for, whether it refuses numbers."""
 
     def fn(input: Any, other: Any) -> Any:
-        return binary(op, input, other, name, kinds=kinds, tensors=tensors)
+        return binary(op, tensor_operand(input, name), other, name, kinds=kinds, tensors=tensors)
 
     fn.__name__ = fn.__qualname__ = name
     fn.__doc__ = doc
@@ -172,6 +173,7 @@ logical_xor = _of_two("logical_xor", e.logical_xor, "Tell where exactly one is n
 
 def _bits(name: str, op: Any, logic: Any, doc: str) -> Any:
     def fn(input: Any, other: Any) -> Any:
+        one_tensor(input, other, name)
         x, y = operand(input, name, "input"), operand(other, name)
         d = result_type(x, y)
         if d is _d.bool_ and logic is not None:

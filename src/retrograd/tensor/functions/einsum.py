@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ...core import apply, at, here, show_type
+from ...core import apply, at, here, promote_types, show_type, to_numpy
 from ...ops import contract as c
 from ...ops import shape as s
 from ...ops.elementwise import mul as mul_op
 from ...ops.reduce import sum_, sum_integers
-from ..dispatch import function
+from ..dispatch import function, meet
 from .shaping import reshaped
 
 
@@ -110,6 +110,13 @@ def _contract(x: Any, xs: list[str], y: Any, ys: list[str], keep: set[str]) -> t
     batch = [ch for ch in both if ch in keep]
     inner_ = [ch for ch in both if ch not in keep]
     left, right = [ch for ch in xs if ch not in both], [ch for ch in ys if ch not in both]
+    if x._a.dtype != y._a.dtype:  # products of elements promote, sums of them are matrix products and do not
+        if any(size[ch] != 1 for ch in inner_):
+            raise RuntimeError(
+                f"einsum(): operands that are summed over {', '.join(inner_)} must have one dtype, but got "
+                f"{show_type(x)} and {show_type(y)}; convert one of them with .to(dtype){at(here())}"
+            )
+        x, y = meet(to_numpy(promote_types(x.dtype, y.dtype)), x, y)
 
     def arranged(t: Any, sub: list[str], first: list[str], second: list[str], fixed: list[str]) -> Any:
         t = apply(s.permute, t, axes=tuple(sub.index(ch) for ch in (*batch, *first, *second)))
@@ -149,10 +156,6 @@ def einsum(*args: Any) -> Any:
         raise kind(
             "einsum(): must specify the equation string and at least one operand, or at least one operand and "
             "its subscripts list"
-        )
-    if any(x._a.dtype != operands[0]._a.dtype for x in operands):
-        raise RuntimeError(
-            f"einsum(): operands must have one dtype: {equation!r} of {', '.join(map(show_type, operands))}{at(here())}"
         )
     subs, out = _parse(equation, [x._a.ndim for x in operands])
     size: dict[str, int] = {}

@@ -48,17 +48,26 @@ def take_one(input: Any, indices: Any, axis: int, keepdim: bool, result: Any) ->
     if not keepdim:
         shape = (*input._a.shape[:axis], *input._a.shape[axis + 1 :])
         values, indices = apply(reshape, values, shape=shape), apply(reshape, indices, shape=shape)
+    return chosen(result, values, indices)
+
+
+def chosen(result: Any, values: Any, indices: Any) -> Any:
+    """Give (values, indices), the values with the name that torch prints for their history."""
+    node = values._node
+    if node is not None and node.op is not None:
+        second = "median" in result.__name__  # the first is the median of all elements
+        node.label = f"{result.__name__.capitalize()}Backward{int(second)}"
     return result(values, indices)
 
 
-def share_evenly(input: Any, chosen: Any, value: Any) -> Any:
-    """Give ``value``, which the elements where ``chosen`` holds have, so that they share its gradient evenly."""
+def share_evenly(input: Any, where: Any, value: Any) -> Any:
+    """Give ``value``, which the elements where ``where`` holds have, so that they share its gradient evenly."""
     if not wants_grad(input):
         return value
     if value._a.ndim == 0 and MODE.trace is None and comparing.isnan(value):
         missing = apply(e.isnan, input)
         return arithmetic.div(_sum(apply(e.where, missing, input, number(0.0, input))), _sum(missing).item())
-    return amax(apply(e.where, chosen, input, number(-math.inf, input)))
+    return amax(apply(e.where, where, input, number(-math.inf, input)))
 
 
 def _max_or_min(name: str, op: Any, arg: Any, pair: Any, result: Any, doc: str) -> Any:

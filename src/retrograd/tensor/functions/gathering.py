@@ -70,6 +70,10 @@ def number_like(value: Any, x: Any, name: str, argument: str = "value") -> Any:
             raise RuntimeError(
                 f"{name}_ only supports a 0-dimensional value tensor, but got tensor with {value._a.ndim} dimension(s)."
             )
+        if value._a.dtype.kind == "c" and x._a.dtype.kind != "c":
+            raise RuntimeError(
+                f"value cannot be converted to type {x.dtype} without overflow: {name} of a complex number"
+            )
         return as_dtype(value, x.dtype)
     return literal(
         filled(value, x._a.dtype, f"{name}(): argument '{argument}' must be Number, not {type(value).__name__}")
@@ -334,7 +338,8 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
     x, axis, index, source = _slices(input, dim, index, source, "index_add")
     if alpha != 1:
         source = arithmetic.mul(source, alpha)
-    return _same_shape(_plus(x, apply(ix.add_axis, source, index, axis=axis, shape=x._a.shape)), input)
+    r = _same_shape(_plus(x, apply(ix.add_axis, source, index, axis=axis, shape=x._a.shape)), input)
+    return r if r._a.flags.c_contiguous else r.contiguous()
 
 
 @function("index_copy", inplace=True)
@@ -374,7 +379,7 @@ def index_reduce(input: Any, dim: int, index: Any, source: Any, reduce: str, *, 
     if reduce not in ("prod", "mean", "amax", "amin"):
         raise RuntimeError(f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.")
     x, axis, index, source = _slices(input, dim, index, source, "index_reduce")
-    column = apply(reshape, index, shape=(-1,) + (1,) * (x._a.ndim - 1 - axis)) if x._a.ndim > 1 else index
+    column = apply(reshape, index, shape=(index._a.size,) + (1,) * (x._a.ndim - 1 - axis)) if x._a.ndim > 1 else index
     places = apply(e.clone, apply(expand, column, shape=source._a.shape))
     return _same_shape(scatter_reduce(x, axis, places, source, reduce, include_self=include_self), input)
 

@@ -327,7 +327,7 @@ def _write_places(self: Any, basic: Any, spec: tuple[Any, ...], arrays: list[Any
     view = self if basic is None else apply(slice_, self, index=(*basic, ...))
     check_writable(view, "__setitem__")
     if MODE.trace is not None and len(arrays) == 1 and arrays[0]._a.dtype.kind == "b" and value._a.size == 1:
-        assign(view, _chosen(view, spec, arrays[0], value), "__setitem__")
+        assign(view, chosen(view, spec, arrays[0], value), "__setitem__")
         return
     ask_masks(arrays)
     if not recorded:
@@ -349,7 +349,7 @@ def ask_masks(arrays: list[Any]) -> None:
                 asked(i, "mask")
 
 
-def _chosen(x: Any, spec: tuple[Any, ...], mask: Any, value: Any) -> Any:
+def chosen(x: Any, spec: tuple[Any, ...], mask: Any, value: Any) -> Any:
     """Write one number where a mask holds, in a way whose shapes do not depend on the mask."""
     before = spec.index(ARRAY)
     after = x._a.ndim - before - mask._a.ndim

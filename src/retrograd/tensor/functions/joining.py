@@ -191,6 +191,10 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     d = wrap_dim(dim, input._a.ndim, "narrow")
     n = input._a.shape[d]
+    if isinstance(start, BaseTensor) and (start._a.ndim or start._a.dtype.kind not in "iu"):
+        raise RuntimeError(
+            f"start must be an 0-dim integral Tensor: narrow() got {start.dtype} of shape {list(start._a.shape)}"
+        )
     first = int(start)
     if not -n <= first <= n:
         raise IndexError(f"start out of range (expected to be in range of [{-n}, {n}], but got {first})")
@@ -220,6 +224,8 @@ def select(input: Any, dim: int, index: Any) -> Any:
 def _stacker(name: str, doc: str, prepare: Any, dim: Any) -> Any:
     def fn(tensors: Any) -> Any:
         parts = [prepare(p) for p in tensors]
+        if not parts:
+            raise RuntimeError(f"{name} expects a non-empty TensorList: give at least one tensor")
         return cat(parts, dim if isinstance(dim, int) else dim(parts))
 
     fn.__name__ = name

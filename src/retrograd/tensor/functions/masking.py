@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ...core import BaseTensor, apply, at, here, shapes_error, wrap
+from ...core import MODE, BaseTensor, apply, at, here, shapes_error, wrap
 from ...ops import elementwise as e
 from ...ops import index as ix
 from ...ops import order as od
 from ...ops.shape import expand, reshape
 from ..dispatch import function, type_name, wrap_dim
 from ..interop import asked
+from . import arithmetic, comparing
 from .gathering import INDEX_TYPES, check_index, gather, number_like
-from .indexing import explained, fitted, places_shape
+from .indexing import ask_masks, chosen, explained, fitted, places_shape
 from .reductions import check_input, untraceable
 from .shaping import reshaped
 
@@ -47,6 +48,10 @@ def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -
     spec = (ix.ARRAY,) * len(arrays)
     try:
         shape = places_shape(input._a.shape, spec, arrays)
+        if MODE.trace is not None:
+            if len(arrays) == 1 and arrays[0]._a.dtype.kind == "b" and values._a.size == 1 and not accumulate:
+                return chosen(input, spec, arrays[0], values)
+            ask_masks(arrays)
         return apply(
             ix.indexing(len(arrays)).put,
             input,
@@ -129,6 +134,8 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     axis = wrap_dim(dim, a.ndim, "take_along_dim")
     shape = np.broadcast_shapes((*a.shape[:axis], 1, *a.shape[axis + 1 :]), (*i.shape[:axis], 1, *i.shape[axis + 1 :]))
     x = apply(expand, input, shape=(*shape[:axis], a.shape[axis], *shape[axis + 1 :]))
+    if MODE.trace is not None or (i.size and i.min() < 0):  # counted from the end
+        indices = comparing.where(comparing.lt(indices, 0), arithmetic.add(indices, a.shape[axis]), indices)
     return gather(x, axis, apply(expand, indices, shape=(*shape[:axis], i.shape[axis], *shape[axis + 1 :])))
 
 
@@ -152,8 +159,10 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     if not input._a.flags.c_contiguous:
         input = input.contiguous()
     if value.__class__ is float and input._a.dtype.kind == "f" and (math.isinf(value) or abs(value) < 60000):
-        return apply(e.where, mask, value, input)
-    return apply(e.where, mask, number_like(value, input, "masked_fill"), input)
+        r = apply(e.where, mask, value, input)
+    else:
+        r = apply(e.where, mask, number_like(value, input, "masked_fill"), input)
+    return r if r._a.flags.c_contiguous else r.contiguous()
 
 
 @function("masked_select")

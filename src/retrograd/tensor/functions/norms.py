@@ -45,11 +45,16 @@ def logsumexp(input: Any, dim: Any, keepdim: bool = False, **named: Any) -> Any:
     check_input(input, keepdim, "logsumexp")
     x = widened(to_default_float(input))
     axes = axes_of(dim, x._a.ndim, "logsumexp")
+    if not x._a.ndim:
+        axes = ()
     if not x._a.size:
         return narrowed(apply(e.log, apply(r.sum_, apply(e.exp, x), axis=axes, keepdims=keepdim)), input)
-    top = constant(r.amax, x, axis=axes, keepdims=True)
+    real = constant(e.real_part, x) if x._a.dtype.kind == "c" else x
+    top = constant(r.amax, real, axis=axes, keepdims=True)
     if MODE.trace is not None or not np.isfinite(top._a).all():
         top = constant(e.where, constant(e.isfinite, top), top, 0.0)
+    if real is not x:
+        top = constant(e.cast, top, dtype=x._a.dtype)
     total = apply(r.sum_, apply(e.exp, apply(e.sub, x, top)), axis=axes, keepdims=keepdim)
     if not keepdim:
         top = constant(_reshape, top, shape=total._a.shape)
@@ -136,9 +141,6 @@ def vector_norm(x: Any, order: float, axes: tuple[int, ...], keepdim: bool) -> A
     if math.isinf(order):
         return apply(r.amax if order > 0 else r.amin, size, axis=axes, keepdims=keepdim)
     if order == 0:
-        if wants_grad(x):  # a count, whose slope is zero
-            ones = apply(e.where, apply(e.ne, size, 0.0), number(1.0, size), apply(e.sign, size))
-            return apply(r.sum_, ones, axis=axes, keepdims=keepdim)
         return as_dtype(
             apply(r.sum_integers, apply(e.ne, size, 0.0), axis=axes, keepdims=keepdim), _d.from_numpy(size._a.dtype)
         )

@@ -21,6 +21,7 @@ from ..dispatch import (
     binary,
     function,
     in_place,
+    one_tensor,
     operand,
     refused,
     result_type,
@@ -254,7 +255,7 @@ nextafter = _of_two("nextafter", e.nextafter, "Give the next floating-point numb
 @function("copysign", inplace=True)
 def copysign(input: Any, other: Any) -> Any:
     """Give the magnitude of input with the sign of other."""
-    return binary(e.copysign, input, other, "copysign", floating=True, kinds=FLOATS)
+    return binary(e.copysign, tensor_operand(input, "copysign"), other, "copysign", floating=True, kinds=FLOATS)
 
 
 @function("heaviside", inplace=True, exact=True)
@@ -276,6 +277,7 @@ def heaviside(input: Any, values: Any) -> Any:
 @function("xlogy", inplace=True)
 def xlogy(input: Any, other: Any) -> Any:
     """Give x log(y), 0 where x is 0 (unless y is NaN)."""
+    one_tensor(input, other, "xlogy")
     x, y = operand(input, "xlogy", "input"), operand(other, "xlogy")
     d = result_type(x, y)
     d = d if d.category >= _d.FLOATING else _d.get_default_dtype()

@@ -10,7 +10,7 @@ from ...core.rows import SparseOperand
 from ...ops import contract as c
 from ...ops import shape as s
 from ...ops.elementwise import add as add_op
-from ...ops.reduce import sum_
+from ...ops.reduce import sum_, sum_integers
 from ..dispatch import function, result_type, tensor_operand, type_name, with_sparse, wrap_dim
 from . import pointwise as p
 from .joining import stack
@@ -255,7 +255,9 @@ def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any =
 @function("addbmm", inplace=True)
 def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """Give beta * input + alpha * the sum of bmm(batch1, batch2) over the batch."""
-    product = apply(sum_, bmm(batch1, batch2), axis=(0,), keepdims=False)
+    product = bmm(batch1, batch2)
+    summed: Any = {"dtype": product._a.dtype} if product._a.dtype.kind in "iub" else {}
+    product = apply(sum_integers if summed else sum_, product, axis=(0,), keepdims=False, **summed)
     return _plus("addbmm", beta, input, product, alpha)
 
 
@@ -308,6 +310,13 @@ def multi_dot(tensors: Any) -> Any:
     return r
 
 
+def _summed(x: Any, axis: int) -> Any:
+    """Sum along a dimension that stays, in the tensor's own dtype."""
+    if x._a.dtype.kind in "iub":
+        return apply(sum_integers, x, axis=(axis,), keepdims=True, dtype=x._a.dtype)
+    return apply(sum_, x, axis=(axis,), keepdims=True)
+
+
 @function("tensordot", method=False)
 def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     """Sum the products over pairs of dimensions."""
@@ -335,9 +344,9 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
         )
     for i, j in zip(da, db, strict=True):  # a length of 1 meets any other: the other is summed
         if a._a.shape[i] == 1 != b._a.shape[j]:
-            b = apply(sum_, b, axis=(j,), keepdims=True)
+            b = _summed(b, j)
         elif b._a.shape[j] == 1 != a._a.shape[i]:
-            a = apply(sum_, a, axis=(i,), keepdims=True)
+            a = _summed(a, i)
     if [a._a.shape[i] for i in da] != [b._a.shape[j] for j in db]:
         raise RuntimeError(
             f"contracted dimensions need to match, but first has sizes {[a._a.shape[i] for i in da]} and "

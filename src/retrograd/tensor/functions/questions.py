@@ -9,7 +9,7 @@ import numpy as np
 from ...core import BaseTensor, show_type
 from ...core import dtypes as _d
 from ...ops.computed import computed
-from ..dispatch import function
+from ..dispatch import function, tensor_operand
 from ..interop import asked
 from .reductions import constant
 
@@ -73,6 +73,8 @@ def equal(input: Any, other: Any) -> bool:
 @function("isclose", out=False)
 def isclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
     """Tell where |input - other| <= atol + rtol |other|."""
+    tensor_operand(input, "isclose")
+    tensor_operand(other, "isclose", "other", 2)
     if input._a.dtype != other._a.dtype:
         raise RuntimeError(f"{input.dtype} did not match {other.dtype}: isclose compares tensors of one dtype")
     if rtol < 0 or atol < 0:

@@ -245,7 +245,7 @@ def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int =
     n = tensor_operand(input, "gradient")._a.ndim
     spacing = 1 if spacing is None else spacing
     dims = range(n) if dim is None else [dim] if isinstance(dim, int) else dim
-    axes = [wrap_dim(d, n, "gradient") for d in dims]
+    axes = list(wrap_dims(tuple(dims), n, "gradient")) if n else [wrap_dim(d, n, "gradient") for d in dims]
     steps = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(axes)
     if len(steps) != len(axes):
         raise RuntimeError(

@@ -13,6 +13,7 @@ from ...ops.shape import cat, slice_
 from .. import return_types
 from ..dispatch import as_dtype, function, type_name, wrap_dim
 from . import arithmetic
+from .extremes import chosen
 from .reductions import check_input, narrowed, renamed, wants_grad, widened
 from .reductions import sum as _sum
 
@@ -114,7 +115,7 @@ def _running(name: str, op: Any, result: Any, doc: str) -> Any:
             )
         indices = apply(op, input, axis=axis)
         values = apply(gather, input, indices, axis=axis) if input._a.ndim else apply(e.clone, input)
-        return result(values, indices)
+        return chosen(result, values, indices)
 
     fn.__name__ = fn.__qualname__ = name
     fn.__doc__ = doc

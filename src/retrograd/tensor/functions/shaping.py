@@ -344,4 +344,6 @@ def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
         raise RuntimeError(f"maximum size for tensor at dimension {d} is {n} but size is {size} (unfold)")
     if step <= 0:
         raise RuntimeError(f"step is {step} but must be > 0")
-    return apply(s.unfold_view, input if input._a.ndim else reshaped(input, (1,)), axis=d, size=size, step=step)
+    if not input._a.ndim:
+        return apply(s.slice_, reshaped(input, (1,)), index=(slice(0, size),))
+    return apply(s.unfold_view, input, axis=d, size=size, step=step)

@@ -16,7 +16,7 @@ from ...ops.shape import expand, permute, reshape
 from .. import return_types
 from ..dispatch import function, scalar, type_name, wrap_dim
 from . import arithmetic, comparing
-from .extremes import share_evenly, take_one
+from .extremes import chosen, share_evenly, take_one
 from .reductions import check_input, check_nonempty, constant, literal, renamed, untraceable
 from .reductions import sum as _sum
 from .shaping import reshaped
@@ -55,7 +55,7 @@ def sort(input: Any, dim: Any = -1, descending: bool = False, stable: bool = Fal
     axis = wrap_dim(dim, input._a.ndim, "sort")
     indices = apply(od.argsort, input, axis=axis, descending=bool(descending), stable=bool(stable))
     values = apply(ix.gather, input, indices, axis=axis) if input._a.ndim else apply(e.clone, input)
-    return return_types.sort(values, indices)
+    return chosen(return_types.sort, values, indices)
 
 
 @function("argsort")
@@ -97,7 +97,7 @@ def topk(input: Any, k: int, dim: Any = -1, largest: bool = True, sorted: bool =
     if not a.ndim:
         return return_types.topk(apply(e.clone, input), literal(np.zeros((), np.int64)))
     indices = apply(od.topk_index, input, k=k, axis=axis, largest=bool(largest))
-    return return_types.topk(apply(ix.gather, input, indices, axis=axis), indices)
+    return chosen(return_types.topk, apply(ix.gather, input, indices, axis=axis), indices)
 
 
 @function("kthvalue")
@@ -139,10 +139,10 @@ def _median(name: str, result: Any, op: Any, doc: str) -> Any:
                 return wrap(np.array(np.iinfo(a.dtype).min, a.dtype))
             flat = reshaped(input, (a.size,))
             value = take_one(flat, apply(op, flat, axis=0), 0, False, result)[0]
-            chosen = apply(e.eq, flat, value)
+            equal = apply(e.eq, flat, value)
             if MODE.trace is not None and a.dtype.kind in "fV":  # NaN is chosen, though it equals nothing
-                chosen = apply(e.logical_or, chosen, apply(e.logical_and, apply(e.isnan, flat), apply(e.isnan, value)))
-            return share_evenly(flat, chosen, value)
+                equal = apply(e.logical_or, equal, apply(e.logical_and, apply(e.isnan, flat), apply(e.isnan, value)))
+            return share_evenly(flat, equal, value)
         axis = wrap_dim(dim, a.ndim, name)
         check_nonempty(a, axis, name)
         if not a.ndim:

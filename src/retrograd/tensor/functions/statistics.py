@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from ...core import MODE, BaseTensor, apply
+from ...core import dtypes as _d
 from ...ops import elementwise as e
 from ...ops import order as od
 from ...ops.index import take_axis
 from ...ops.shape import slice_, transpose
 from .. import return_types
-from ..dispatch import function, type_name
+from ..dispatch import as_dtype, function, type_name
 from . import arithmetic, comparing
 from .complex_parts import conj
 from .diagonals import diagonal
@@ -25,6 +26,26 @@ from .reductions import sum as _sum
 
 
 # -- covariance --------------------------------------------------------------------------------------------------------
+def _check_weights(label: str, given: Any, count: int) -> None:
+    a = given._a
+    whole = label == "fweights"
+    if a.ndim > 1:
+        raise RuntimeError(
+            f"cov(): expected {label} to have one or fewer dimensions but got {label} with {a.ndim} dimensions"
+        )
+    if (a.dtype.kind in "iu") != whole or (not whole and a.dtype.kind not in "fV"):
+        raise RuntimeError(
+            f"cov(): expected {label} to have {'integral' if whole else 'floating point'} dtype but got {label} with "
+            f"{type_name(a.dtype)} dtype"
+        )
+    if a.size != count:
+        raise RuntimeError(
+            f"cov(): expected {label} to have the same numel as there are observations: {a.size} != {count}"
+        )
+    if MODE.trace is None and (a < 0).any():
+        raise RuntimeError(f"cov(): {label} cannot be negative")
+
+
 @function("cov")
 def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Any:
     """Give the covariance matrix of variables, one row of observations each.
@@ -47,8 +68,9 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
         raise RuntimeError("cov(): bool dtype is not supported for input")
     rows = input if input._a.ndim == 2 else input.reshape(1, -1)
     weights = None
-    for given in (fweights, aweights):
+    for label, given in (("fweights", fweights), ("aweights", aweights)):
         if given is not None:
+            _check_weights(label, given, rows._a.shape[1])
             weights = given if weights is None else arithmetic.mul(weights, given)
     n = rows._a.shape[1]
     if weights is None:
@@ -162,6 +184,8 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str | None = "use_mm_f
 def _norms(difference: Any, p: float) -> Any:
     if not difference._a.shape[-1]:
         return _sum(difference, -1)
+    if p == 0:  # a count, with a slope of zero
+        return _sum(comparing.clamp(apply(e.ceil, apply(e.absolute, difference)), max=1.0), -1)
     return narrowed(vector_norm(widened(difference), p, (difference._a.ndim - 1,), False), difference)
 
 
@@ -186,6 +210,7 @@ def unravel_index(indices: Any, shape: Any) -> Any:
     if indices._a.dtype.kind not in "iu":
         raise ValueError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
     found = []
+    indices = as_dtype(indices, _d.int64)
     step = math.prod(sizes)
     for n in sizes:
         step = step // n if n else 0

@@ -11,6 +11,7 @@ from ...ops import shape as s
 from ...ops.elementwise import cast
 from ...ops.elementwise import clone as clone_op
 from ..dispatch import FUNCTIONS, METHODS, function, sizes, wrap_dim
+from ..numpy_names import taking_both
 from .shaping import expand, permute, reshape, squeeze, t, transpose, unfold, unsqueeze
 
 
@@ -59,8 +60,10 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = 
 def _in_place_view(name: str, fn: Any) -> None:
     """Make the form that changes the tensor's own shape: t_, transpose_, squeeze_, unsqueeze_."""
 
+    view = taking_both(fn, "retrograd", f"Tensor.{name[:-1]}")
+
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        r = fn(self, *args, **kwargs)
+        r = view(self, *args, **kwargs)
         self._a, self._node = r._a, r._node
         if self._base is not None and r._base is not None:
             self._steps = r._steps
@@ -93,7 +96,11 @@ def sum_to_size(input: Any, *size: Any) -> Any:
         raise RuntimeError(
             f"size {list(want)} is not expandable to size {list(have)}: sum_to_size of {show_type(input)}{at(here())}"
         )
-    x = apply(cast, input, dtype=np.dtype(np.int64)) if input._a.dtype.kind in "iub" and (want != have or not want) else input
+    x = (
+        apply(cast, input, dtype=np.dtype(np.int64))
+        if input._a.dtype.kind in "iub" and (want != have or not want)
+        else input
+    )
     return apply(s.sum_to, x, shape=want)
 
 

@@ -14,6 +14,10 @@ nn = torch.nn
 # How many convolutions each of the five stages has, by the letters of the paper's table.
 _STAGES = {"A": (1, 1, 2, 2, 2), "B": (2, 2, 2, 2, 2), "D": (2, 2, 3, 3, 3), "E": (2, 2, 4, 4, 4)}
 _CHANNELS = (64, 128, 256, 512, 512)
+cfgs: dict[str, list[Any]] = {
+    letter: [part for n, width in zip(counts, _CHANNELS) for part in (*[width] * n, "M")]
+    for letter, counts in _STAGES.items()
+}
 
 
 class VGG(nn.Module):
@@ -54,16 +58,18 @@ class VGG(nn.Module):
         return self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
 
 
-def _features(letter: str, batch_norm: bool) -> Any:
+def make_layers(cfg: list[Any], batch_norm: bool = False) -> Any:
+    """Build convolutions of these widths, with a pool at each "M"."""
     layers: list[Any] = []
     channels = 3
-    for count, width in zip(_STAGES[letter], _CHANNELS):
-        for _ in range(count):
-            layers.append(nn.Conv2d(channels, width, kernel_size=3, padding=1))
-            layers += [nn.BatchNorm2d(width)] if batch_norm else []
-            layers.append(nn.ReLU(inplace=True))
-            channels = width
-        layers.append(nn.MaxPool2d(kernel_size=2, stride=2))
+    for width in cfg:
+        if width == "M":
+            layers.append(nn.MaxPool2d(kernel_size=2, stride=2))
+            continue
+        layers.append(nn.Conv2d(channels, width, kernel_size=3, padding=1))
+        layers += [nn.BatchNorm2d(width)] if batch_norm else []
+        layers.append(nn.ReLU(inplace=True))
+        channels = width
     return nn.Sequential(*layers)
 
 
@@ -73,7 +79,7 @@ def _without_draws(weights: Any, kwargs: dict[str, Any]) -> None:
 
 def _family(letter: str, depth: int, batch_norm: bool) -> Any:
     def make(**kwargs: Any) -> VGG:
-        return VGG(_features(letter, batch_norm), **kwargs)
+        return VGG(make_layers(cfgs[letter], batch_norm), **kwargs)
 
     make.__name__ = make.__qualname__ = f"vgg{depth}{'_bn' if batch_norm else ''}"
     make.__doc__ = f"Build `VGG` with {depth} layers{' and batch norm' if batch_norm else ''}."

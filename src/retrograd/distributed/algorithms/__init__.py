@@ -1,0 +1,1 @@
+"""torch.distributed.algorithms: training on uneven shares of the data."""
