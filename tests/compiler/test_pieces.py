@@ -418,6 +418,39 @@ def test_the_whole_step_before_a_break_at_its_end_is_one_program():
     assert "is compiled in pieces, not as a whole: item() asked for a value at" in messages[-1]
 
 
+def test_a_decorated_function_is_taken_apart_and_explained():
+    SEEN.clear()
+
+    @torch.compile
+    @torch.no_grad()
+    def by_both(x):
+        return x * 2
+
+    @torch.compile
+    def step(
+        x,
+    ):
+        y = torch.relu(x @ x) + 1
+        if y.sum() > 0:
+            SEEN.append(y.sum().item())
+        return (y * y).sum() + y.exp().mean()
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(6):
+            step(torch.ones(3, 3))
+            by_both(torch.ones(3))
+    assert [str(w.message).partition(": ")[0].rpartition(".")[2] for w in caught] == [
+        "step is compiled in pieces, not as a whole"
+    ]
+    assert [region.made for region in step.apart.pieces.regions] == [1, 1]
+    assert len(SEEN) == 6
+    page = step.explain(rounds=0)
+    assert [len(piece["programs"]) for piece in page.data["pieces"]] == [1, 1]
+    assert "run in 2 pieces, because bool asked for a value" in page.text
+    assert page.text.count("step, line") == 2
+
+
 def test_errors_have_their_lines():
     def step(x):
         y = x * 2 + 1

@@ -99,6 +99,13 @@ def explain(
     >>> [(k["kind"], k["rows"], k["columns"], k["sweeps"]) for k in part["kernels"]]
     [('loops', [6], [10], 3)]
     """
+    apart = compiled.apart
+    regions = [] if apart is None or apart.pieces is None else apart.pieces.regions
+    parts = [] if apart is None else list(apart.parts.values())
+    shown = {"graph": graph, "guards": guards, "ir": ir, "assembly": assembly}
+    pieces = [
+        explain(part, **shown, rounds=rounds).data for part in (*regions, *parts) if isinstance(part, type(compiled))
+    ]
     with compiled.lock:
         eager = [{"reason": reason, "arguments": _arguments(key)} for key, reason in compiled.eager.items()]
         warm = [
@@ -116,9 +123,10 @@ def explain(
                 "eager": eager,
                 "warming": warm,
                 "programs": programs,
+                "pieces": pieces,
                 "epochs": [dict(note) for note in compiled.epochs],
                 "machine": _machine(),
-                "show": {"graph": graph, "guards": guards, "ir": ir, "assembly": assembly},
+                "show": shown,
             }
         )
 

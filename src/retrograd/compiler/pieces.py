@@ -90,13 +90,16 @@ def text_of(function: Any) -> Any:
         return None
     ast.increment_lineno(tree, first - 1)
     tree.decorator_list = []
-    return tree if _seal(_codes([tree], code)[0]) == _seal(code) else None
+    return tree if _seal(_codes([tree], code)[0], tree.lineno) == _seal(code, tree.lineno) else None
 
 
-def _seal(code: Any) -> Any:
-    """Give what tells a function from one whose text was changed since, or that is of a class, which changes names."""
+def _seal(code: Any, head: int) -> Any:
+    """Give what tells a function from one whose text was changed since, or that is of a class, which changes names.
+
+    Up to line ``head``, where the ``def`` stands, there may be decorators, at the first of which the code begins.
+    """
     constants = [repr(c) for c in code.co_consts if not isinstance(c, types.CodeType)]
-    return code.co_names, code.co_varnames, constants, {line for _, _, line in code.co_lines()}
+    return code.co_names, code.co_varnames, constants, {n for _, _, n in code.co_lines() if n is not None and n > head}
 
 
 def _codes(functions: list[Any], like: Any, more: tuple[str, ...] = ()) -> list[Any]:

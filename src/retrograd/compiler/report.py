@@ -21,8 +21,10 @@ def report(data: dict[str, Any]) -> str:
     lines.append(
         f"on {machine['cpu']}, vectors of {machine['vector_bits']} bits, {_count(machine['threads'], 'thread')}{library}"
     )
+    pieces = data["pieces"]
+    how = f"run in {_count(len(pieces), 'piece')}" if pieces else "run eagerly"
     for one in data["eager"]:
-        lines.append(f"eager: calls with {_arguments(one['arguments'])} run eagerly, because {one['reason']}")
+        lines.append(f"eager: calls with {_arguments(one['arguments'])} {how}, because {one['reason']}")
     for one in data["warming"]:
         lines.append(
             f"warming: calls with {_arguments(one)} have run eagerly so far; one of the next is traced and compiled"
@@ -32,6 +34,9 @@ def report(data: dict[str, Any]) -> str:
     lines += [_epoch(note) for note in data["epochs"]]
     for number, program in enumerate(programs, 1):
         lines += ["", *_program(number, program, data["show"])]
+    for piece in pieces:
+        heading, _, *rest = report(piece).splitlines()  # the second line names the machine again
+        lines += ["", f"piece {heading}", *["  " + line if line else "" for line in rest]]
     return "\n".join(lines)
 
 
