@@ -26,9 +26,10 @@ class Course:
 
 
 def steady(points: list[tuple[int, float]]) -> Course | None:
-    """Give the slope that half of all pairs of points lie below (Theil 1950, Sen 1968), and what it comes to between the ends, or less if they differ by less.
+    """Give the slope that half of all pairs of points lie below, and what it comes to between the ends.
 
-    What vanishes or explodes changes from layer to layer. The ends of a residual network, which lie off the level of its branches, or a few
+    The slope is Theil's (1950) and Sen's (1968); the change is less where the ends themselves differ by less. What vanishes or explodes
+    changes from layer to layer. The ends of a residual network, which lie off the level of its branches, or a few
     layers of another kind do not turn this slope, as they turn that of least squares.
 
     Examples
@@ -36,7 +37,7 @@ def steady(points: list[tuple[int, float]]) -> Course | None:
     >>> from retrograd.glass.doctor.depth import steady
     >>> course = steady([(0, 12.0), (1, 0.0), (2, 0.1), (3, 0.0), (4, 0.1)])
     >>> round(course.slope, 2), round(course.change, 1)
-    (0.0, 0.2)
+    (-0.05, -0.2)
     """
     if len(points) < FEWEST_LAYERS:
         return None
