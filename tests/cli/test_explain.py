@@ -62,6 +62,20 @@ def test_options_may_stand_anywhere(capsys):
     assert "numerator layout" not in shown  # there are only numbers
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["-x*y"], ["--", "-x*y"], ["--plain", "-x*y"], ["--gradient", "-1", "x*y"], ["--gradient=-1", "--", "x*y"]],
+)
+def test_an_expression_may_begin_with_a_minus(capsys, words):
+    data = json.loads(explained(capsys, "--json", *words, "x=2", "y=3"))
+    assert [n["gradient"]["full"] for n in data["nodes"] if n["label"] == "x"] == [-3.0]
+
+
+def test_an_error_names_no_line_of_the_programs_own(capsys):
+    assert main(["explain", "x@y", "x=[[1,2]]", "y=[1,2,3]"]) == 2
+    assert ".py" not in capsys.readouterr().err
+
+
 def test_one_step_at_a_time(capsys, monkeypatch):
     answers = iter(["", "", "q"])
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)

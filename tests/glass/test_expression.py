@@ -37,6 +37,8 @@ def value(text, **names):
         ("x*x - x^2", 0),
         ("1/(1+exp(-0))", 0.5),
         ("relu(-x) + abs(-x)", 3),
+        ("2·x × 3 − 4 ÷ 2", 16),
+        ("cos(π)", -1),
     ],
 )
 def test_meaning(text, wanted):
@@ -66,6 +68,8 @@ def test_infinities_and_what_is_undefined_are_values():
         ("x[0]", "an operator is missing"),
         ("f'{x}'", "not part of expressions"),
         ("x = 1", "'=' at character 3"),
+        ("1 + x²", "'²' at character 6: powers are written"),
+        ("sigmod(x)", "did you mean sigmoid"),
         ("<script>alert(1)</script>", "'<' at character 1"),
         ("exp(x, y)", "exp takes 1 value, not 2"),
         ("max(x)", "max takes 2 values, not 1"),

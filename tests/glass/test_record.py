@@ -14,6 +14,7 @@ import pytest
 import retrograd as torch
 from retrograd import glass
 from retrograd.cli import main
+from retrograd.cli.glass import read as live
 from retrograd.glass.recording import files, reader, recorder
 from retrograd.glass.recording.budget import Budget
 from retrograd.glass.recording.statistics import NAMES, statistics
@@ -389,6 +390,55 @@ def test_a_foreign_record_is_refused_or_shown_as_text(tmp_path, text):
         "report.html",
         "statistics.jsonl",
     ]
+
+
+ODD = [
+    None, True, -1, 1 << 70, 10**400, 1e308, "x", "NaN", "\ud800", "\x1b]0;owned\x07", [], {}, [[]], [None], {"a": 1}, [-1], [1 << 61, 4],
+    [1] * 70, float("nan"), float("inf"),
+]  # fmt: skip
+
+
+def places(data, here=()):
+    if here:
+        yield here
+    pairs = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in pairs:
+        yield from places(value, (*here, key))
+
+
+@pytest.mark.parametrize("name", ["record.json", "statistics.jsonl", "losses.jsonl"])
+def test_whatever_stands_in_a_record_s_place_it_is_refused_or_shown(tmp_path, name):
+    train(mlp, 6, recorder=lambda m: glass.record(m, tmp_path / "run", every=1, arrays=[2]))
+    path = tmp_path / "run" / name
+    whole = path.read_text()
+    lines = [json.loads(line) for line in whole.splitlines()]
+    kinds = {}  # one place of each kind: of many nodes the first is as good as any
+    for place in places(lines):
+        kinds.setdefault(tuple(k for k in place if isinstance(k, str)) + (len(place),), place)
+    for place in kinds.values():
+        for odd in ODD:
+            changed = json.loads(json.dumps(lines))
+            at = changed
+            for key in place[:-1]:
+                at = at[key]
+            at[place[-1]] = odd
+            path.write_text("".join(json.dumps(line) + "\n" for line in changed))
+            try:
+                back = glass.open_record(tmp_path / "run")
+            except ValueError as error:
+                assert str(error).startswith("open_record")  # noqa: PT017 - either is right
+                continue
+            shown = f"{back} {back._repr_html_()}"
+            assert "\x1b" not in shown and shown.encode()
+            json.dumps(gather(record=back), allow_nan=False).encode()
+    path.write_text(whole)
+
+
+def test_the_live_page_says_why_a_record_is_not_shown(tmp_path):
+    assert live(tmp_path) == {}
+    (tmp_path / "record.json").write_text('{"format": 99}')
+    (found,) = live(tmp_path)["findings"]
+    assert found["severity"] == "error" and "format 99" in json.dumps(found)
 
 
 @pytest.mark.parametrize(

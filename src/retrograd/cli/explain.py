@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 __all__ = ["configure", "execute"]
@@ -20,9 +21,7 @@ __all__ = ["configure", "execute"]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words on its parser."""
-    parser.add_argument(
-        "expression", metavar="EXPRESSION", help='such as "w*x + b"; after -- if it begins with a minus'
-    )
+    parser.add_argument("expression", metavar="EXPRESSION", help='such as "w*x + b"')
     parser.add_argument("values", nargs="*", metavar="NAME=VALUE", help="a number, or nested lists of numbers")
     add = parser.add_argument
     add("--gradient", metavar="VALUE", help="dL/d(result); ones by default")
@@ -42,17 +41,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _intermixed(parser: argparse.ArgumentParser) -> None:
-    """Let NAME=VALUE stand before, between and behind the options."""
+    """Let NAME=VALUE stand before, between and behind the options, and an expression begin with a minus."""
     once = parser.parse_known_args
 
     def mixed(args: Any = None, namespace: Any = None) -> Any:
         parser.parse_known_args = once  # type: ignore[method-assign]
         try:
-            return parser.parse_known_intermixed_args(args, namespace)
+            return parser.parse_known_intermixed_args(None if args is None else _words(args), namespace)
         finally:
             parser.parse_known_args = mixed  # type: ignore[method-assign]
 
     parser.parse_known_args = mixed  # type: ignore[method-assign]
+
+
+def _words(args: Sequence[str]) -> list[str]:
+    """Give the words with a space before those that are no options but begin as such: ``-x``, and all behind ``--``."""
+    args = list(args)
+    end = args.index("--") if "--" in args else len(args)
+    plain = [f" {w}" if w.startswith("-") and w[1:2] not in ("", "-") and w != "-h" else w for w in args[:end]]
+    return plain + [f" {w}" if w.startswith("-") else w for w in args[end + 1 :]]
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -64,6 +71,7 @@ def execute(arguments: argparse.Namespace) -> int:
         _show(made, arguments)
     except (ExpressionError, ValueError, KeyError, RuntimeError, TypeError, IndexError) as error:
         text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+        text = text.partition("\n  at ")[0]  # the place is a line of this program's, not of the user's
         print("retrograd explain: " + "".join(c if c.isprintable() else " " for c in text), file=sys.stderr)
         return 2
     except ImportError as error:

@@ -59,5 +59,13 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
 
     try:
         return gather(record=glass.open_record(folder))
-    except (FileNotFoundError, ValueError):
+    except FileNotFoundError:
         return {}
+    except (OSError, ValueError) as error:
+        from retrograd.glass.doctor.finding import Finding
+
+        remedy = "open it with the version that wrote it, or record the run anew"
+        said = Finding(
+            "not-readable", "error", "this record cannot be read", "Nothing of it is shown.", str(error), remedy
+        )
+        return {"findings": [said.to_dict()]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Iterator
@@ -45,7 +46,8 @@ FUNCTIONS: dict[str, tuple[str, int]] = {
     "tanh": ("tanh", 1),
 }
 INFIX = ("add", "sub", "mul", "div", "pow", "neg")
-CONSTANTS = {"pi": math.pi, "e": math.e}
+CONSTANTS = {"pi": math.pi, "π": math.pi, "e": math.e}
+TYPESET = str.maketrans("·×∙⋅−–÷", "****--/")  # signs as books and word processors set them
 _TOKEN = re.compile(r"\s*(?:(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)|([^\W\d]\w*)|(\*\*|[-+*/@^(),\[\]]))")
 
 
@@ -84,7 +86,7 @@ class Parser:
     def __init__(self, text: str) -> None:
         if len(text) > LENGTH:
             raise ExpressionError(f"the expression has {len(text)} characters; at most {LENGTH} are read")
-        self.text = text
+        self.text = text.translate(TYPESET)
         self.tokens = list(self._split())
         self.at = 0
         self.depth = 0
@@ -99,6 +101,11 @@ class Parser:
                 why = "attributes are not part of expressions" if rest[0] == "." else "it is not part of expressions"
                 raise ExpressionError(f"{rest[0]!r} at character {k + 1}: {why}")
             kind = ("number", "name", "sign")[found.lastindex - 1 if found.lastindex else 2]
+            if kind == "name" and not found[2].isidentifier():  # raised and lowered digits count as letters of a word
+                sign = next(c for c in found[2] if not c.isidentifier() and not c.isdecimal())
+                raise ExpressionError(
+                    f"{sign!r} at character {found.start(2) + found[2].index(sign) + 1}: powers are written x**2 or x^2"
+                )
             yield kind, found[found.lastindex or 0], found.start(found.lastindex or 0)
             k = found.end()
         yield "end", "", len(self.text)
@@ -202,7 +209,11 @@ class Parser:
         """Read the operands of a function."""
         known = FUNCTIONS.get(function)
         if known is None:
-            raise ExpressionError(f"{function!r} is not a function of expressions; there are {', '.join(FUNCTIONS)}")
+            near = difflib.get_close_matches(function, FUNCTIONS, 1)
+            meant = f"did you mean {near[0]}? " if near else ""
+            raise ExpressionError(
+                f"{function!r} is not a function of expressions; {meant}there are {', '.join(FUNCTIONS)}"
+            )
         self.deeper()
         operands = [self.sum()]
         while self.take(","):

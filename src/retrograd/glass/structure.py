@@ -61,12 +61,9 @@ def _reduced(op: Op, out: TensorType, x: TensorType, types: Any, slot: int, attr
 
 
 def _router(op: Op, out: TensorType, x: TensorType, types: Any, slot: int, attrs: Any) -> Found:
-    return (
-        "selection",
-        x.size if op.name in ("amax", "amin") else out.size,
-        out.size,
-        "only the winner gets the gradient",
-    )
+    shares = op.name in ("amax", "amin")
+    why = "only the winner gets the gradient; equal ones share it" if shares else "only the winner gets the gradient"
+    return "selection", x.size if shares else out.size, out.size, why
 
 
 def _masked(op: Op, out: TensorType, x: TensorType, types: Any, slot: int, attrs: Any) -> Found:

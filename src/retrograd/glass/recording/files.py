@@ -134,7 +134,7 @@ def read_lines(path: pathlib.Path, most: int) -> list[dict[str, Any]]:
                 data = json.loads(line)
             except (ValueError, RecursionError):
                 continue
-            if not isinstance(data, dict) or type(data.get("step")) is not int:
+            if not isinstance(data, dict) or type(data.get("step")) is not int or abs(data["step"]) >= 1 << 53:
                 continue
             last = data
             if count % stride == 0:
@@ -151,4 +151,7 @@ def number(value: Any) -> float:
     """Give a number that ``plain`` wrote."""
     if isinstance(value, str):
         return float(value) if value in ("NaN", "Infinity", "-Infinity") else math.nan
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    try:
+        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # of an integer
+        return math.inf if value > 0 else -math.inf

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from . import foreign
 from .files import ARRAYS, LOSSES, STATISTICS, number, read_lines, read_meta
 from .statistics import NAMES
 
@@ -368,40 +369,12 @@ def open_record(directory: str | os.PathLike[str]) -> Record:
     folder = pathlib.Path(directory)
     record = Record()
     record.directory = folder
-    record.meta = read_meta(folder)
-    record.notes = [str(n) for n in record.meta.get("notes") or []]
+    record.meta = foreign.description(read_meta(folder))
+    record.notes = list(record.meta["notes"])
     record.losses = [(line["step"], number(line.get("loss"))) for line in read_lines(folder / LOSSES, MOST_LOSSES)]
     record.statistics = [
-        _whole(line) for line in read_lines(folder / STATISTICS, MOST_STATISTICS) if isinstance(line.get("nodes"), dict)
+        foreign.line(line)
+        for line in read_lines(folder / STATISTICS, MOST_STATISTICS)
+        if isinstance(line.get("nodes"), dict)
     ]
-    record.meta["nodes"] = [n for n in record.meta.get("nodes") or [] if _is_node(n)]
     return record
-
-
-def _whole(line: dict[str, Any]) -> dict[str, Any]:
-    """Leave out of a line what no recorder wrote."""
-    for kind in ("nodes", "parameters"):
-        entries: Any = line.get(kind) if isinstance(line.get(kind), dict) else {}
-        line[kind] = {
-            name: {
-                k: v
-                for k, v in entry.items()
-                if k not in ("value", "gradient") or (isinstance(v, list) and len(v) == len(NAMES))
-            }
-            for name, entry in entries.items()
-            if isinstance(entry, dict)
-        }
-    return line
-
-
-def _is_node(n: Any) -> bool:
-    """Tell whether a node's description is whole: a foreign file may hold anything."""
-    return (
-        isinstance(n, dict)
-        and all(isinstance(n.get(k), str) for k in ("key", "op", "module", "place", "dtype"))
-        and all(
-            isinstance(n.get(k), list) and all(type(v) is int and abs(v) < 1 << 40 for v in n[k])
-            for k in ("shape", "inputs")
-        )
-        and all(type(n.get(k)) in (int, float) for k in ("forward", "backward", "bytes"))
-    )
