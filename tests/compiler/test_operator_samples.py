@@ -11,6 +11,7 @@ import retrograd as torch
 
 MASK = torch.tensor([True, False, True])
 PLACES = torch.tensor([0, 0, 2])
+NARROW = torch.tensor([[0, 1, 2], [2, 1, 0]], dtype=torch.int32)
 
 
 def floats(dtype: Any) -> Any:
@@ -52,6 +53,27 @@ CASES = {
         lambda x: torch.nn.functional.pad(x[None], (-1, 2), "circular"),
         lambda: floats(torch.float32),
     ),
+    "complex rows side by side": (lambda x: torch.cat([x, 2 * x, x[:1]]), complex_numbers),
+    "complex numbers of two words, stacked": (
+        lambda x: torch.stack([x.to(torch.complex128), x.to(torch.complex128).flip(0)], -1),
+        complex_numbers,
+    ),
+    "complex numbers taken": (lambda x: x.take(PLACES), complex_numbers),
+    "complex padding": (lambda x: torch.nn.functional.pad(x, (1, 2), value=2.5), complex_numbers),
+    "a longer transform": (lambda x: torch.fft.fft(x, n=5), complex_numbers),
+    "complex numbers written": (lambda x: x.clone().index_fill_(0, PLACES[1:], 2 - 1j), complex_numbers),
+    "unsigned numbers side by side": (lambda x: torch.cat([x, x], 1), lambda: integers().to(torch.uint16)),
+    "gather by narrow places": (lambda x: x.gather(0, NARROW), lambda: floats(torch.float16)),
+    "scatter by narrow places": (lambda x: x.scatter(0, NARROW, 2 * x), lambda: floats(torch.float32)),
+    "rows and columns by narrow places": (lambda x: x[NARROW[0], NARROW[1]], lambda: floats(torch.float32)),
+    "slopes between places": (
+        lambda x: torch.gradient(x, spacing=[2.0 * PLACES + torch.arange(3), torch.arange(4)])[0],
+        lambda: floats(torch.float32),
+    ),
+    "bfloat16 powers": (lambda x: x.abs() ** (x + 1), lambda: floats(torch.bfloat16)),
+    "bfloat16 limits": (lambda x: x.clamp(-x.abs() / 2, x.abs()), lambda: floats(torch.bfloat16)),
+    "bfloat16 softplus": (lambda x: torch.nn.functional.softplus(x, 0.5, 1), lambda: floats(torch.bfloat16)),
+    "bfloat16 choices": (lambda x: torch.where(x > 0, x, 2.5), lambda: floats(torch.bfloat16)),
     "places from the end": (lambda x: x.take_along_dim(PLACES[:, None] - 3, 1), lambda: floats(torch.float32)),
 }
 

@@ -201,6 +201,14 @@ CASES = {
             "F.multi_margin_loss(t.ones(5, 4), t.ones(5), reduction='abc')",
             "F.batch_norm(t.ones(2, 2), None, None, training=True, eps=0.0)",
             "t.arange(0, 5, 0.5, dtype=t.int64)",
+            "F.nll_loss(t.zeros(2, 3), t.tensor([0, 1]), t.ones(3).half())",
+            "F.cross_entropy(t.zeros(2, 3), t.tensor([0, 1]), t.ones(3).double(), label_smoothing=0.1)",
+            "t.nn.HuberLoss(delta=1j)",
+            "t.tensor([1 + 2j]).abs_()",
+            "t.tensor([1 + 2j]).absolute_()",
+            "F.adaptive_avg_pool2d(t.ones(2, 2), (2, 2))",
+            "F.adaptive_max_pool3d(t.ones(2, 2, 2), (2, None, 2))",
+            "F.adaptive_avg_pool2d(t.ones(2, 2), 2)",
             *(
                 f"t.{call}, out=t.zeros({shape}).double())"
                 for call, shape in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from ..core import Graph, Node
 from .codegen.emit import Module
 from .codegen.loops import Analysis, Behind, Writer, write_joined
 from .codegen.products import Product, turned, write_product
-from .codegen.rows import computes, kind_of
+from .codegen.rows import computes, kind_of, moved_as
 from .codegen.scans import SCANS, write_scan
 from .codegen.small import is_small, write_small, write_tiles
 from .contractions import behind
@@ -345,15 +346,16 @@ class StepWriter:
             from .codegen.lanes import Lanes
 
             f = self.module.function(name, [("ptr noalias", "arguments"), ("i64", "chunk")])
-            kind = kind_of(node.dtype)
-            assert kind is not None
+            kind, value = moved_as(node.dtype), fill.value
+            if kind_of(node.dtype) is None:
+                value = int.from_bytes(np.asarray(value, node.dtype).tobytes(), sys.byteorder)
             pointer = f.load("ptr", f.element("ptr", f.arguments, 0), 8)
             width = jit.host().lanes(node.dtype.itemsize)
             total = f.load("i64", f.element("i64", f.arguments, 1), 8)
             whole = f.round_down(total, width)
             for lanes, start, stop in ((Lanes(f, kind, width), 0, whole), (Lanes(f, kind, 1), whole, total)):
                 with f.loop(start, stop, lanes.width) as i:
-                    lanes.store(lanes.const(fill.value), pointer, i)
+                    lanes.store(lanes.const(value), pointer, i)
             f.ret()
 
         name = self.function(("fill", node.dtype.str, repr(fill.value)), write)

@@ -137,7 +137,9 @@ def picked(op: Any, xs: Sequence[Any], flags: Flags, size: int, attrs: Attrs) ->
     x, index = xs
     if not flags[0]:
         return op(x, index)
-    return op(REGISTRY["view"](x, shape=(-1,)), _own_places(grown(index, flags[1], size), shape_of(x)[1]))
+    return op(
+        REGISTRY["view"](x, shape=(math.prod(shape_of(x)),)), _own_places(grown(index, flags[1], size), shape_of(x)[1])
+    )
 
 
 def piled(op: Any, xs: Sequence[Any], flags: Flags, size: int, attrs: Attrs) -> Any:

@@ -123,7 +123,17 @@ def with_out(fn: Callable[..., Any], name: str, exact: bool = False) -> Callable
         kwargs = translated(fn, kwargs) or kwargs
         if out is None:
             return fn(*args, **kwargs)
-        r = fn(*args, **kwargs)
+        d = MODE.autocast
+        if d is None:
+            r = fn(*args, **kwargs)
+        else:  # autocast has no part in forms with out=
+            MODE.autocast = None
+            MODE.settle()
+            try:
+                r = fn(*args, **kwargs)
+            finally:
+                MODE.autocast = d
+                MODE.settle()
         if exact or name in EXACT_OUT:
             for o, part in zip(out, r, strict=True) if isinstance(r, tuple) else ((out, r),):
                 if isinstance(o, BaseTensor) and part._a.dtype != o._a.dtype:
@@ -189,6 +199,8 @@ def in_place(fn: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         check_writable(self, shown)
+        if name in ("abs", "absolute") and self._a.dtype.kind == "c":
+            raise RuntimeError("In-place abs is not supported for complex tensors.")
         before = next_seq() if MODE.grad else None
         if self._a.size >= LARGE and name in STRAIGHT_THERE and _is_silent(self, args, kwargs):
             MODE.target = self._a

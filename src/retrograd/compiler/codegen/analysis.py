@@ -65,6 +65,8 @@ class Analysis:
         bytes_ = [self._size(s) for s in nest.statements]
         width = lanes if min(bytes_, default=4) <= 4 else max(1, lanes // 2)
         self.flat = self._is_flat()
+        if max(bytes_, default=4) > 8:
+            width = 1
         while width > 1 and width // 2 >= inner and not self.flat:
             width //= 2
         self.width = width

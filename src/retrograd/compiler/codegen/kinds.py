@@ -33,6 +33,7 @@ KINDS = {
         Kind("bool", "i1", "i8", 1, "b"),
         *(Kind(f"i{8 * n}", f"i{8 * n}", f"i{8 * n}", n, "s") for n in (1, 2, 4, 8)),
         *(Kind(f"u{8 * n}", f"i{8 * n}", f"i{8 * n}", n, "u") for n in (1, 2, 4, 8)),
+        Kind("i128", "i128", "i128", 16, "s"),  # two words that are moved as one
     )
 }
 PREDICATES = {

@@ -41,6 +41,7 @@ class Lanes:
         row = KINDS[kind]
         self.f, self.kind, self.width, self.row, self.contract = f, kind, width, row, contract
         self.sort = row.sort
+        self.align = min(row.size, 8)  # a word suffices for what is longer
         self.floating = row.sort == "f"
         self.item = row.type
         self.type = row.type if width == 1 else f"<{width} x {row.type}>"
@@ -329,7 +330,7 @@ class Lanes:
             return self.gather(base, self._strided(index, stride), mask)
         address = self.f.element(self.row.memory, base, index)
         if mask is None:
-            return widen(self, self.f.load(self.memory, address, self.row.size))
+            return widen(self, self.f.load(self.memory, address, self.align))
         if self.width == 1:
             (value,) = self.f.choose(
                 mask, [self.type], lambda: [widen(self, self.f.load(self.memory, address))], lambda: [self.const(0)]
@@ -338,7 +339,7 @@ class Lanes:
         zeros = f"{self.memory} zeroinitializer"
         name = f"llvm.masked.load.{mangled(self.memory)}.p0"
         callee = self.f.module.declare(name, self.memory, ["ptr", "i32", self.mask, self.memory])
-        arguments = f"ptr {address}, i32 {self.row.size}, {self.mask} {mask}, {zeros}"
+        arguments = f"ptr {address}, i32 {self.align}, {self.mask} {mask}, {zeros}"
         return widen(self, self.f.op(f"call {self.memory} {callee}({arguments})"))
 
     def store(self, value: Value, base: Value, index: Count = 0, stride: Count = 1, mask: Value | None = None) -> None:
@@ -347,14 +348,14 @@ class Lanes:
             return self.scatter(value, base, self._strided(index, stride), mask)
         address, kept = self.f.element(self.row.memory, base, index), narrow(self, value)
         if mask is None:
-            return self.f.store(self.memory, kept, address, self.row.size)
+            return self.f.store(self.memory, kept, address, self.align)
         if self.width == 1:
             with self.f.if_(mask):
-                self.f.store(self.memory, kept, address, self.row.size)
+                self.f.store(self.memory, kept, address, self.align)
             return None
         name = f"llvm.masked.store.{mangled(self.memory)}.p0"
         callee = self.f.module.declare(name, "void", [self.memory, "ptr", "i32", self.mask])
-        self.f.do(f"call void {callee}({self.memory} {kept}, ptr {address}, i32 {self.row.size}, {self.mask} {mask})")
+        self.f.do(f"call void {callee}({self.memory} {kept}, ptr {address}, i32 {self.align}, {self.mask} {mask})")
         return None
 
     def _strided(self, index: Count, stride: Count) -> Value:
@@ -380,7 +381,7 @@ class Lanes:
         held = mask or f"splat (i1 {'true'})"
         name = f"llvm.masked.gather.{mangled(self.memory)}.v{self.width}p0"
         callee = self.f.module.declare(name, self.memory, [type, "i32", self.mask, self.memory])
-        arguments = f"{type} {addresses}, i32 {self.row.size}, {self.mask} {held}, {self.memory} zeroinitializer"
+        arguments = f"{type} {addresses}, i32 {self.align}, {self.mask} {held}, {self.memory} zeroinitializer"
         return widen(self, self.f.op(f"call {self.memory} {callee}({arguments})"))
 
     def scatter(self, value: Value, base: Value, places: Value, mask: Value | None = None) -> None:
@@ -391,7 +392,7 @@ class Lanes:
         held = mask or "splat (i1 true)"
         name = f"llvm.masked.scatter.{mangled(self.memory)}.v{self.width}p0"
         callee = self.f.module.declare(name, "void", [self.memory, type, "i32", self.mask])
-        arguments = f"{self.memory} {narrow(self, value)}, {type} {addresses}, i32 {self.row.size}, {self.mask} {held}"
+        arguments = f"{self.memory} {narrow(self, value)}, {type} {addresses}, i32 {self.align}, {self.mask} {held}"
         self.f.do(f"call void {callee}({arguments})")
         return None
 

@@ -36,6 +36,12 @@ def kind_of(dtype: Any) -> str | None:
     return KIND.get(dtype.name)
 
 
+@functools.cache
+def moved_as(dtype: Any) -> str:
+    """Give the kind that numbers of a dtype are copied as: their own, or integers of their size where loops only move them."""
+    return kind_of(dtype) or f"i{8 * dtype.itemsize}"
+
+
 def row(name: str, sorts: str = "f", heavy: bool = False) -> Callable[[Row], Row]:
     """Register the lowering of an op for operands of these sorts: f floating, i integer, b bool."""
 

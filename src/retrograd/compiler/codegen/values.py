@@ -10,7 +10,7 @@ from ..lowering.maps import Affine
 from .analysis import ERROR, IDENTITY, Analysis
 from .emit import Count, Function, Value
 from .lanes import Lanes
-from .rows import ROWS, kind_of, operand_dtype
+from .rows import ROWS, kind_of, moved_as, operand_dtype
 from .strided import MOST, weave
 from .strided import load as load_strided
 
@@ -41,9 +41,7 @@ class Values:
 
     def lanes(self, dtype: Any, width: int, contract: bool = False) -> Lanes:
         """Give lanes for a dtype; each operation is rounded by itself, as NumPy's are, unless sums may take products as they are."""
-        kind = kind_of(dtype)
-        assert kind is not None
-        return Lanes(self.f, kind, width, contract)
+        return Lanes(self.f, moved_as(dtype), width, contract)
 
     def _scalar(self, node: Node, user: Node) -> Value:
         value = self.constants.get(node)

@@ -42,7 +42,8 @@ OTHERS = ("index_select", "index_add_zeros", "index_put")
 # -- places ----------------------------------------------------------------------------------------------------------------
 def _checked(builder: Builder, index: Node, size: int, like: Node) -> Node:
     known = index.op is not None and index.op.name == "check_index" and index.attrs["size"] == size
-    return index if known else builder.call("check_index", index, size=size, like=like)
+    found = index if known else builder.call("check_index", index, size=size, like=like)
+    return found if found.dtype == INT64 else builder.call("cast", found, dtype=INT64, like=like)
 
 
 def _times(builder: Builder, x: Node, number: int, like: Node) -> Node:

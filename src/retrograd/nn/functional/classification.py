@@ -13,6 +13,7 @@ from ...core.mode import mode
 from ...ops.assemble import check_index
 from ...ops.elementwise import softplus
 from ...tensor.composed import composed
+from ...tensor.dispatch import type_name
 from ...tensor.functions.reductions import narrowed, widened
 from .. import _functions as T
 from ._common import labelled, reduced, reduction_of
@@ -164,6 +165,12 @@ def _check_classes(name: str, input: Any, target: Any, weight: Any, dim: int) ->
             f"(size mismatch, input {list(input.shape)})"
         )
     _check_weight(name, weight, input.shape[dim])
+    if weight is not None and weight.dtype != input.dtype:
+        kinds = type_name(input._a.dtype), type_name(weight._a.dtype)
+        raise RuntimeError(
+            f"expected scalar type {kinds[0]} but found {kinds[1]}: {name} of {show_type(input)} with the weight "
+            f"{show_type(weight)}; convert the weight by .to({input.dtype})"
+        )
 
 
 def _counted(target: Any, ignore_index: int, classes: int) -> tuple[Any, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+from ...core import show_type
 from ...core.errors import name_the_call
 from ...ops import pool as ops
 
@@ -230,8 +231,10 @@ def avg_pool3d(
 
 
 def _sharing(name: str, dims: int, input: Any, output_size: Any) -> Any:
-    _check_planes(name, input, dims)
     sizes = tuple(output_size) if isinstance(output_size, Iterable) else (output_size,) * dims
+    if dims > 1 and isinstance(output_size, (tuple, list)) and getattr(input, "ndim", dims + 1) <= len(sizes):
+        raise ValueError(f"Input dimension should be at least {len(sizes) + 1}: {name} of {show_type(input)}")
+    _check_planes(name, input, dims)
     if len(sizes) != dims:
         raise RuntimeError(f"{name}: output_size must be {_COUNTS[dims]}, but got {sizes}")
     return _shares(tuple(input._a.shape[-dims:]), sizes)

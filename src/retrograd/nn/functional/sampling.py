@@ -13,6 +13,7 @@ from ...core import no_grad, wrap
 from ...core.mode import mode
 from ...ops.computed import computed
 from ...ops.index import take_axis
+from ...tensor.spaced import evenly
 from .. import _functions as T
 
 MODES = ("bilinear", "nearest", "bicubic")
@@ -75,10 +76,11 @@ def affine_points(theta: Any, size: tuple[int, ...], align_corners: bool) -> Any
         raise RuntimeError(f"affine_grid: a batch of {theta.shape[0]} maps does not fit the size {list(size)}")
     axes = []
     for n in size[2:]:
-        places = np.linspace(-1, 1, n) if n > 1 else np.zeros(1)
-        axes.append(places if align_corners else places * ((n - 1) / n))
-    base = np.stack([*reversed(np.meshgrid(*axes, indexing="ij")), np.ones(size[2:])], -1)
-    points = wrap(base.reshape(1, -1, d + 1).astype(theta._a.dtype)) @ theta.transpose(1, 2)
+        # in theta's dtype and this order: where a map is the identity, its points' last bits choose their neighbours
+        places = evenly(-1, 1, n, theta.dtype) if n > 1 else np.zeros(1, theta._a.dtype)
+        axes.append(places if align_corners else places * places.dtype.type(n - 1) / places.dtype.type(n))
+    base = np.stack([*reversed(np.meshgrid(*axes, indexing="ij")), np.ones(size[2:], theta._a.dtype)], -1)
+    points = wrap(base.reshape(1, -1, d + 1).copy()) @ theta.transpose(1, 2)
     return points.reshape(size[0], *size[2:], d)
 
 

@@ -63,14 +63,14 @@ def _check_range(i: Any, n: int, axis: int, kind: type[Exception], negative: boo
         )
 
 
-def number_like(value: Any, x: Any, name: str, argument: str = "value") -> Any:
-    """Give a number, or a 0-d Tensor, in the dtype of ``x``."""
+def number_like(value: Any, x: Any, name: str, argument: str = "value", on_axis: bool = False) -> Any:
+    """Give a number, or a 0-d Tensor, in the dtype of ``x``; ``on_axis`` allows a complex one that lies on the real axis."""
     if isinstance(value, BaseTensor):
         if value._a.ndim:
             raise RuntimeError(
                 f"{name}_ only supports a 0-dimensional value tensor, but got tensor with {value._a.ndim} dimension(s)."
             )
-        if value._a.dtype.kind == "c" and x._a.dtype.kind != "c":
+        if value._a.dtype.kind == "c" and x._a.dtype.kind != "c" and not (on_axis and value._a.imag == 0):
             raise RuntimeError(
                 f"value cannot be converted to type {x.dtype} without overflow: {name} of a complex number"
             )

@@ -161,7 +161,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     if value.__class__ is float and input._a.dtype.kind == "f" and (math.isinf(value) or abs(value) < 60000):
         r = apply(e.where, mask, value, input)
     else:
-        r = apply(e.where, mask, number_like(value, input, "masked_fill"), input)
+        r = apply(e.where, mask, number_like(value, input, "masked_fill", on_axis=True), input)
     return r if r._a.flags.c_contiguous else r.contiguous()
 
 

@@ -56,6 +56,8 @@ def _can_view(a: Any, shape: tuple[int, ...]) -> bool:
 
 def reshaped(x: Any, shape: tuple[int, ...]) -> Any:
     """Give a view of another shape, of a copy where the memory does not allow one (library use)."""
+    if -1 in shape:
+        shape = _resolve(shape, x._a.size, "reshape", x)
     if not _can_view(x._a, shape):
         x = apply(clone_op, x, order="C")
     return apply(s.reshape, x, shape=shape)
