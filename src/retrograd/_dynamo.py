@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -27,6 +28,7 @@ __all__ = [
     "list_backends",
     "mark_dynamic",
     "mark_static",
+    "mark_static_address",
     "maybe_mark_dynamic",
     "optimize",
     "reset",
@@ -86,7 +88,7 @@ def mark_dynamic(t: Any, index: Any, **options: Any) -> None:
     """Do nothing: each size has a program of its own."""
 
 
-maybe_mark_dynamic = mark_static = mark_dynamic
+maybe_mark_dynamic = mark_static = mark_static_address = mark_dynamic
 
 
 def __getattr__(name: str) -> Any:
@@ -95,6 +97,10 @@ def __getattr__(name: str) -> Any:
     if name == "eval_frame":
         made = ModuleType(f"{__name__}.eval_frame", "torch._dynamo.eval_frame: the class of compiled modules.")
         made.OptimizedModule = __getattr__("OptimizedModule")  # type: ignore[attr-defined]
+        return made
+    if name == "_trace_wrapped_higher_order_op":
+        made = ModuleType(f"{__name__}.{name}", "Indexing by a mapped number, which vmap takes as it is.")
+        made.TransformGetItemToIndex = contextlib.nullcontext  # type: ignore[attr-defined]
         return made
     from .utils._names import missing
 

@@ -588,6 +588,33 @@ def test_an_operand_that_is_overwritten_too_is_an_error(T):
         y.sum().backward()
 
 
+@pytest.mark.parametrize("corners", [False, True])
+@pytest.mark.parametrize("size", [(2, 1, 28, 28), (2, 3, 7, 1), (2, 1, 5, 6, 11)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_points_of_an_identity_map_are_the_same_to_the_bit(size, corners, dtype):
+    if corners and min(size[2:]) == 1:
+        pytest.skip("warns")
+    d = len(size) - 2
+
+    def points(T):
+        theta = T.eye(d, d + 1, dtype=getattr(T, dtype)).repeat(2, 1, 1)
+        return T.nn.functional.affine_grid(theta, size, align_corners=corners).numpy()
+
+    assert np.array_equal(points(torch), points(retrograd))
+
+
+def test_a_step_through_an_identity_map_stays_compiled():
+    theta = retrograd.eye(2, 3)[None].requires_grad_()
+
+    def sampled(theta, x):
+        F = retrograd.nn.functional
+        return F.grid_sample(x, F.affine_grid(theta, x.shape, align_corners=False), align_corners=False).sum()
+
+    step, x = retrograd.compile(sampled, fullgraph=True), retrograd.rand(1, 1, 6, 6)
+    for _ in range(3):
+        assert float(step(theta, x).detach()) == pytest.approx(float(sampled(theta, x).detach()), rel=1e-5)
+
+
 def test_evenly_spaced_numbers_are_the_same_to_the_bit():
     for start, end, steps in [
         (0, 1, 5),

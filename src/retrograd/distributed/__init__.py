@@ -269,3 +269,29 @@ def _needs_more(name: str) -> Callable[..., Any]:
 
 
 send, recv, isend, irecv = (_needs_more(name) for name in ("send", "recv", "isend", "irecv"))
+
+
+def get_global_rank(group: Any, group_rank: int) -> int:
+    """Give the number in the world of a process of a group."""
+    _group()
+    return group_rank
+
+
+def get_group_rank(group: Any, global_rank: int) -> int:
+    """Give the number in a group of a process of the world."""
+    _group()
+    return global_rank
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("DeviceMesh", "init_device_mesh"):
+        from . import device_mesh
+
+        return getattr(device_mesh, name)
+    if name in ("checkpoint", "device_mesh", "fsdp", "nn", "tensor"):
+        import importlib
+
+        return importlib.import_module(f"{__name__}.{name}")
+    from ..utils._names import missing
+
+    raise missing(__name__, name, [one for one in globals() if not one.startswith("_")])

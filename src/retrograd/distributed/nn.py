@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from . import ReduceOp, _group
@@ -29,3 +30,6 @@ def reduce(tensor: Any, dst: int, op: Any = ReduceOp.SUM, group: Any = None) -> 
     """Join the processes' tensors in one of them."""
     _group()
     return tensor.clone()
+
+
+functional = sys.modules[__name__]  # PyTorch has them below another name too

@@ -67,6 +67,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     check_device(device)
     if isinstance(data, BaseTensor):
         return data if dtype is None or to_numpy(dtype) == data._a.dtype else data.to(dtype)
+    data = getattr(data, "_bytes", data)  # a storage's memory is shared, as an array's is
     if isinstance(data, np.ndarray):
         dtype_of(data.dtype)
         if dtype is None or to_numpy(dtype) == data.dtype:

@@ -48,6 +48,11 @@ def _spaced(start: Any, end: Any, steps: Any, dtype: Any, name: str) -> tuple[An
     return np.where(i < n // 2, low + step * up, high - step * down).astype(inside), d
 
 
+def evenly(start: float, end: float, steps: int, dtype: _d.dtype) -> Any:
+    """Give ``linspace``'s numbers as an array, to the bit (library use)."""
+    return _spaced(start, end, steps, dtype, "linspace")[0]
+
+
 def _made(a: Any, out: Any, name: str, requires_grad: bool) -> Any:
     if out is None:
         return _finish(a, requires_grad)

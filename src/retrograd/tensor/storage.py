@@ -61,6 +61,20 @@ class UntypedStorage:
         made._storage = storage
         return made
 
+    @classmethod
+    def from_file(cls, filename: Any, shared: bool = False, nbytes: int = 0) -> Any:
+        """Give the first bytes of a file, read when they are looked at; writes reach the file if they are shared."""
+        if not nbytes:
+            return cls(0)
+        if shared:
+            open(filename, "ab").close()  # made if it is not there; the map makes it long enough
+        held = np.memmap(filename, np.uint8, "r+" if shared else "c", shape=(int(nbytes),))
+        return cls._of(Storage(held.view(np.ndarray)))
+
+    def untyped(self) -> Any:
+        """Give itself: bare bytes."""
+        return self
+
     @property
     def _bytes(self) -> Any:
         return _flat(self._storage.root)

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from .fully_shard import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 from .fully_sharded_data_parallel import FullyShardedDataParallel
 
-__all__ = ["FullyShardedDataParallel"]
+__all__ = [
+    "CPUOffloadPolicy",
+    "FSDPModule",
+    "FullyShardedDataParallel",
+    "MixedPrecisionPolicy",
+    "OffloadPolicy",
+    "fully_shard",
+]

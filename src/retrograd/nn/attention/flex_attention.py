@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .. import _functions as T
-from .block_mask import BlockMask, and_masks, create_block_mask, create_mask, noop_mask, or_masks, places, sliced
+from .block_mask import BLOCK, BlockMask, and_masks, create_block_mask, create_mask, noop_mask, or_masks, places, sliced
 
 __all__ = [
     "AuxOutput",
@@ -21,6 +21,8 @@ __all__ = [
     "noop_mask",
     "or_masks",
 ]
+
+_DEFAULT_SPARSE_BLOCK_SIZE = BLOCK  # the name that other libraries import
 
 
 class AuxRequest(NamedTuple):

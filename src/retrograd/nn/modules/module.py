@@ -21,11 +21,12 @@ from .handles import (
     register_module_parameter_registration_hook,
 )
 from .registry import Registry
-from .state import Stateful, _IncompatibleKeys
+from .state import _EXTRA_STATE_KEY_SUFFIX, Stateful, _IncompatibleKeys
 
 __all__ = [
     "Module",
     "RemovableHandle",
+    "_EXTRA_STATE_KEY_SUFFIX",
     "_IncompatibleKeys",
     "register_module_backward_hook",
     "register_module_buffer_registration_hook",
