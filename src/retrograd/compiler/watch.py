@@ -84,6 +84,11 @@ IMPURE_CODES = {
 class Watch:
     """Sees every call made while it is open.
 
+    Parameters
+    ----------
+    code : code object, optional
+        The function's: the lines of it in which impure things were done are noted too.
+
     Attributes
     ----------
     codes : dict
@@ -92,11 +97,6 @@ class Watch:
         What they were given.
     impure : list of str
         What was done that running a graph would not do again, each with its place.
-
-    Parameters
-    ----------
-    code : code object, optional
-        The function's: in which of its lines that happened is noted too.
     """
 
     def __init__(self, code: Any = None) -> None:
