@@ -11,7 +11,8 @@ import numpy as np
 
 from ..core import Graph, Node
 from .codegen.emit import Module
-from .codegen.loops import Analysis, Behind, Writer, write_joined
+from .codegen.following import Behind, write_joined
+from .codegen.loops import Analysis, Writer
 from .codegen.products import Product, turned, write_product
 from .codegen.rows import computes, kind_of, moved_as
 from .codegen.scans import SCANS, write_scan

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from ..codegen.emit import Function, Module, Value
+from ..codegen.following import Behind
 from ..codegen.kinds import KINDS
 from ..codegen.lanes import Lanes
-from ..codegen.loops import Behind
 from ..codegen.products import Product
 from ..codegen.rows import kind_of
 from ..runtime import jit
