@@ -14,7 +14,7 @@ import pytest
 
 import retrograd as torch
 from retrograd import glass
-from retrograd.glass.recording.recorder import _held
+from retrograd.glass.recording.names import held
 
 nn = torch.nn
 F = nn.functional
@@ -151,8 +151,8 @@ def test_a_weight_far_below_its_usual_size_says_nothing_of_the_rate():
 
 def test_a_name_is_the_tensor_s_and_not_its_id_s():
     gone, new = torch.zeros(1), torch.zeros(1)
-    assert _held({id(new): (weakref.ref(gone), "old")}, new) is None
-    assert _held({id(new): (weakref.ref(new), "new")}, new) == "new"
+    assert held({id(new): (weakref.ref(gone), "old")}, new) is None
+    assert held({id(new): (weakref.ref(new), "new")}, new) == "new"
 
 
 def test_names_of_a_model_that_is_gone_are_not_given_to_the_next():

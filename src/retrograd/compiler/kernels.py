@@ -17,7 +17,7 @@ from .lowering.kernel import FULL, TAIL, Call, Fill, Joined, Loops, Operand, Sta
 from .lowering.maps import Affine
 from .program import Program
 from .runtime import jit
-from .steps import Step
+from .step import Step
 from .turning import Turn
 
 # What moves or chooses numbers without computing with them; every other op counts as one operation an element.

@@ -10,7 +10,8 @@ from .lowering.joining import ADDING
 from .lowering.kernel import FULL, TAIL, Loops
 from .lowering.maps import identity, linear, strides_of
 from .lowering.memory import pack
-from .steps import Goal, Step, StepWriter
+from .step import Goal, Step
+from .steps import StepWriter
 
 HIDDEN: Any = object()
 ELSEWHERE = ("index_select", "flat_read", "reach", *ADDING)  # that read at other places than where they are

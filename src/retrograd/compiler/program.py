@@ -22,7 +22,8 @@ from .lowering.maps import strides_of
 from .passes import optimise
 from .runtime import pool
 from .runtime.cache import native
-from .steps import Goal, Step, StepWriter
+from .step import Goal, Step
+from .steps import StepWriter
 from .together import groups, run_records, segments, write_together
 
 PROGRAMS: weakref.WeakSet[Any] = weakref.WeakSet()  # all that there are

@@ -4,57 +4,33 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 
 from ..core import Graph, Node
 from .codegen.emit import Module
-from .codegen.following import Behind, write_joined
+from .codegen.following import write_joined
 from .codegen.loops import Analysis, Writer
 from .codegen.products import Product, turned, write_product
 from .codegen.rows import computes, kind_of, moved_as
 from .codegen.scans import SCANS, write_scan
-from .codegen.small import is_small, write_small, write_tiles
+from .codegen.small import is_small, write_small
 from .contractions import behind
 from .contractions import conv as convolutions
 from .contractions import native as contractions
 from .contractions.prepared import Prepared
 from .draws import steps as draws
-from .lowering.kernel import CHUNK, FULL, TAIL, Call, Fill, Joined, Loops
-from .lowering.maps import Affine, strides_of
+from .followed import step_behind
+from .lowering.kernel import CHUNK, FULL, Call, Fill, Joined, Loops
+from .lowering.maps import strides_of
 from .lowering.schedule import Schedule
 from .runtime import blas, jit
+from .step import LONG, SHARED, Step, chunks_of_product, scratch
+from .text import text_of
 from .together import bring_together
 from .turning import Turn, chunks_of, turned_before, write_turn
-
-SHARED = 1 << 18  # multiply-adds of a product that two threads share
-LONG = 1 << 19  # from which a sleeping thread is woken for it: one that is awake costs nothing to tell
-
-
-@dataclass(frozen=True)
-class Goal:
-    """Stands for the memory that an output is handed over in."""
-
-    output: int
-
-
-@dataclass
-class Step:
-    """One entry of a program: a native function with its table row, or a call of NumPy."""
-
-    name: str = ""  # the native function's symbol, or empty
-    arguments: tuple[Any, ...] = ()  # nodes whose addresses it takes (or ints)
-    offsets: tuple[int, ...] = ()  # bytes added to each
-    chunks: int = 1
-    call: Call | None = None
-    reads: tuple[Node, ...] = ()
-    writes: tuple[Node, ...] = ()
-    label: str = ""
-    long: bool = False  # worth waking a sleeping thread for
-    alike: bool = False  # it may be one of several that one record goes over
-    worth: float = 0.0  # its work, of what two threads share
 
 
 class StepWriter:
@@ -119,76 +95,22 @@ class StepWriter:
         return self._loops(nest, replace(nest, statements=kept, by_node={s.node: s for s in kept}))
 
     def _loops(self, nest: Loops, instead: Loops | None = None) -> Step:
-        buffers: dict[
-            tuple[Node, int], int
-        ] = {}  # a value and a place in it: kernels that differ in places alone are one
-        number: dict[Node, int] = {}
-
-        def buffer(node: Node, address: Affine = (0, ())) -> tuple[int, tuple[int, ...]]:
-            return buffers.setdefault((node, address[0]), len(buffers)), address[1]
-
         plan = Analysis(instead or nest, self.graph.constants, jit.host().lanes(4))
         if instead is None:
             self.plans[nest] = plan
-        reads, writes = [], []
-        lines: list[Any] = [plan.shape(), tuple([s.store is None for s in plan.nest.statements])]
-        for node in nest.prelude:
-            number[node] = len(number)
-            if node not in self.schedule.lazy:
-                reads.append(node)
-                lines.append(("leaf", buffer(node), node.dtype.str))
-            else:
-                known = tuple(
-                    [number[i] if i in number else ("number", repr(self.schedule.number(i))) for i in node.inputs]
-                )
-                lines.append((node.op.name, known, repr(node.attrs), node.dtype.str))  # type: ignore[union-attr]
-        for s in nest.statements:
-            refs: list[Any] = []
-            for o in s.operands:
-                if o.kind == "number":
-                    refs.append(("number", type(o.node).__name__, repr(o.node)))
-                elif o.kind == "load":
-                    reads.append(o.node)
-                    refs.append(("load", buffer(o.node, o.address), o.node.dtype.str, o.bounds))
-                else:
-                    refs.append((o.kind, number[o.node]))
-            store = None
-            if s.store is not None:
-                writes.append(s.store[0])
-                if s.level == TAIL:
-                    reads.append(s.store[0])
-                store = buffer(*s.store)
-            number[s.node] = len(number)
-            attrs = {k: v for k, v in s.node.attrs.items() if k not in ("shape", "order")}
-            kinds = tuple(i.dtype.str for i in s.node.inputs)
-            op: Any = s.node.op
-            lines.append(
-                (
-                    op.name,
-                    s.level,
-                    s.reads,
-                    tuple(refs),
-                    store,
-                    s.bounds,
-                    repr(attrs),
-                    s.node.dtype.str,
-                    kinds,
-                    s.home if op.name == "iota" else None,
-                )
-            )
-        label = "+".join(dict.fromkeys(s.node.op.name for s in nest.statements))  # type: ignore[union-attr]
+        text = text_of(nest, plan, self.schedule.lazy, self.schedule.number)
         if nest.product is not None:
-            return self._behind(nest, plan, buffers, lines, reads, writes, label)
-        name = self.function(("loops", repr(lines)), lambda name: Writer(plan, self.module, name, buffers))
+            return step_behind(self, nest.product, text)
+        name = self.function(("loops", text.key), lambda name: Writer(plan, self.module, name, text.buffers))
         return Step(
             name,
-            (*[node for node, _ in buffers], *((nest.size, plan.per) if plan.flat else ())),
-            (*[at * node.dtype.itemsize for node, at in buffers], *((0, 0) if plan.flat else ())),
+            (*text.arguments, *((nest.size, plan.per) if plan.flat else ())),
+            (*text.offsets, *((0, 0) if plan.flat else ())),
             plan.chunks,
             None,
-            tuple(dict.fromkeys(reads)),
-            tuple(dict.fromkeys(writes)),
-            f"{label} {list(nest.domain)}",
+            text.read(),
+            text.written(),
+            f"{text.label} {list(nest.domain)}",
             nest.work > LONG // 8,
             alike=plan.chunks == 1,
             worth=nest.work / (2 * CHUNK),
@@ -204,139 +126,11 @@ class StepWriter:
         lanes = jit.host().lanes(call.node.dtype.itemsize)
         if not is_small(product, lanes):
             return 3 if behind.of_product(product) is not None else 0
-        call.parts = _chunks(product)
+        call.parts = chunks_of_product(product)
         return 1
 
-    def _behind(
-        self,
-        nest: Loops,
-        plan: Analysis,
-        buffers: Any,
-        lines: list[Any],
-        reads: list[Any],
-        writes: list[Any],
-        label: str,
-    ) -> Step:
-        call = nest.product
-        product = self.product_of(call)
-        if product is None:
-            return self._behind_convolution(nest, plan, buffers, lines, reads, writes, label)
-        if call.continues == 3:
-            return self._behind_large(
-                nest, plan, buffers, lines, reads, writes, f"{label} {product.m}x{product.k}x{product.n}"
-            )
-        product = replace(product, chunks=call.parts)
-        size = call.node.dtype.itemsize
-        lanes = jit.host().lanes(size)
-        plan.width = lanes
-
-        def tiles(f: Any, a: Any, b: Any, put: Any, end: Any) -> None:
-            write_tiles(f, product, a, b, lanes, put, end, plan.flat_streams)
-
-        name = self.function(
-            ("behind", product, repr(lines)), lambda name: Behind(plan, self.module, name, buffers, tiles)
-        )
-        x, y = call.operands
-        return Step(
-            name,
-            (*[node for node, _ in buffers], x[0], y[0]),
-            (*[at * node.dtype.itemsize for node, at in buffers], x[1] * size, y[1] * size),
-            product.chunks,
-            None,
-            tuple(dict.fromkeys([*reads, x[0], y[0]])),
-            tuple(dict.fromkeys(writes)),
-            f"{label} {product.m}x{product.k}x{product.n}",
-            product.work > LONG,
-            alike=product.chunks == 1,
-            worth=product.work / SHARED,
-        )
-
-    def _behind_large(
-        self,
-        nest: Loops,
-        plan: Analysis,
-        buffers: Any,
-        lines: list[Any],
-        reads: list[Any],
-        writes: list[Any],
-        label: str,
-    ) -> Step:
-        """A product of the contraction kernels, whose tiles are gone on with by a function of this program."""
-        call, product = nest.product, self.product_of(nest.product)
-        ready = None if product is None else behind.of_product(product)
-        assert product is not None and ready is not None
-        self.held.append(ready)
-        key, place = (product, repr(lines[1:])), len(buffers)
-        plan.width = jit.host().lanes(call.node.dtype.itemsize)
-        tiles = self.function(("tiles", key), lambda name: behind.Tiles(plan, self.module, name, buffers, product))
-        ahead = self.function(
-            ("ahead", key), lambda name: behind.write_ahead(self.module, name, plan, buffers, product.kind)
-        )
-        name = self.function(
-            ("large", key), lambda name: behind.write_step(self.module, name, f"@{tiles}", f"@{ahead}", place)
-        )
-        memory, sums = _scratch(ready.bytes), _scratch(behind.partial(ready))
-        (x, y), size = call.operands, call.node.dtype.itemsize
-        given = (x[0], y[0], contractions.address(), ready.template.ctypes.data, memory, sums)
-        return Step(
-            name,
-            (*[node for node, _ in buffers], *given),
-            (*[at * node.dtype.itemsize for node, at in buffers], x[1] * size, y[1] * size, 0, 0, 0, 0),
-            1,
-            None,
-            tuple(dict.fromkeys([*reads, x[0], y[0]])),
-            (*dict.fromkeys(writes), memory, sums),
-            label,
-        )
-
-    def _behind_convolution(
-        self,
-        nest: Loops,
-        plan: Analysis,
-        buffers: Any,
-        lines: list[Any],
-        reads: list[Any],
-        writes: list[Any],
-        label: str,
-    ) -> Step:
-        """A convolution whose blocks are gone on with by a function of this program."""
-        call = nest.product
-        job = convolutions.of_call(call, behind=True)
-        assert job is not None
-        planes = self.function(("planes", repr(lines)), lambda name: behind.Planes(plan, self.module, name, buffers))
-        (x, y), size = call.operands, call.node.dtype.itemsize
-        product = convolutions.of_product(job)
-        if product is None:
-            kernel = self._convolved(job)
-            name = self.function(
-                ("convolution behind", kernel, planes),
-                lambda name: behind.write_convolution(self.module, name, f"@{kernel}", f"@{planes}", len(buffers)),
-            )
-            memory: tuple[Node, ...] = (_scratch(job.scratch),)
-            given: tuple[Any, ...] = (x[0], y[0], 0, *memory, job.images, job.chunks, 0)
-        else:
-            ready, how = product
-            self.held.append(ready)
-            if how.exchanged:
-                x, y = y, x
-            name = self.function(
-                ("contraction behind", planes, how),
-                lambda name: behind.write_contraction(self.module, name, f"@{planes}", how),
-            )
-            memory = _scratch(ready.bytes), _scratch(behind.partial(ready))
-            given = (x[0], y[0], contractions.address(), ready.template.ctypes.data, *memory, 0)
-        return Step(
-            name,
-            (*given, *[node for node, _ in buffers]),
-            (x[1] * size, y[1] * size, 0, 0, 0, 0, 0, *[at * node.dtype.itemsize for node, at in buffers]),
-            1,
-            None,
-            tuple(dict.fromkeys([*reads, x[0], y[0]])),
-            (*dict.fromkeys(writes), *memory),
-            f"{label} {call.node.op.name} {job.label}",
-        )
-
-    def _convolved(self, job: convolutions.Job) -> str:
+    def convolved(self, job: convolutions.Job) -> str:
+        """Give the symbol of a convolution's kernel."""
         return self.function(("convolution", job), lambda name: convolutions.write(job, self.module, name))
 
     def _fill(self, fill: Fill) -> Step:
@@ -372,8 +166,8 @@ class StepWriter:
             ready, how = product
             first, second = (y, x) if how.exchanged else (x, y)
             return self._contracted(node, (first, second), ready, reads, f"{node.op.name} {job.label}")  # type: ignore[union-attr]
-        name = self._convolved(job)
-        memory = _scratch(job.scratch)
+        name = self.convolved(job)
+        memory = scratch(job.scratch)
         size = node.dtype.itemsize
         arguments = (x[0], y[0], node, memory, job.images, job.chunks, 0)
         offsets = (x[1] * size, y[1] * size, 0, 0, 0, 0, 0)
@@ -397,7 +191,7 @@ class StepWriter:
     def _contracted(self, node: Node, operands: Any, ready: Prepared, reads: tuple[Node, ...], label: str) -> Step:
         name = self.function(("contraction", label), lambda name: contractions.write_step(self.module, name))
         self.held.append(ready)
-        memory = _scratch(ready.bytes)
+        memory = scratch(ready.bytes)
         (x, y), size = operands, node.dtype.itemsize
         arguments = (x[0], y[0], node, contractions.address(), ready.template.ctypes.data, memory)
         return Step(name, arguments, (x[1] * size, y[1] * size, 0, 0, 0, 0), 1, None, reads, (node, memory), label)
@@ -405,7 +199,7 @@ class StepWriter:
     def _cut_product(self, call: Call) -> Product | None:
         """Give a matrix product, with its number of chunks."""
         product = self.product_of(call)
-        return None if product is None else replace(product, chunks=_chunks(product))
+        return None if product is None else replace(product, chunks=chunks_of_product(product))
 
     def _turn(self, t: Turn) -> Step:
         lanes = jit.host().lanes(t.node.dtype.itemsize)
@@ -433,7 +227,7 @@ class StepWriter:
         if made is not None:
             return made
         if product is not None:
-            product = replace(product, chunks=_chunks(product))
+            product = replace(product, chunks=chunks_of_product(product))
             lanes = jit.host().lanes(node.dtype.itemsize)
             small = is_small(product, lanes)
             ready = None if small else contractions.of_product(product)
@@ -519,18 +313,3 @@ class StepWriter:
             spread(sb, y.shape),
             strides_of(node.shape),
         )
-
-
-def _scratch(size: int) -> Node:
-    """Give what stands for working memory of so many bytes."""
-    return Node(None, (), {}, (max(size, 64),), np.dtype(np.uint8), False, None, (), None, None)
-
-
-def _chunks(p: Product) -> int:
-    """Say into how many parts a product is cut: a matter of its sizes alone, so that results do not depend on threads."""
-    if p.work < SHARED:
-        return 1
-    batch = next((n for n in p.batch if n != 1), 0)
-    if batch:
-        return min(batch, 4)
-    return min(4, max(p.m, p.n) // 16) or 1

@@ -18,7 +18,7 @@ from .codegen.emit import Module
 from .driver import WAKING
 
 if TYPE_CHECKING:
-    from .steps import Step
+    from .step import Step
 
 MOST_CHUNKS = 8
 WAITING = 1 << 14  # bytes that a step reads, and so keeps in memory if it waits

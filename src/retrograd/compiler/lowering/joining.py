@@ -3,54 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from ...core import Graph, Node
-from ...core.large import ELEMENTARY
-from .kernel import CHUNK, FULL, ROW, TAIL, Call, Fill, Loops, Operand, Statement, identity_of
+from ...core import Node
+from .kernel import CHUNK, FULL, ROW, TAIL, Fill, Loops, Operand, Statement, identity_of
 from .maps import Affine, Map, identity, linear, split, strides_of
+from .values import HEAVY, Values
 
 REDUCTIONS = ("sum", "amax", "amin")
 ADDING = ("index_add_zeros", "flat_add")  # sums at places that are values
 MOST_STATEMENTS = 160
 MOST_STREAMS = 40
 MOST_BEHIND = 12  # statements that go on with a product's elements
-HEAVY = (*ELEMENTARY, "softplus", "pow", "logaddexp", "remainder", "fmod", "floor_divide")
 
 
-class Joining:
+class Joining(Values):
     """The half of a schedule that puts nodes into nests; the walk over the graph is :class:`Schedule`'s."""
-
-    graph: Graph
-    time: dict[Node, float]
-    nest: dict[Node, Loops]
-    loops: list[Loops]
-    calls: list[Call]
-    fills: list[Fill]
-    copies: dict[Node, Node]
-    stored: dict[Node, tuple[Node, Any]]
-    needed: set[Node]
-    by_domain: dict[tuple[int, ...], list[Loops]]
-    readers: dict[Node, list[Loops]]
-    lazy: set[Node]
-    waiting: set[Node]
-    settled: set[Loops]
-
-    def number(self, node: Node) -> Any:
-        """Give a node's value if it is one number known now, else None."""
-        raise NotImplementedError
 
     def source(self, node: Node, index: Map, domain: tuple[int, ...]) -> tuple[Node, Map | None, Affine | None]:
         """Follow views down to what has memory or is computed."""
-        raise NotImplementedError
-
-    def _base(self, node: Node) -> Node:
-        raise NotImplementedError
-
-    def _leaves(self, node: Node) -> list[Node]:
-        raise NotImplementedError
-
-    def _own_place(self, node: Node, nest: Loops) -> bool:
         raise NotImplementedError
 
     def _schedule_element(self, node: Node) -> None:

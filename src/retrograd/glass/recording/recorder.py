@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import functools
 import gc
-import itertools
 import os
 import threading
 import time
 import weakref
 from typing import Any
 
-from ...compiler.compiled import Compiled
 from ...compiler.witness import Served, served
 from ...core import MODE, BaseTensor
-from ...nn.modules.module import Module
 from ...optim import hooks as optimizer_hooks
 from ...optim.optimizer import Optimizer
-from ...tensor import Tensor
 from ..twins import tensors_of
+from . import doors
 from .budget import MOST_LINES, Budget
 from .files import LOSSES, STATISTICS, Store
 from .history import looked_into
 from .lines import dense, node_line, parameter_line, place_line, rooted
+from .names import Names
 from .reader import Record
 from .rehearsal import Course, Rehearsal
-from .roots import modules, tensors
+from .roots import model_of, tensors
 from .shadow import Shadow
 from .statistics import places, statistics
 from .tape import Seen, arrays_of
@@ -34,8 +31,6 @@ MOST_HELD = 512 << 20  # bytes of arrays in memory; the oldest go first (a direc
 MOST_WITHOUT = 64  # backward passes before an optimizer that is there, but does nothing, is no longer waited for
 MOST_PLACES = 20_000  # operations in the description
 UNSEEN = "within a memory budget, autocast or anomaly detection only losses and parameters are recorded, no operations"
-_running: list[Recorder] = []
-_real_call, _real_backward, _real_compiled = Module.__call__, Tensor.backward, Compiled.__call__
 
 
 class Recorder(Record):
@@ -68,7 +63,7 @@ class Recorder(Record):
         self.busy = False  # the recorder itself, or something that must not be looked into, is running
         self.process = os.getpid()
         self.shadows: dict[int, Shadow] = {}  # by the model that was called
-        self.roots: dict[int, tuple[Any, str]] = {}  # models that are called, weakly, and what they are called by
+        self.names = Names(model)
         self.index: dict[str, int] = {}  # operations' places in the description
         self.history: list[Seen] = []  # operations of a step that no model's call showed,
         self.leaves: list[tuple[str, Any, Any, Any, Any]] = []  # and the tensors that it began with
@@ -85,40 +80,28 @@ class Recorder(Record):
         self.began = 0.0
         self.budget = Budget(self.cost, every)
         self.held_bytes = 0
-        self.wanted: dict[int, tuple[Any, str]] = {}  # what models call their parameters, by id, with weak references,
-        self.named: dict[int, tuple[Any, str]] = {}  # and what the record does
         self.met: set[int] = set()  # models whose parameters were named in this step
-        self.given: dict[str, int] = {}  # how many parameters were given a name
         self.shapes: dict[str, list[int]] = {}
-        self.classes: dict[str, str] = {}  # of modules, by their paths
         self.updated = self.worked = False  # an optimizer made a step: lately, ever
         self.training: weakref.WeakSet[Any] = weakref.WeakSet()  # compiled functions that are whole steps
         self.courses: weakref.WeakKeyDictionary[Any, Course] = weakref.WeakKeyDictionary()  # by program
 
     # -- on and off ---------------------------------------------------------------------------------------------------------
     def __enter__(self) -> Recorder:
-        if _running:
-            raise RuntimeError("record: another recorder is running; leave it first")
-        _running.append(self)
+        doors.enter(self)
         self.thread = threading.get_ident()
         self.handles = [
             optimizer_hooks.register_optimizer_step_pre_hook(self._before_update),
             optimizer_hooks.register_optimizer_step_post_hook(self._after_update),
         ]
-        Module.__call__ = _call  # type: ignore[method-assign]
-        Tensor.backward = _backward  # type: ignore[method-assign]
-        Compiled.__call__ = _compiled_call  # type: ignore[method-assign]
         self._describe()
         self.began = time.perf_counter()
         return self
 
     def __exit__(self, *exc: Any) -> None:
-        Module.__call__ = _real_call  # type: ignore[method-assign]
-        Tensor.backward = _real_backward  # type: ignore[method-assign]
-        Compiled.__call__ = _real_compiled  # type: ignore[method-assign]
+        doors.leave()
         for handle in self.handles:
             handle.remove()
-        _running.clear()
         if os.getpid() != self.process:
             return  # a child that left the block, too: the record is its parent's
         if self.backwards or self.stepped:
@@ -133,9 +116,9 @@ class Recorder(Record):
                 "level": self.level,
                 "cost": self.cost,
                 "every": self.every,
-                "model": type(self.model).__name__ if self.model is not None else self.meta.get("model", ""),
-                "classes": self.classes,
-                "roots": [name for _, name in self.roots.values()],
+                "model": self.names.title or (type(self.model).__name__ if self.model is not None else ""),
+                "classes": self.names.classes,
+                "roots": [name for _, name in self.names.roots.values()],
                 "steps": self.step,
                 "notes": self.notes,
                 "parameters": self.shapes,
@@ -149,7 +132,8 @@ class Recorder(Record):
         """Whether the present step is looked at."""
         return self.step >= self.budget.next or self.step in self.wanted_arrays
 
-    def _mine(self) -> bool:
+    def is_mine(self) -> bool:
+        """Whether what happens now is of the thread and process that are recorded, and not the recorder's own work."""
         return not self.busy and threading.get_ident() == self.thread and os.getpid() == self.process
 
     def _own(self, work: Any, *arguments: Any) -> Any:
@@ -183,12 +167,12 @@ class Recorder(Record):
             self.busy = False
         if self.due and MODE.grad and id(original) not in self.met:
             self.met.add(id(original))
-            self._own(self._names, original)
+            self._own(self.names.know, original)
             if MODE.special and not self.shadows and UNSEEN not in self.notes:
                 self.notes.append(UNSEEN)
         if shadow is not None and any(t.requires_grad for t in tensors_of(result)):
             self.shadows[id(original)] = shadow
-            shadow.root = self._own(self._root, original) or ""
+            shadow.root = self._own(self.names.root, original) or ""
             self._own(shadow.follow, args, kwargs, result)
         return result
 
@@ -209,7 +193,7 @@ class Recorder(Record):
     def _is_ruled(self) -> bool:
         """Tell whether an optimizer will make the update: there is one, and it has been seen at work or not much has passed without."""
         if self.ruled is None:
-            ours = {id(p) for model, _ in self.roots.values() if model() is not None for p in model().parameters()}
+            ours = {id(p) for model in self.names.models() for p in model.parameters()}
             ours.update(id(leaf[1]) for leaf in self.leaves)
             rules = [o for o in gc.get_objects() if isinstance(o, Optimizer)]
             held = {id(p) for rule in rules for group in rule.param_groups for p in group["params"]}
@@ -221,48 +205,10 @@ class Recorder(Record):
             self._own(self._finish)
         self._end()
 
-    def _root(self, model: Any) -> str:
-        """Give what a model's modules and parameters are called by in the record: nothing, where it is the only one."""
-        known = self.roots.get(id(model))
-        if known is not None and known[0]() is model:
-            return known[1]
-        name: str | None = ""
-        if self.model is None:
-            name = modules().get(id(model))
-            names = {n for known, n in self.roots.values() if known() is not None}
-            if name is None or name in names:
-                first = name or ("" if not self.roots else type(model).__name__)
-                others = (f"{first or type(model).__name__} ({k})" for k in itertools.count(2))
-                name = next(n for n in itertools.chain([first], others) if n not in names)
-        self.roots[id(model)] = weakref.ref(model), name or ""
-        if self.model is None:
-            alive = [(n, type(r()).__name__) for r, n in self.roots.values() if r() is not None]
-            self.meta["model"] = ", ".join(f"{n}: {kind}" if n else kind for n, kind in alive[:8])
-        for path, part in model.named_modules():
-            self.classes[".".join(p for p in (name, path) if p)] = type(part).__name__
-        return name or ""
-
     @property
     def keeping(self) -> bool:
         """Whether the present step's arrays are kept."""
         return self.level == "all" or self.step in self.wanted_arrays
-
-    def _names(self, model: Any) -> None:
-        root = self._root(model)
-        for path, p in model.named_parameters():
-            name = f"{root}.{path}" if root else path
-            if _held(self.wanted, p) is None:
-                self.wanted[id(p)] = weakref.ref(p), name
-
-    def _name(self, p: Any) -> str:
-        """Give a parameter's name in the record: the model's, counted where another tensor of the record has it."""
-        name = _held(self.named, p)
-        if name is None:
-            wanted = _held(self.wanted, p) or f"parameter {len(self.named)}"
-            count = self.given[wanted] = self.given.get(wanted, 0) + 1
-            name = wanted if count == 1 else f"{wanted} ({count})"
-            self.named[id(p)] = weakref.ref(p), name
-        return name
 
     def goes_back(self, loss: Any, upstream: Any) -> None:
         """Look at a loss that is about to be walked back from, where no model's call showed its operations."""
@@ -277,10 +223,8 @@ class Recorder(Record):
         for name, p in leaves:
             flat = p._a.reshape(-1)
             at = places(flat.size, 0)
-            name = called.get(id(p)) or name
-            if name and _held(self.wanted, p) is None:
-                self.wanted[id(p)] = weakref.ref(p), name
-            self.leaves.append((self._name(p), p, at, flat.copy() if at is None else flat[at], None))
+            self.names.call(p, called.get(id(p)) or name)
+            self.leaves.append((self.names.of(p), p, at, flat.copy() if at is None else flat[at], None))
 
     def went_back(self, loss: Any) -> None:
         """Note a backward pass."""
@@ -297,28 +241,23 @@ class Recorder(Record):
 
     def _before_update(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         self.updated = self.worked = self.ruled = True
-        if self._mine():
+        if self.is_mine():
             self.updating += 1
             self.at_work = optimizer
             if self.due:
                 self._own(self._weights, optimizer)
 
     def _weights(self, optimizer: Any) -> None:
-        held = [p for group in optimizer.param_groups for p in group["params"]]
-        if any(_held(self.wanted, p) is None and _held(self.named, p) is None for p in held):
-            called = tensors()
-            for p in held:
-                if _held(self.wanted, p) is None and id(p) in called:
-                    self.wanted[id(p)] = weakref.ref(p), called[id(p)]
+        self.names.find(p for group in optimizer.param_groups for p in group["params"])
         for group in optimizer.param_groups:
             for p in group["params"]:
-                name = self._name(p)
+                name = self.names.of(p)
                 flat = p._a.reshape(-1)
                 at = places(flat.size, 0)
                 self.before[name] = (p, at, flat.copy() if at is None else flat[at], float(group.get("lr", 0.0)))
 
     def _after_update(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        if not self._mine():
+        if not self.is_mine():
             return
         self.updating = max(self.updating - 1, 0)
         self.stepped = True
@@ -414,7 +353,7 @@ class Recorder(Record):
         self.updated = False
         self.busy = True
         try:
-            result = _real_compiled(compiled, *args, **kwargs)
+            result = doors.call_compiled(compiled, args, kwargs)
         finally:
             self.busy = False
         if self.updated or (found is not None and any(t.requires_grad for t in found.written)):
@@ -428,9 +367,9 @@ class Recorder(Record):
 
     def _rehearse(self, function: Any, found: Served, args: Any, kwargs: Any) -> Rehearsal:
         """Run the function once with everything seen, and put everything back."""
-        model = self.model or _model_of(function)
+        model = self.model or model_of(function)
         if model is not None:
-            self._names(model)
+            self.names.know(model)
         course = self.courses.get(found.program)
         rehearsal = Rehearsal(found, function, model, self.keeping, course)
         rehearsal.run(args, kwargs)
@@ -442,8 +381,8 @@ class Recorder(Record):
         """Write what was seen, and what the real call has made of the parameters."""
         parameters = {}
         for p in rehearsal.leaves:
-            if _held(self.wanted, p) is not None:
-                name = self._name(p)
+            if self.names.is_known(p):
+                name = self.names.of(p)
                 at, old = rehearsal.before[id(p)]
                 g = p._grad._a if dense(p._grad) else None
                 self.shapes[name] = list(p._a.shape)
@@ -466,78 +405,3 @@ class Recorder(Record):
             self.loss = float(found[0]._a)
         elif isinstance(result, float):
             self.loss = result
-
-
-def _held(names: dict[int, tuple[Any, str]], p: Any) -> str | None:
-    """Give the name that is kept for a parameter, if this very one has one."""
-    known = names.get(id(p))
-    return known[1] if known is not None and known[0]() is p else None
-
-
-def _model_of(function: Any) -> Any:
-    """Find the module that a function uses: in its closure, or among the globals that it names; None if there is not just one."""
-    function = getattr(function, "__func__", function)
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return None
-    found = []
-    for cell in function.__closure__ or ():
-        try:
-            found.append(cell.cell_contents)
-        except ValueError:  # not bound yet
-            continue
-    found += [function.__globals__[name] for name in code.co_names if name in function.__globals__]
-    owner = getattr(function, "__self__", None)
-    found += list(vars(owner).values()) if hasattr(owner, "__dict__") else []
-    models = {id(m): m for m in found if isinstance(m, Module) and next(iter(m.parameters()), None) is not None}
-    return next(iter(models.values())) if len(models) == 1 else None
-
-
-def _forked() -> None:
-    """Let go of a record in a process that was forked off: it is the other one's."""
-    for recorder in _running:
-        recorder.store.abandon()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
-
-
-def _recorder() -> Recorder | None:
-    return _running[0] if _running and _running[0]._mine() else None
-
-
-def _call(self: Any, *args: Any, **kwargs: Any) -> Any:
-    recorder = _recorder()
-    if recorder is None or not _wanted(recorder, self):
-        return _real_call(self, *args, **kwargs)
-    return recorder.called(self, functools.partial(_real_call, self), args, kwargs)
-
-
-def _wanted(recorder: Recorder, module: Any) -> bool:
-    """Tell whether a module that is called from outside is what is recorded: the one that was named, or one with parameters."""
-    original = getattr(module, "_orig_mod", module)
-    if recorder.model is not None:
-        return original is recorder.model or original is getattr(recorder.model, "_orig_mod", None)
-    return next(iter(original.parameters()), None) is not None
-
-
-def _backward(self: Any, *args: Any, **kwargs: Any) -> Any:
-    recorder = _recorder()
-    if recorder is not None:
-        recorder.goes_back(self, kwargs.get("gradient", args[0] if args else None))
-    result = _real_backward(self, *args, **kwargs)
-    if recorder is not None:
-        recorder.went_back(self)
-    return result
-
-
-def _compiled_call(self: Any, *args: Any, **kwargs: Any) -> Any:
-    recorder = _recorder()
-    if recorder is None:
-        return _real_compiled(self, *args, **kwargs)
-    if isinstance(self.fn, Module):
-        if not _wanted(recorder, self.fn):
-            return _real_compiled(self, *args, **kwargs)
-        return recorder.called(self.fn, functools.partial(_real_compiled, self), args, kwargs)
-    return recorder.compiled(self, args, kwargs)

@@ -80,3 +80,22 @@ def tensors() -> dict[int, str]:
 
 
 __all__ = ["frames", "modules", "tensors"]
+
+
+def model_of(function: Any) -> Any:
+    """Find the module that a function uses: in its closure, or among the globals that it names; None if there is not just one."""
+    function = getattr(function, "__func__", function)
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return None
+    found = []
+    for cell in function.__closure__ or ():
+        try:
+            found.append(cell.cell_contents)
+        except ValueError:  # not bound yet
+            continue
+    found += [function.__globals__[name] for name in code.co_names if name in function.__globals__]
+    owner = getattr(function, "__self__", None)
+    found += list(vars(owner).values()) if hasattr(owner, "__dict__") else []
+    models = {id(m): m for m in found if isinstance(m, Module) and next(iter(m.parameters()), None) is not None}
+    return next(iter(models.values())) if len(models) == 1 else None
