@@ -8,7 +8,6 @@ import pytest
 import retrograd as torch
 from retrograd.compiler import epoch
 
-pytest.importorskip("llvmlite")
 F = torch.nn.functional
 
 

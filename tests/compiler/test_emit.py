@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -151,7 +152,6 @@ def test_conversions_are_numpys(source: str) -> None:
 
 @pytest.mark.parametrize("instructions", [True, False])
 def test_numbers_of_two_bytes_are_rounded_once(instructions: bool) -> None:
-    ml_dtypes = pytest.importorskip("ml_dtypes")
     bits = np.arange(0, 2**32, 4093, dtype=np.uint64).astype(np.uint32)  # subnormal halves, and half-way cases
     x = np.concatenate(
         [

@@ -14,7 +14,6 @@ from retrograd import optim
 from retrograd.optim import units
 from retrograd.tensor import Tensor
 
-pytest.importorskip("llvmlite")
 F = torch.nn.functional
 SIZE = 1 << 16  # from here on single operations, gradients and compositions have kernels
 CALLS = 40  # enough for a composition of so many elements to be compiled

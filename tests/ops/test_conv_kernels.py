@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from itertools import product
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -133,7 +134,6 @@ def test_sixteen_bit_floats_are_summed_in_float32():
     x, w = np.ones((1, 3000, 1), np.float16), np.ones((1, 3000, 1), np.float16)
     geometry = {"stride": (1,), "padding": ((0, 0),), "dilation": (1,), "groups": 1}
     assert kernels.conv(x, w, **geometry).item() == 3000
-    ml_dtypes = pytest.importorskip("ml_dtypes")
     x, w = x.astype(ml_dtypes.bfloat16), w.astype(ml_dtypes.bfloat16)
     assert float(kernels.conv(x, w, **geometry).item()) == 3008  # the bfloat16 nearest to 3000
 

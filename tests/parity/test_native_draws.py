@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("llvmlite")
 import retrograd  # noqa: E402
 
 native = importlib.import_module("retrograd.random.native")

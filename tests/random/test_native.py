@@ -15,8 +15,6 @@ import pytest
 R = importlib.import_module("retrograd.random")
 native = importlib.import_module("retrograd.random.native")
 executors = importlib.import_module("retrograd.core.executors")
-pytest.importorskip("llvmlite")
-
 FLOATS = (np.float32, np.float64, np.float16, ml_dtypes.bfloat16)
 INTEGERS = (np.int64, np.int32, np.int16, np.int8, np.uint8)
 # around the 16 of a group, the widths of vectors, the 624 words of a block, the 2048 that are made at a time

@@ -148,7 +148,7 @@ def _step(pending: dict[int, Any], heap: list[int], node: Node, g: Any, leaf: An
         return
     saved = node.saved
     xs: Any = ()
-    if saved:
+    if saved:  # as Arrays.values does; written out, because every node of a backward pass comes by here
         if saved is FREED:
             raise freed(node)
         xs = []

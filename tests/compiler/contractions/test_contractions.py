@@ -16,8 +16,6 @@ import pytest
 from retrograd.compiler.contractions import Bound, Contraction, Operand, Result, prepare
 from retrograd.core.threads import set_threads, threads
 
-pytest.importorskip("llvmlite")
-
 
 def matrices(rng, m, k, n, dtype=np.float32):
     return rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)

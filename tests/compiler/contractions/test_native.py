@@ -10,8 +10,6 @@ from retrograd.compiler.codegen.products import Product
 from retrograd.compiler.contractions import native, plan
 from retrograd.compiler.runtime import jit
 
-pytest.importorskip("llvmlite")
-
 wide = pytest.mark.skipif(jit.host().vector_bits < 512, reason="large products are a library's here")
 FORMS = {
     "plain": (lambda x, y: x @ y, (700, 500), (500, 600)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -9,8 +10,6 @@ from retrograd.compiler.contractions.prepared import prepare
 from retrograd.compiler.contractions.products import describe, linear, matmul
 from retrograd.core.threads import set_threads, threads
 from retrograd.ops import contract
-
-pytest.importorskip("llvmlite")
 
 EPSILON = {np.float32: 1e-6, np.float64: 2e-15}
 SIZES = (1, 2, 5, 13, 14, 15, 31, 32, 33, 50, 100, 257)
@@ -148,7 +147,7 @@ def test_other_numbers_are_left_to_numpy(dtype):
     "shape", [(5, 7, 9), (1, 300, 40), (40, 30, 1), (30, 1500, 70), (3, 20, 64, 33), (33, 1024, 1024), (130, 2050, 520)]
 )
 def test_narrow_numbers_are_summed_in_float32(name, shape):
-    dtype = np.dtype(np.float16) if name == "float16" else np.dtype(pytest.importorskip("ml_dtypes").bfloat16)
+    dtype = np.dtype(np.float16) if name == "float16" else np.dtype(ml_dtypes.bfloat16)
     rng = np.random.default_rng(0)
     *batch, m, k, n = shape
     x, y = rng.standard_normal((*batch, m, k)).astype(dtype), rng.standard_normal((*batch, k, n)).astype(dtype)
@@ -201,7 +200,7 @@ VIEWS = {
 @pytest.mark.parametrize("left", VIEWS)
 @pytest.mark.parametrize("right", VIEWS)
 def test_views_of_bfloat16(left, right):
-    dtype = np.dtype(pytest.importorskip("ml_dtypes").bfloat16)
+    dtype = np.dtype(ml_dtypes.bfloat16)
     rng = np.random.default_rng(0)
     x, y = (VIEWS[name](rng.standard_normal((101, 101)).astype(dtype)) for name in (left, right))
     k = min(x.shape[1], y.shape[0])
@@ -213,7 +212,7 @@ def test_views_of_bfloat16(left, right):
 
 
 def test_bits_of_bfloat16_do_not_depend_on_threads():
-    dtype = np.dtype(pytest.importorskip("ml_dtypes").bfloat16)
+    dtype = np.dtype(ml_dtypes.bfloat16)
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((300, 1024)).astype(dtype), rng.standard_normal((1024, 700)).astype(dtype)
     before, found = threads(), []
@@ -238,7 +237,7 @@ def test_blocks_of_rows_are_packed_for_all_columns_that_they_meet():
 
 
 def test_a_sum_of_many_ones_in_bfloat16():
-    dtype = np.dtype(pytest.importorskip("ml_dtypes").bfloat16)
+    dtype = np.dtype(ml_dtypes.bfloat16)
     found = matmul(np.ones((3, 1000), dtype), np.ones((1000, 20), dtype))
     assert (found.astype(np.float32) == 1000).all()
 
