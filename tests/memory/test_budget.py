@@ -320,6 +320,20 @@ def test_sizes(size, expected):
     assert bytes_of(size) == expected
 
 
+def _within(size, times, begin, step):
+    """Run a step some times within a budget, and give the budget and the last step's peak."""
+    budget = memory_budget(size)
+    budget.library = Library(budget.bytes)
+    peak = 0
+    for _ in range(times):
+        begin()
+        before = bytes_there()
+        with Counter() as counter, budget:
+            step()
+        peak = before + counter.peak
+    return budget, peak
+
+
 def test_what_an_optimizer_makes_in_its_first_step_counts_as_there_before_the_next():
     torch.manual_seed(0)
     net = nn.Sequential(*[nn.Sequential(nn.Linear(64, 64), nn.Tanh()) for _ in range(6)])
@@ -330,21 +344,9 @@ def test_what_an_optimizer_makes_in_its_first_step_counts_as_there_before_the_ne
         (net(x) ** 2).mean().backward()
         optimizer.step()
 
-    def within(size):
-        budget = memory_budget(size)
-        budget.library = Library(budget.bytes)
-        peak = 0
-        for _ in range(5):
-            optimizer.zero_grad()
-            before = bytes_there()
-            with Counter() as counter, budget:
-                step()
-            peak = before + counter.peak
-        return budget, peak
-
-    budget, _ = within("1GB")
+    budget, _ = _within("1GB", 5, optimizer.zero_grad, step)
     size = budget.smallest
-    tight, peak = within(size)
+    tight, peak = _within(size, 5, optimizer.zero_grad, step)
     assert size * 0.9 < peak <= size * 1.03
     assert tight.smallest <= size
 
@@ -362,16 +364,7 @@ def test_several_walks_in_one_block_are_planned_each():
             total = total + loss.detach()  # the first operation of the next run
 
     def within(size):
-        budget = memory_budget(size)
-        budget.library = Library(budget.bytes)
-        peak = 0
-        for _ in range(12):
-            net.zero_grad()
-            before = bytes_there()
-            with Counter() as counter, budget:
-                step()
-            peak = before + counter.peak
-        return budget, peak, [p.grad.clone() for p in net.parameters()]
+        return *_within(size, 12, net.zero_grad, step), [p.grad.clone() for p in net.parameters()]
 
     whole, _, plain = within("1GB")
     assert len(whole.library.found) == 2
