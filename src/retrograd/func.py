@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
+from .tensor.jacobians import hessian, hvp, jacfwd, jacrev
 from .tensor.rearranging import rearrange
-from .tensor.transforms import (
-    debug_unwrap,
-    functionalize,
-    grad,
-    grad_and_value,
-    hessian,
-    hvp,
-    jacfwd,
-    jacrev,
-    jvp,
-    linearize,
-    value_and_grad,
-    vjp,
-)
+from .tensor.transforms import debug_unwrap, functionalize, grad, grad_and_value, jvp, linearize, value_and_grad, vjp
 from .tensor.vmap import vmap
 
 __all__ = [

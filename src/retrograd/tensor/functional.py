@@ -9,6 +9,7 @@ import numpy as np
 
 from ..autodiff import on_the_way
 from ..core import BaseTensor, show_type, wrap
+from . import jacobians
 from . import transforms as t
 from .tree import tree_map
 
@@ -127,7 +128,7 @@ def jacobian(
             "torch.autograd.functional.jacobian: `create_graph=True` and `strategy='forward-mode'` are not supported together: use torch.func.jacfwd"
         )
     xs = _tuple(inputs, "inputs", "jacobian")
-    make = t.jacrev if strategy == "reverse-mode" else t.jacfwd
+    make = jacobians.jacrev if strategy == "reverse-mode" else jacobians.jacfwd
     return _keep(make(_watched(func, "jacobian", strict), _numbers(inputs, xs))(*xs), create_graph)
 
 
@@ -149,8 +150,10 @@ def hessian(
     """
     xs = _tuple(inputs, "inputs", "hessian")
     numbers = _numbers(inputs, xs)
-    outer = t.jacrev if outer_jacobian_strategy == "reverse-mode" else t.jacfwd
-    return _keep(outer(t.jacrev(_watched(func, "hessian", strict, scalar=True), numbers), numbers)(*xs), create_graph)
+    outer = jacobians.jacrev if outer_jacobian_strategy == "reverse-mode" else jacobians.jacfwd
+    return _keep(
+        outer(jacobians.jacrev(_watched(func, "hessian", strict, scalar=True), numbers), numbers)(*xs), create_graph
+    )
 
 
 def vjp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> Any:
@@ -212,7 +215,7 @@ def vhp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, 
 def _second(func: Function, inputs: Any, v: Any, create_graph: bool, strict: bool, name: str) -> Any:
     xs = _tuple(inputs, "inputs", name)
     vs = _vectors(v, xs, not isinstance(inputs, (tuple, list)), "the input to the user-provided function", name)
-    value, found = t.hvp(_watched(func, name, strict, scalar=True), xs, vs)
+    value, found = jacobians.hvp(_watched(func, name, strict, scalar=True), xs, vs)
     many = isinstance(inputs, (tuple, list))
     found = found if many or not isinstance(found, tuple) else found[0]
     if many and not isinstance(found, tuple):

@@ -1,4 +1,4 @@
-"""Derivatives of plain functions: grad, vjp, jvp, linearize, Jacobians and Hessians, nested to any depth."""
+"""Derivatives of plain functions: grad, vjp, jvp and linearize, nested to any depth."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ def _foreign(roots: Sequence[Any], own: Sequence[Any]) -> bool:
     return False
 
 
-def _choose(args: tuple[Any, ...], argnums: Argnums, name: str) -> tuple[int, ...]:
+def choose(args: tuple[Any, ...], argnums: Argnums, name: str) -> tuple[int, ...]:
+    """Give the numbers of the arguments to differentiate by, from 0 on; refuse what is none."""
     if not isinstance(argnums, (int, tuple)) or (
         isinstance(argnums, tuple) and not all(isinstance(n, int) for n in argnums)
     ):
@@ -86,7 +87,7 @@ def _check_input(v: Any, n: int, name: str) -> None:
         )
 
 
-class _Recorded:
+class Recorded:
     """One run of a function with its chosen arguments tracked."""
 
     def __init__(
@@ -204,7 +205,7 @@ def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool
 
     @functools.wraps(func)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        run = _Recorded(func, args, kwargs, _choose(args, argnums, "grad"), has_aux, "grad")
+        run = Recorded(func, args, kwargs, choose(args, argnums, "grad"), has_aux, "grad")
         if len(run.outputs) != 1 or run.out_spec is not None:
             raise RuntimeError(
                 "grad_and_value(f)(*args): Expected f(*args) to return a tensor, got a container of them"
@@ -280,7 +281,7 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """
     if not primals:
         raise RuntimeError("vjp(f, *primals): Expected at least one primal")
-    run = _Recorded(func, primals, {}, tuple(range(len(primals))), has_aux, "vjp")
+    run = Recorded(func, primals, {}, tuple(range(len(primals))), has_aux, "vjp")
 
     def pull(*cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None) -> Any:
         given, spec = flatten(cotangents[0] if len(cotangents) == 1 else cotangents)
@@ -336,7 +337,7 @@ def jvp(
     (tensor(0.), tensor(1.))
     """
     given = _check_tangents(primals, tangents, "jvp")
-    run = _Recorded(func, primals, {}, tuple(range(len(primals))), has_aux, "jvp", forward=True)
+    run = Recorded(func, primals, {}, tuple(range(len(primals))), has_aux, "jvp", forward=True)
     pushed = unflatten(run.push(given), run.out_spec)
     return (run.primal(), pushed, run.aux) if has_aux else (run.primal(), pushed)
 
@@ -351,7 +352,7 @@ def linearize(func: Callable[..., Any], *primals: Any) -> Any:
     >>> push(torch.tensor(3.0))
     tensor(3.)
     """
-    run = _Recorded(func, primals, {}, tuple(range(len(primals))), False, "linearize", forward=True)
+    run = Recorded(func, primals, {}, tuple(range(len(primals))), False, "linearize", forward=True)
 
     def push(*tangents: Any) -> Any:
         return unflatten(run.push(_check_tangents(primals, tangents, "linearize")), run.out_spec)
@@ -395,128 +396,3 @@ def debug_unwrap(tensor: Any, *, recurse: bool = True) -> Any:
     if not isinstance(tensor, BaseTensor):
         raise TypeError(f"debug_unwrap(): argument 'tensor' must be Tensor, not {type(tensor).__name__}")
     return tensor
-
-
-def _directions(xs: Sequence[Any], number: int) -> list[Any]:
-    """Give the unit vectors of one of several tensors, one for each of its elements, with zeros for the others."""
-    n = xs[number]._a.size
-    made = []
-    for i, x in enumerate(xs):
-        a = x._a
-        e = np.zeros((n, *a.shape), a.dtype)
-        if i == number:
-            e.reshape(n, n)[range(n), range(n)] = 1
-        made.append(wrap(e))
-    return made
-
-
-def _along(
-    walk: Callable[[list[Any]], list[Any]], directions: list[Any], chunk_size: int | None, randomness: str = "error"
-) -> list[Any]:
-    """Walk along many directions at once; give what the walks give, stacked."""
-    from .vmap import vmap
-
-    if directions[0]._a.shape[0] == 1:
-        return [apply(reshape, r, shape=(1, *r._a.shape)) for r in walk([d[0] for d in directions])]
-    mapped = vmap(lambda *ds: walk(list(ds)), randomness=randomness, chunk_size=chunk_size)
-    found: list[Any] = mapped(*directions)
-    return found
-
-
-def jacrev(
-    func: Callable[..., Any],
-    argnums: Argnums = 0,
-    *,
-    has_aux: bool = False,
-    chunk_size: int | None = None,
-    _preallocate_and_copy: bool = False,
-) -> Callable[..., Any]:
-    """Give a function that computes the Jacobian in reverse mode: the backward walks of all elements of the result at once.
-
-    The result has the shape (output shape..., input shape...).
-
-    Examples
-    --------
-    >>> import retrograd as torch
-    >>> torch.func.jacrev(lambda x: x**2)(torch.tensor([1.0, 2.0]))
-    tensor([[2., 0.],
-            [0., 4.]])
-    """
-
-    @functools.wraps(func)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        run = _Recorded(func, args, kwargs, _choose(args, argnums, "jacrev"), has_aux, "jacrev")
-        blocks = []
-        for i, o in enumerate(run.outputs):
-            rows = _along(run.pull, _directions(run.outputs, i), chunk_size) if o._a.size else None
-            per_input = []
-            for j, x in enumerate(run.inputs):
-                shape = (*o._a.shape, *x._a.shape)
-                per_input.append(rows[j].reshape(shape) if rows else wrap(np.zeros(shape, x._a.dtype)))
-            blocks.append(run.grouped(per_input, argnums))
-        found = unflatten(blocks, run.out_spec)
-        return (found, run.aux) if has_aux else found
-
-    return wrapper
-
-
-def jacfwd(
-    func: Callable[..., Any],
-    argnums: Argnums = 0,
-    has_aux: bool = False,
-    *,
-    randomness: str = "error",
-    chunk_size: int | None = None,
-) -> Callable[..., Any]:
-    """Give a function that computes the Jacobian in forward mode: the forward walks of all elements of the input at once.
-
-    Examples
-    --------
-    >>> import retrograd as torch
-    >>> torch.func.jacfwd(torch.sin)(torch.tensor([0.0]))
-    tensor([[1.]])
-    """
-
-    @functools.wraps(func)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        run = _Recorded(func, args, kwargs, _choose(args, argnums, "jacfwd"), has_aux, "jacfwd", forward=True)
-        columns: list[list[Any]] = [[] for _ in run.outputs]
-        for j, x in enumerate(run.inputs):
-            pushed = _along(run.push, _directions(run.inputs, j), chunk_size, randomness) if x._a.size else None
-            for i, o in enumerate(run.outputs):
-                shape = (*o._a.shape, *x._a.shape)
-                columns[i].append(
-                    pushed[i].movedim(0, -1).reshape(shape) if pushed else wrap(np.zeros(shape, o._a.dtype))
-                )
-        found = unflatten([run.grouped(c, argnums) for c in columns], run.out_spec)
-        return (found, run.aux) if has_aux else found
-
-    return wrapper
-
-
-def hessian(func: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """Give a function that computes the Hessian, forward over reverse.
-
-    Examples
-    --------
-    >>> import retrograd as torch
-    >>> torch.func.hessian(lambda x: (x**3).sum())(torch.tensor([1.0, 2.0]))
-    tensor([[ 6.,  0.],
-            [ 0., 12.]])
-    """
-    return jacfwd(jacrev(func, argnums), argnums)
-
-
-def hvp(func: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-    """Give the value of a scalar function and the product of its Hessian with ``tangents``, without forming the Hessian.
-
-    Examples
-    --------
-    >>> import retrograd as torch
-    >>> torch.func.hvp(lambda x: (x**3).sum(), (torch.tensor([1.0, 2.0]),), (torch.ones(2),))
-    (tensor(9.), tensor([ 6., 12.]))
-    """
-    numbers = tuple(range(len(primals)))
-    first = grad_and_value(func, numbers)
-    (_, value), (pushed, _) = jvp(first, primals, tangents)
-    return value, pushed[0] if len(primals) == 1 else pushed
