@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from retrograd.compiler.codegen.emit import Module
 from retrograd.compiler.contractions import (
     conv,
     conv_channels,
+    conv_groups,
     conv_inner,
     conv_pixels,
     conv_products,
+    conv_taps,
     conv_weights,
     conv_winograd,
 )
@@ -145,7 +148,19 @@ NETWORKS: dict[str, tuple[tuple[int, ...], tuple[int, ...], Attrs]] = {
     "every second row": ((2, 40, 23, 25), (50, 40, 1, 3), plain(stride=2)),
     "rows outside": ((2, 32, 9, 11), (40, 32, 3, 3), plain(padding=12, dilation=12)),
     "planes outside": ((2, 20, 7, 9, 8), (24, 20, 3, 5, 3), plain(3, padding=2)),
+    "nothing but zeros": ((2, 20, 6, 3), (40, 20, 3, 3), {**plain(dilation=2), "padding": ((1, 1), (-9, 14))}),
+    "many groups": ((3, 40, 9, 11), (60, 2, 3, 4), plain(groups=20)),
+    "many groups, strided far": ((2, 34, 17, 70), (68, 1, 5, 5), plain(stride=3, padding=2, groups=34)),
+    "many groups, many rows": ((1, 20, 70, 66), (20, 1, 7, 7), plain(padding=9, dilation=3, groups=20)),
+    "many groups in three dimensions": ((2, 17, 9, 10, 11), (17, 1, 3, 3, 3), plain(3, groups=17)),
+    "many groups, planes apart": ((1, 16, 20, 40, 44), (16, 1, 3, 3, 3), plain(3, stride=2, groups=16)),
+    "many groups, long rows": ((2, 33, 300), (33, 1, 9), plain(1, padding=4, groups=33)),
+    "many groups, few taps": ((3, 24, 5, 5), (24, 1, 1, 2), plain(stride=3, padding=0, groups=24)),
     "large sums": ((1, 300, 6, 6), (300, 300, 3, 3), plain()),
+    "columns outside": ((2, 70, 20, 35), (40, 70, 3, 3), plain(padding=12, dilation=12)),
+    "far taps in several blocks": ((1, 260, 40, 50), (40, 260, 3, 3), plain(padding=9, dilation=9)),
+    "far taps, strided": ((2, 40, 31, 33), (48, 40, 3, 3), plain(stride=2, padding=6, dilation=6)),
+    "far taps in three dimensions": ((2, 20, 9, 10, 11), (36, 20, 3, 3, 3), plain(3, padding=4, dilation=4)),
 }
 
 
@@ -178,11 +193,37 @@ def test_each_way_of_computing_is_taken() -> None:
             ("pointwise, many weights", "conv"),
             ("pointwise, grouped", "conv_input_grad"),
             ("one result", "conv_weight_grad"),
+            ("columns outside", "conv_weight_grad"),
+            ("many groups, many rows", "conv"),
         ]
     }
     direct = [conv_channels.Plan, *[conv_winograd.Plan] * 3, conv_pixels.Plan, conv_pixels.Plan]
-    products = [conv_products.Plan] * 3
-    assert [type(plan) for plan in taken.values()] == [*direct, conv_weights.Plan, conv_inner.Plan, *products]
+    weights, products = [conv_weights.Plan, conv_inner.Plan], [conv_products.Plan] * 3
+    others = [*weights, *products, conv_taps.Plan, conv_groups.Plan]
+    assert [type(plan) for plan in taken.values()] == [*direct, *others]
+
+
+@pytest.fixture
+def preferred(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Groups go along vectors wherever they can."""
+    real = conv_groups.cost
+    monkeypatch.setattr(conv_groups, "cost", lambda *sizes: real(*sizes) * 1e-3)
+    for cached in (conv._described, conv.planned):
+        cached.cache_clear()
+    yield
+    for cached in (conv._described, conv.planned):
+        cached.cache_clear()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("product", NAMES[:2])
+@pytest.mark.parametrize("name", [name for name, (_, _, attrs) in NETWORKS.items() if 2 < attrs["groups"]])
+@pytest.mark.usefixtures("preferred")
+def test_groups_along_vectors(name: str, product: str, dtype: Any) -> None:
+    x, w, attrs, rng = network(name, dtype)
+    assert isinstance(check(product, x, w, attrs, rng), conv_groups.Plan)
+    first, second, attrs, _ = operands(product, x, w, attrs, rng)
+    assert len(set(by_threads(product, first, second, attrs, (1, 2, 3)))) == 1
 
 
 @pytest.mark.parametrize("product", NAMES)
@@ -191,6 +232,7 @@ def test_each_way_of_computing_is_taken() -> None:
     [
         *("many channels", "strided", "depthwise, strided", "five by five, narrowing", "large sums", "small planes"),
         *("one result", "pointwise, many weights", "rows outside", "planes outside"),
+        *("columns outside", "far taps in several blocks"),
     ],
 )
 def test_threads_do_not_change_a_bit(name: str, product: str) -> None:
@@ -220,8 +262,9 @@ def test_a_kernel_serves_every_batch(name: str, product: str) -> None:
 def test_odd_values_stay_where_they_belong(name: str, value: float, product: str) -> None:
     x, w, attrs, rng = network(name)
     first, second, attrs, _ = operands(product, x, w, attrs, rng)
-    first[0, -1, ..., -1] = value
-    second[-1, 0, ..., 0] = value
+    first[0, -1, ..., -1] = second[-1, 0, ..., 0] = 0
+    clean = getattr(conv_kernels, product)(first.astype(np.float64), second.astype(np.float64), **attrs)
+    first[0, -1, ..., -1] = second[-1, 0, ..., 0] = value
     made = getattr(conv, product)(first, second, **attrs)
     with np.errstate(invalid="ignore"):
         expected = getattr(conv_kernels, product)(first.astype(np.float64), second.astype(np.float64), **attrs)
@@ -237,6 +280,11 @@ def test_odd_values_stay_where_they_belong(name: str, value: float, product: str
             odd = odd | np.roll(odd, 1, axis) | np.roll(odd, -1, axis)
         finite = ~odd
         assert np.isfinite(made[finite]).all()
+    elif isinstance(job.plan, conv_taps.Plan):  # products with the zeros outside are left out
+        assert np.isfinite(made[finite]).all()
+        assert not np.isfinite(made).all()
+        left = np.isfinite(made) & ~finite
+        np.testing.assert_allclose(made[left], clean[left], atol=1e-2)
     else:
         assert np.array_equal(np.isfinite(made), finite)
     np.testing.assert_allclose(made[finite], expected[finite], atol=1e-2)
@@ -268,7 +316,9 @@ def test_what_is_left_to_numpy() -> None:
     assert conv.conv_input_grad(g, np.ones((1, 1, 1)), **no_tap) is None
 
 
-@pytest.mark.parametrize("name", ["strided", "depthwise", "three dimensions"])
+@pytest.mark.parametrize(
+    "name", ["strided", "depthwise", "three dimensions", "many groups, many rows", "columns outside", "many groups"]
+)
 @pytest.mark.parametrize(("width", "registers"), [(8, 12)])
 def test_narrower_machines(name: str, width: int, registers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conv, "registers", lambda: registers)

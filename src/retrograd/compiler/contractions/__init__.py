@@ -50,8 +50,8 @@ Inside (all lengths and strides are numbers of a frame, so one kernel serves all
   calls, and ``plan(...)``, which says what is done with a product and why. :mod:`.split`: long sums in parts. :mod:`.pairs`: bfloat16
   two by two. :mod:`.native`: products in compiled programs. :mod:`.behind`: those that statements follow, tile by tile, and convolutions.
 - :mod:`.conv`: which kernel makes a convolution and its Jacobian products: channels along vectors (:mod:`.conv_channels`), pixels
-  (:mod:`.conv_pixels`), fewer multiplications (:mod:`.conv_winograd`), weight gradients (:mod:`.conv_weights`, :mod:`.conv_inner`), or a
-  contraction as above (:mod:`.conv_products`).
+  (:mod:`.conv_pixels`), groups (:mod:`.conv_groups`), fewer multiplications (:mod:`.conv_winograd`), weight gradients (:mod:`.conv_weights`, :mod:`.conv_taps`,
+  :mod:`.conv_inner`), or a contraction as above (:mod:`.conv_products`).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from ...ops.columns import output_size, scratch
 from ..codegen.emit import Module
 from ..lowering.maps import strides_of
 from ..runtime import cache, entry, jit, pool
-from . import conv_channels, conv_inner, conv_pixels, conv_products, conv_weights, conv_winograd
+from . import conv_channels, conv_groups, conv_inner, conv_pixels, conv_products, conv_taps, conv_weights, conv_winograd
 from .conv_blocks import CHUNKS, LINE, WORDS, at_once
 from .conv_geometry import Correlation, forward, transposed
 from .prepared import Prepared, prepare
@@ -29,7 +29,9 @@ from .prepared import Prepared, prepare
 Array = np.ndarray[Any, Any]
 KINDS = {"float32": "f32", "float64": "f64"}
 BATCHES = (32, 8, 4, 2, 1)  # a kernel is planned for the largest of these that the batch has, and takes any
-Own = conv_channels.Plan | conv_pixels.Plan | conv_winograd.Plan | conv_weights.Plan | conv_inner.Plan
+Own = (
+    conv_channels.Plan | conv_groups.Plan | conv_pixels.Plan | conv_winograd.Plan | conv_weights.Plan | conv_inner.Plan
+)
 Plan = Own | conv_products.Plan
 NAMES = ("conv", "conv_input_grad", "conv_weight_grad")
 LONG = 1 << 19  # multiplications for which a sleeping thread is woken
@@ -155,11 +157,14 @@ def planned(name: str, correlation: Correlation, kind: str, images: int, behind:
     width = jit.host().lanes(4 if kind == "f32" else 8)
     sizes = (correlation, kind, width, registers())
     if name == "conv_weight_grad":
-        inner = conv_inner.cost(*sizes) < conv_weights.cost(*sizes)
-        return conv_inner.make_plan(*sizes, images) if inner else conv_weights.make_plan(*sizes, images)
+        way = min((conv_weights, conv_inner, conv_taps), key=lambda way: way.cost(*sizes))
+        made: Own = way.make_plan(*sizes, images)
+        return made
     costs = conv_channels.cost(*sizes), conv_pixels.cost(*sizes), conv_winograd.cost(*sizes, images)
     if costs[2] <= min(costs):
         return conv_winograd.make_plan(*sizes, images, behind)
+    if conv_groups.cost(*sizes) < min(costs):
+        return conv_groups.make_plan(*sizes, behind)
     if costs[1] <= min(costs):
         return conv_pixels.make_plan(*sizes, behind)
     return conv_channels.make_plan(*sizes, images, behind)
@@ -169,12 +174,16 @@ def write(job: Job, module: Module, name: str) -> None:
     """Write a job's kernel into a module, as a function of that name."""
     plan, wake = job.plan, job.work > LONG
     assert not isinstance(plan, conv_products.Plan), "a contraction is called by its own driver"
-    if isinstance(plan, conv_weights.Plan):
+    if isinstance(plan, conv_taps.Plan):
+        phases = conv_taps.write(plan, module, f"{name}_t")
+    elif isinstance(plan, conv_weights.Plan):
         phases = conv_weights.write(plan, module, f"{name}_w")
     elif isinstance(plan, conv_inner.Plan):
         phases = conv_inner.write(plan, module, f"{name}_i")
     elif isinstance(plan, conv_winograd.Plan):
         phases = conv_winograd.write(plan, module, f"{name}_f")
+    elif isinstance(plan, conv_groups.Plan):
+        phases = conv_groups.write(plan, module, f"{name}_g")
     elif isinstance(plan, conv_pixels.Plan):
         phases = conv_pixels.write(plan, module, f"{name}_p")
     else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -162,6 +164,9 @@ class Window:
         Columns are laid out by their residue modulo this, so that every phases-th column lies side by side.
     skips : tuple of int
         The block holds only every so manieth position of each dimension, and its extent counts those.
+    bands : tuple of tuple of int
+        For depth and height: how many runs of positions are filled, from where one begins to where the next does, and how long
+        one is. What lies between is not read.
     """
 
     kind: str
@@ -171,6 +176,12 @@ class Window:
     low: int
     phases: int = 1
     skips: Ints = (1, 1, 1)
+    bands: tuple[Ints, Ints] | None = None
+
+    @property
+    def filled(self) -> tuple[Ints, Ints]:
+        """The bands; all positions are one where none are given."""
+        return self.bands or ((1, 0, self.extent[0]), (1, 0, self.extent[1]))
 
     @property
     def run(self) -> int:
@@ -209,7 +220,7 @@ def write_window(window: Window, module: Module, name: str, width: int) -> None:
     with f.loop(0, window.channels) as c:
         plane = f.element(kind, f.params["block"], f.mul(c, window.plane))
         source = f.element(kind, f.image, f.mul(c, length[0] * length[1] * length[2]))
-        with f.loop(0, extent[0]) as d, f.loop(0, extent[1]) as h:
+        with _along(f, window.filled[0]) as d, _along(f, window.filled[1]) as h:
             depth, row = f.add(f.depth, f.mul(d, window.skips[0])), f.add(f.row, f.mul(h, window.skips[1]))
             inside = f.op(
                 f"and i1 {f.op(f'icmp ult i64 {depth}, {length[0]}')}, {f.op(f'icmp ult i64 {row}, {length[1]}')}"
@@ -218,6 +229,14 @@ def write_window(window: Window, module: Module, name: str, width: int) -> None:
             start = f.element(kind, source, f.mul(f.add(f.mul(depth, length[1]), row), length[2]))
             f.choose(inside, [], lambda: _row(f, window, lanes, start, goal), lambda: _zeros(f, window, lanes, goal))
     f.ret()
+
+
+@contextlib.contextmanager
+def _along(f: Function, band: Ints) -> Iterator[Count]:
+    """Loop over the positions of bands."""
+    count, step, length = band
+    with f.loop(0, count) as k, f.loop(0, length) as i:
+        yield f.add(f.mul(k, step), i) if count > 1 else i
 
 
 def _zeros(f: Function, window: Window, lanes: Lanes, goal: Value) -> tuple[()]:

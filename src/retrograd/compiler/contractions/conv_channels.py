@@ -25,7 +25,7 @@ from .conv_blocks import (
     size,
     up,
 )
-from .conv_channels_plan import Plan, cost, make_plan
+from .conv_channels_plan import Plan, cost, leaves_columns, make_plan
 from .conv_geometry import Axis, Part, part_taps
 
 BODY = 140  # multiply-adds written out in one turn of the innermost loop
@@ -63,12 +63,13 @@ def _shapes(plan: Plan, part: Part) -> set[tuple[int, int]]:
 
 
 def _leaves(plan: Plan, part: Part) -> list[int]:
-    """Give the dimensions, but for the rows', along which taps are left out where all that they meet is zeros outside the source."""
+    """Give the dimensions along which taps are left out where all that they meet is zeros outside the source."""
     length = plan.correlation.length
-    return [d for d in range(2) if part[d].taps > 1 and (part[d].low < 0 or part[d].high >= length[d])]
+    found = [d for d in range(2) if part[d].taps > 1 and (part[d].low < 0 or part[d].high >= length[d])]
+    return [*found, 2] if leaves_columns(plan.correlation, part, plan.wide) else found
 
 
-def _inside(f: Function, axis: Axis, length: int, start: Count, count: int) -> tuple[Count, Count]:
+def inside(f: Function, axis: Axis, length: int, start: Count, count: int) -> tuple[Count, Count]:
     """Give which taps meet the source for some of ``count`` results from one on, whose first tap lies at ``start``."""
     last = f.add(start, (count - 1) * axis.stride)
     below = f.max(0, f.sub(axis.spread - 1, last))
@@ -268,7 +269,7 @@ def _write_tiles(
     result, low = plan.correlation.result, plan.correlation.low
     slices = f.min(plan.block[0], f.sub(deep.count, depth))
     rows = f.max(0, f.min(plan.block[1], f.sub(tall.count, height)))
-    shift = window.at(deep.first - low[0], tall.first - low[1], 0) + wide.first - low[2]
+    shift = window.at(deep.first - low[0], tall.first - low[1], 0) + wide.first - window.low
 
     def tile(d: Count, h: Count, column: Count, high: int, width: int) -> None:
         steps = [axis.stride // skip for axis, skip in zip(part, window.skips, strict=True)]
@@ -279,9 +280,11 @@ def _write_tiles(
         pixel = f.add(f.add(slice, line), f.add(f.mul(column, wide.step), wide.start))
         met: list[Count] = []
         for k in _leaves(plan, part):
-            axis, at_first, many = ((deep, f.add(depth, d), 1), (tall, f.add(height, h), high))[k]
+            axis, at_first, many = ((deep, f.add(depth, d), 1), (tall, f.add(height, h), high), (wide, column, width))[
+                k
+            ]
             start = f.add(f.mul(at_first, axis.stride), axis.first)
-            met += _inside(f, axis, plan.correlation.length[k], start, many)
+            met += inside(f, axis, plan.correlation.length[k], start, many)
         f.call(
             f"@rg_{name}_{high}_{width}",
             arguments=[

@@ -14,7 +14,7 @@ from .conv_blocks import (
     size,
     up,
 )
-from .conv_geometry import Correlation, met, part_taps
+from .conv_geometry import Correlation, Part, met, part_taps, taps_inside
 
 KERNEL_BYTES = 32 << 10  # of packed kernel that stay in the first cache while a block's pixels pass
 SUM_BYTES = 96 << 10  # of sums of a block
@@ -86,17 +86,23 @@ class Plan:
     def window(self) -> Window:
         """The block of the source that a block of results reads."""
         c = self.correlation
-        extent = []
-        for d in range(3):
-            count = self.block[d] if d < 2 else max(p[2].count for p in c.live)
-            low = c.low[d]
+        extent, bands = [], []
+        low, end = columns_read(c, self.wide)
+        for d in range(2):
+            count, low_d = self.block[d], c.low[d]
             reach = max(
                 (min(count, p[d].count) - 1) * p[d].stride + p[d].first + max(0, (p[d].taps - 1) * p[d].spread)
                 for p in c.live
             )
-            extent.append((reach - low) // c.skips[d] + 1)
-        size = (extent[0], extent[1], extent[2])
-        return Window(self.kind, c.groups * c.into, c.length, size, c.low[2], skips=c.skips)
+            extent.append((reach - low_d) // c.skips[d] + 1)
+            bands.append(bands_read(c, d, count, extent[d]))
+        size = (extent[0], extent[1], (end - low) // c.skips[2] + 1)
+        return Window(self.kind, c.groups * c.into, c.length, size, low, skips=c.skips, bands=(bands[0], bands[1]))
+
+    @property
+    def wide(self) -> int:
+        """Most columns of a tile."""
+        return max(1, self.pixels // self.high)
 
     @property
     def slice(self) -> int:
@@ -151,7 +157,8 @@ def make_plan(c: Correlation, kind: str, width: int, registers: int, images: int
     high = min(range(most_high, 0, -1), key=lambda high: _taps_met(c, high) * _loads(vectors, pixels, high, counts[2]))
     across = vectors * width
     depth, rows = counts[0], up(counts[1], high) * high
-    pitch = (max(p[2].high for p in c.live) - c.low[2]) // c.skips[2] + 1
+    low, end = columns_read(c, max(1, pixels // high))
+    pitch = (end - low) // c.skips[2] + 1
     steps = [c.parts[0][d].step for d in range(3)]
 
     largest = BLOCK_BYTES * (1 + (size(kind) * c.group_step * c.groups > FAR_BYTES))
@@ -193,9 +200,43 @@ def cost(c: Correlation, kind: str, width: int, registers: int) -> float:
     plan = make_plan(c, kind, width, registers, 32)
     total = 0.0
     for part in c.live:
-        pixels, taps = math.prod(a.count for a in part), math.prod(met(c, part, d, plan.high) for d in range(3))
+        pixels = math.prod(a.count for a in part)
+        taps = math.prod(met(c, part, d, n) for d, n in enumerate((1, plan.high, _even(plan.wide, part[2].count))))
         total += pixels * plan.panels * plan.vectors * (c.into * taps + TURN)
     return c.groups * total
+
+
+def _even(most: int, count: int) -> int:
+    """Give the width of tiles of a row that are nearly equal."""
+    return up(count, up(count, most)) if count else most
+
+
+def leaves_columns(c: Correlation, part: Part, wide: int) -> bool:
+    """Tell whether some taps meet only zeros for all columns of some tiles, so that they are left out."""
+    axis = part[2]
+    if len(c.parts) > 1 or axis.spread * (axis.taps - 1) < 1:
+        return False
+    wide = _even(wide, axis.count)
+    starts = [n * axis.stride + axis.first for n in range(0, axis.count, wide)]
+    return any(taps_inside(axis, c.length[2], n, n + (wide - 1) * axis.stride) != (0, axis.taps) for n in starts)
+
+
+def columns_read(c: Correlation, wide: int) -> tuple[int, int]:
+    """Give the first and the last position of the source's rows that a block holds, zeros outside included."""
+    low, end = c.low[2], max(p[2].high for p in c.live)
+    if leaves_columns(c, c.live[0], wide):  # what is read for no result of a tile is not there
+        beside = (_even(wide, c.live[0][2].count) - 1) * c.live[0][2].stride
+        low, end = max(low, -beside), min(end, c.length[2] - 1 + beside)
+    return low, max(low, end)
+
+
+def bands_read(c: Correlation, d: int, count: int, extent: int) -> tuple[int, int, int]:
+    """Give which positions along depth or height so many results read: (runs, from one to the next, length)."""
+    axis = c.live[0][d]
+    length = (min(count, axis.count) - 1) * axis.stride + 1
+    if len(c.parts) > 1 or axis.taps == 1 or length >= axis.spread:
+        return 1, 0, extent
+    return axis.taps, axis.spread, length
 
 
 def _taps_met(c: Correlation, high: int) -> float:

@@ -122,18 +122,17 @@ def taps_inside(axis: Axis, length: int, first: int, last: int) -> tuple[int, in
     return begin, max(begin, min(max(0, length - 1 + axis.spread - first) // axis.spread, axis.taps))
 
 
-def met(c: Correlation, part: Part, d: int, high: int) -> float:
-    """Give how many taps along a dimension meet the source, in the middle of all results; of columns all, of rows ``high`` at a time."""
+def met(c: Correlation, part: Part, d: int, together: int) -> float:
+    """Give how many taps along a dimension meet the source, in the middle of all results, so many of which go together."""
     axis = part[d]
-    if d == DIMENSIONS - 1 or axis.taps < 2 or not axis.count:
+    if axis.taps < 2 or not axis.count:
         return axis.taps
-    at_once = high if d == 1 else 1
     total = 0
-    for n in range(0, axis.count, at_once):
-        rows = min(at_once, axis.count - n)
+    for n in range(0, axis.count, together):
+        results = min(together, axis.count - n)
         start = n * axis.stride + axis.first
-        begin, end = taps_inside(axis, c.length[d], start, start + (rows - 1) * axis.stride)
-        total += rows * (end - begin)
+        begin, end = taps_inside(axis, c.length[d], start, start + (results - 1) * axis.stride)
+        total += results * (end - begin)
     return total / axis.count
 
 

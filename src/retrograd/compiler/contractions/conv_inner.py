@@ -13,7 +13,8 @@ from ..codegen.lanes import Lanes
 from . import conv_blocks as blocks
 from .conv_blocks import FIRST, IMAGES, LINE, RESULT, SCRATCH, SECOND, SLOTS, Window, argument, item, rounded, size, up
 from .conv_geometry import Correlation
-from .conv_weights import SHARES, channels_together, cut, moved
+from .conv_shares import SHARES, moved
+from .conv_weights import channels_together, cut
 
 SOURCE_BYTES = 192 << 10  # of a block of the source
 MOST = 24  # sums in registers

@@ -34,6 +34,7 @@ BODY = 160  # multiply-adds written out in one turn of the innermost loop
 SOURCE_BYTES = 192 << 10  # of a block of the source
 RESULT_BYTES = 256 << 10  # of a block's results for what follows
 FAR = 4  # most vectors along a row in registers
+CROSSING = 3.0  # times slower: each vector is read for one multiply-add, and most lie across two cache lines
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,8 @@ def cost(c: Correlation, kind: str, width: int, registers: int) -> float:
         held = plan.channels * plan.vectors * plan.rows
         loads = (plan.channels + plan.vectors * plan.rows) / held
         stores = c.out * (1.0 if part[2].step <= 2 else 16.0)
-        total += vectors * (c.out * c.into * math.prod(a.taps for a in part) * max(1.0, loads) + stores)
+        alone = CROSSING if plan.channels == 1 and part[2].taps > 1 else 1.0
+        total += vectors * (c.out * c.into * math.prod(a.taps for a in part) * max(alone, loads) + stores)
     return c.groups * total
 
 

@@ -9,23 +9,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..codegen.emit import Count, Function, Module, Value
+from ..codegen.emit import Count, Module, Value
 from ..codegen.lanes import Lanes
 from . import conv_blocks as blocks
-from .conv_blocks import FIRST, IMAGES, LINE, RESULT, SCRATCH, SECOND, SLOTS, Window, argument, item, rounded, size, up
+from . import conv_shares as shares
+from .conv_blocks import LINE, SLOTS, Window, item, rounded, size, up
 from .conv_geometry import Correlation
 
 GRADIENT_BYTES = 36 << 10  # of one panel of a block's gradient: it stays in the first cache
 SOURCE_BYTES = 384 << 10  # of a block of the source
-OWN_BYTES = 1 << 20  # of all sums, up to which each share of the images has its own
-MOST_BYTES = 16 << 20  # of the sums of all shares, where they are larger
-SHARES = 8  # of the work
-TURN = 10.0  # multiply-adds that turning a vector of the gradient takes as long as
-MOVED = (
-    (512 << 10, 3.0),
-    (8 << 20, 8.0),
-)  # that reading and writing a vector of sums does, in the second cache and in the third
-FAR = 24.0  # and in memory
 
 
 @dataclass(frozen=True)
@@ -141,12 +133,12 @@ def make_plan(c: Correlation, kind: str, width: int, registers: int, images: int
         room = min(
             GRADIENT_BYTES // (c.pixels * across * bytes), SOURCE_BYTES // _window(c, kind, (depth, height)).bytes
         )
-        several = max(1, min(room, up(images, SHARES)))
+        several = max(1, min(room, up(images, shares.SHARES)))
     panels = up(c.out, across)
     sums = c.groups * panels * c.into * c.taps * across * bytes
-    splits = 1 if sums <= OWN_BYTES else min(panels, SHARES // 2 if 2 * sums <= MOST_BYTES else SHARES)
+    splits = shares.splits(sums, panels)
     units = up(images, several) * up(result[0], depth) * up(result[1], height)
-    parts = max(1, min(SHARES // splits, units))
+    parts = max(1, min(shares.SHARES // splits, units))
     return Plan(c, kind, width, vectors, together, pieces, several, (depth, height), parts, splits)
 
 
@@ -168,16 +160,11 @@ def cut(rows: int, most: int) -> tuple[int, ...]:
 
 def cost(c: Correlation, kind: str, width: int, registers: int) -> float:
     """Estimate, in multiply-adds of vectors, what an image takes."""
-    plan = make_plan(c, kind, width, registers, SHARES)
-    each = c.into * c.taps * max(1.0, (1 + 1 / plan.pieces[0][0]) / plan.vectors) + TURN
+    plan = make_plan(c, kind, width, registers, shares.SHARES)
+    each = c.into * c.taps * max(1.0, (1 + 1 / plan.pieces[0][0]) / plan.vectors) + shares.TURN
     sums = c.groups * plan.panels * plan.vectors * c.into * c.taps
-    again = moved(sums * width * size(kind) // plan.splits) * math.prod(plan.blocks) / plan.images
+    again = shares.moved(sums * width * size(kind) // plan.splits) * math.prod(plan.blocks) / plan.images
     return c.groups * c.pixels * plan.panels * plan.vectors * each + sums * again
-
-
-def moved(bytes: int) -> float:
-    """Estimate, in multiply-adds, what reading and writing a vector of sums takes, where all of them are so many bytes."""
-    return next((cost for most, cost in MOVED if bytes <= most), FAR)
 
 
 def write(plan: Plan, module: Module, name: str) -> list[tuple[str, int | None]]:
@@ -190,10 +177,10 @@ def write(plan: Plan, module: Module, name: str) -> list[tuple[str, int | None]]
             places = [divmod(row, c.taps) for row in range(start, start + rows)]
             _write_tile(plan, places, module, f"{name}_tile{n}_{k}")
             start += rows
-    _write_clear(plan, module, f"{name}_clear")
+    shares.write_clear(module, f"{name}_clear")
     _write_main(plan, module, name)
-    _write_sum(plan, module, f"{name}_sum")
-    return [(f"{name}_clear", 1), (name, plan.chunks), (f"{name}_sum", sum_chunks(plan))]
+    shares.write_sum(plan, module, f"{name}_sum")
+    return [(f"{name}_clear", 1), (name, plan.chunks), (f"{name}_sum", shares.sum_chunks(plan))]
 
 
 def _write_tile(plan: Plan, places: list[tuple[int, int]], module: Module, name: str) -> None:
@@ -254,68 +241,40 @@ def _write_tile(plan: Plan, places: list[tuple[int, int]], module: Module, name:
     f.ret()
 
 
-def _write_clear(plan: Plan, module: Module, name: str) -> None:
-    """Write what is done before everything else."""
-    f = module.function(name, [("ptr noalias", "arguments"), ("i64", "chunk")])
-    blocks.clear_slots(f, argument(f, SCRATCH))
-    f.ret()
-
-
 def _write_main(plan: Plan, module: Module, name: str) -> None:
     """Write the walk over a share's images, blocks, result channels and source channels."""
     c, window = plan.correlation, plan.window
     f = module.function(name, [("ptr noalias", "arguments"), ("i64", "chunk")])
-    lanes = Lanes(f, plan.kind, plan.width)
-    number, bytes = item(plan.kind), size(plan.kind)
-    gradient, source, scratch = (argument(f, i) for i in (FIRST, SECOND, SCRATCH))
-    images = argument(f, IMAGES, "i64")
-    share, split = blocks.divided(f, f.chunk, plan.splits)
-    several, _ = blocks.divided(f, f.add(images, plan.images - 1), plan.images)
-    units = f.mul(several, math.prod(plan.blocks))
-    begin, end = blocks.shared(f, units, plan.parts, share)
-    first, last = (0, plan.panels) if plan.splits == 1 else blocks.shared(f, plan.panels, plan.splits, split)
-    slot = blocks.take_slot(f, scratch)
-    base = f.byte(scratch, SLOTS)
-    sums = f.byte(base, f.mul(share, rounded(bytes * plan.sums)))
-    own = f.byte(base, f.add(plan.parts * rounded(bytes * plan.sums), f.mul(slot, plan.slot)))
-    planes, turned = own, f.byte(own, plan.images * rounded(window.bytes))
+    number = item(plan.kind)
+    at = shares.begin(plan, f)
+    planes, turned = at.own, f.byte(at.own, plan.images * rounded(window.bytes))
     panel_sums = c.into * c.taps * plan.across
-    with f.loop(0, c.groups) as group:
-        from_, to = (f.mul(f.add(f.mul(group, plan.panels), p), panel_sums) for p in (first, last))
-        with f.loop(from_, to, plan.width) as i:
-            lanes.store(lanes.const(0), sums, i)
     (part,) = c.parts
-    with f.loop(begin, end) as unit:
-        place, down = blocks.divided(f, unit, plan.blocks[1])
-        place, deep = blocks.divided(f, place, plan.blocks[0])
-        image = f.mul(place, plan.images)
-        here = 1 if plan.images == 1 else f.min(plan.images, f.sub(images, image))
-        depth, height = f.mul(deep, plan.block[0]), f.mul(down, plan.block[1])
-        slices = 1 if plan.block[0] == 1 else f.min(plan.block[0], f.sub(c.result[0], depth))
-        rows = f.min(plan.block[1], f.sub(c.result[1], height))
+    with f.loop(at.begin, at.end) as unit:
+        image, here, (depth, height), (slices, rows) = shares.place(plan, f, unit)
         with f.loop(0, here) as k:
             of = f.mul(f.add(image, k), c.groups * c.into * math.prod(c.length))
             f.call(
                 f"@rg_{name}_window",
                 arguments=[
-                    ("ptr", f.element(number, source, of)),
+                    ("ptr", f.element(number, at.source, of)),
                     ("ptr", f.byte(planes, f.mul(k, rounded(window.bytes)))),
                     ("i64", f.add(f.mul(depth, part[0].stride), part[0].first)),
                     ("i64", f.add(f.mul(height, part[1].stride), part[1].first)),
                 ],
             )
         with f.loop(0, c.groups) as group:
-            _write_turn(
-                plan, f, name, (gradient, turned), (image, group, first, last), (here, slices, rows), (depth, height)
-            )
-            with f.loop(first, last) as panel:
+            which = (image, group, at.first, at.last)
+            shares.write_turn(plan, f, (at.gradient, turned), which, (here, slices, rows), (depth, height))
+            with f.loop(at.first, at.last) as panel:
                 kernels = f.mul(f.add(f.mul(group, plan.panels), panel), panel_sums)
-                at = f.mul(f.sub(panel, first), plan.images * plan.pixels * plan.across)
-                right = f.element(number, turned, at)
+                right = f.element(
+                    number, turned, f.mul(f.sub(panel, at.first), plan.images * plan.pixels * plan.across)
+                )
 
                 def tiles(channel: Count, pieces: tuple[int, ...], n: int) -> None:
                     left = f.element(number, planes, f.mul(f.add(f.mul(group, c.into), channel), window.plane))
-                    goal = f.element(number, sums, f.add(kernels, f.mul(channel, c.taps * plan.across)))
+                    goal = f.element(number, at.sums, f.add(kernels, f.mul(channel, c.taps * plan.across)))
                     done = 0
                     for k, count in enumerate(pieces):
                         f.call(
@@ -336,81 +295,5 @@ def _write_main(plan: Plan, module: Module, name: str) -> None:
                     tiles(channel, plan.pieces[0], 0)
                 if whole < c.into:
                     tiles(whole, plan.pieces[1], 1)
-    blocks.give_slot(f, scratch, slot)
+    blocks.give_slot(f, at.scratch, at.slot)
     f.ret()
-
-
-def _write_turn(
-    plan: Plan,
-    f: Function,
-    name: str,
-    bases: tuple[Value, Value],
-    which: tuple[Count, Count, Count, Count],
-    counts: tuple[Count, Count, Count],
-    corner: tuple[Count, Count],
-) -> None:
-    """Write the loops that lay out a block's gradient pixel by pixel."""
-    c, number = plan.correlation, item(plan.kind)
-    (gradient, turned), (image, group, first, last), (here, slices, rows), (depth, height) = (
-        bases,
-        which,
-        counts,
-        corner,
-    )
-    whole = plan.blocks[1] == 1  # slices of depth lie one behind the other
-    start = f.mul(f.add(f.mul(depth, c.result[1]), height), c.result[2])
-    with f.loop(first, last) as panel, f.loop(0, here) as k, f.loop(0, 1 if whole else slices) as d:
-        channel = f.add(f.mul(group, c.out), f.mul(panel, plan.across))
-        planes = f.mul(f.add(f.mul(f.add(image, k), c.groups * c.out), channel), c.pixels)
-        at = f.add(f.add(planes, start), f.mul(d, c.result[1] * c.result[2]))
-        place = f.add(f.mul(f.sub(panel, first), plan.images), k)
-        goal = f.add(f.mul(place, plan.pixels), f.mul(d, plan.block[1] * c.result[2]))
-        f.call(
-            blocks.turn(f, plan.kind, plan.width),
-            arguments=[
-                ("ptr", f.element(number, gradient, at)),
-                ("i64", c.pixels),
-                ("i64", f.min(plan.across, f.sub(c.out, f.mul(panel, plan.across)))),
-                ("ptr", f.element(number, turned, f.mul(goal, plan.across))),
-                ("i64", plan.across),
-                ("i64", f.mul(f.mul(slices if whole else 1, rows), c.result[2])),
-            ],
-        )
-
-
-def _write_sum(plan: Plan, module: Module, name: str) -> None:
-    """Write what adds up the parts' sums and lays them out as the kernel."""
-    c, number = plan.correlation, item(plan.kind)
-    f = module.function(name, [("ptr noalias", "arguments"), ("i64", "chunk")])
-    result, scratch = argument(f, RESULT), argument(f, SCRATCH)
-    total, chunks, rows = c.groups * plan.panels, sum_chunks(plan), c.into * c.taps
-    begin, end = blocks.shared(f, total, chunks, f.chunk)
-    base = f.byte(scratch, SLOTS)
-    with f.loop(begin, end) as i:
-        group, panel = blocks.divided(f, i, plan.panels)
-        channel = f.add(f.mul(group, c.out), f.mul(panel, plan.across))
-        sums = f.element(number, base, f.mul(i, rows * plan.across))
-        if plan.parts > 1:
-            lanes = Lanes(f, plan.kind, plan.width)
-            with f.loop(0, rows * plan.across, plan.width) as k:
-                value = lanes.load(sums, k)
-                for n in range(1, plan.parts):
-                    value = lanes.add(value, lanes.load(f.byte(sums, n * rounded(size(plan.kind) * plan.sums)), k))
-                lanes.store(value, sums, k)
-        f.call(
-            blocks.turn(f, plan.kind, plan.width),
-            arguments=[
-                ("ptr", sums),
-                ("i64", plan.across),
-                ("i64", rows),
-                ("ptr", f.element(number, result, f.mul(channel, rows))),
-                ("i64", rows),
-                ("i64", f.min(plan.across, f.sub(c.out, f.mul(panel, plan.across)))),
-            ],
-        )
-    f.ret()
-
-
-def sum_chunks(plan: Plan) -> int:
-    """Give into how many chunks adding up is cut."""
-    return max(1, min(8, plan.correlation.groups * plan.panels))
