@@ -6,6 +6,7 @@ import zipfile
 from types import SimpleNamespace
 from typing import Any
 
+from .core import MODE
 from .core import device as device
 from .core import dtype as dtype
 from .linalg import LinAlgError as _LinAlgError  # noqa: F401  the name that programs catch
@@ -13,6 +14,7 @@ from .nn.modules.convert import parse_to
 from .random import Generator as Generator
 from .tensor import Size as Size
 from .tensor import Tensor as TensorBase
+from .tensor import protocol as _protocol
 
 __all__ = ["Generator", "PyTorchFileReader", "Size", "TensorBase", "device", "dtype"]
 
@@ -49,6 +51,24 @@ class PyTorchFileReader:
     def get_record(self, name: str) -> bytes:
         """Give a record's bytes."""
         return self._archive.read(f"{self._folder}/{name}")
+
+
+DisableTorchFunctionSubclass, DisableTorchFunction = _protocol.Off, _protocol.AllOff
+_disabled_torch_function_impl = _protocol.disabled
+
+
+def _are_functorch_transforms_active() -> bool:
+    """Tell whether this runs within vmap, or another trace of a function that is not compiled."""
+    return MODE.trace is not None and not getattr(MODE.trace, "compiling", False)
+
+
+def _is_torch_function_enabled() -> bool:
+    """Tell whether instances' ``__torch_function__`` is called in this thread now."""
+    return not _protocol.STATE.off
+
+
+class Value:
+    """A value of a TorchScript program, for annotations and isinstance: there are none here."""
 
 
 _nn = SimpleNamespace(_parse_to=_parse_to)

@@ -92,7 +92,10 @@ for _name in ("manual_seed", "seed", "initial_seed", "get_rng_state", "set_rng_s
 _SUBMODULES = (
     "_C",
     "__config__",
+    "_tensor_str",
     "_dynamo",
+    "_subclasses",
+    "_utils",
     "accelerator",
     "amp",
     "autograd",
@@ -102,6 +105,7 @@ _SUBMODULES = (
     "data",
     "distributed",
     "distributions",
+    "export",
     "fft",
     "func",
     "functional",
@@ -112,6 +116,7 @@ _SUBMODULES = (
     "jit",
     "library",
     "linalg",
+    "masked",
     "memory",
     "mps",
     "multiprocessing",
@@ -129,6 +134,7 @@ _SUBMODULES = (
     "special",
     "storage",
     "testing",
+    "torch_version",
     "torchvision",
     "types",
     "utils",
@@ -140,6 +146,7 @@ _FROM = {
     "load": "serialization",
     "autocast": "amp",
     "Future": "futures",
+    **dict.fromkeys(("SymInt", "SymFloat", "SymBool"), "types"),
     "PyTorchFileReader": "_C",
     "ScriptFunction": "jit",
     "ScriptModule": "jit",
@@ -206,17 +213,17 @@ _FROM = {
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         try:
-            return importlib.import_module(f"{__name__}.{name}")
+            return importlib.import_module(f"{__package__}.{name}")
         except ModuleNotFoundError as error:
-            if error.name != f"{__name__}.{name}":
+            if error.name != f"{__package__}.{name}":
                 raise
     elif name in _FROM:
         try:
-            found = getattr(importlib.import_module(f"{__name__}.{_FROM[name]}"), name)
+            found = getattr(importlib.import_module(f"{__package__}.{_FROM[name]}"), name)
         except AttributeError:
             pass
         except ModuleNotFoundError as error:
-            if not (error.name or "").startswith(__name__):
+            if not (error.name or "").startswith(__package__):
                 raise
         else:
             globals()[name] = found
@@ -226,6 +233,8 @@ def __getattr__(name: str) -> Any:
 
         if name in LEGACY:
             return LEGACY[name]
+    elif name == "torch":  # torch holds itself by its name, and libraries write torch.torch
+        return importlib.import_module(__package__)
     from .utils._names import missing
 
     raise missing("torch", name, __dir__())
@@ -234,7 +243,7 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     from importlib.util import find_spec
 
-    there = {name for name in _SUBMODULES if find_spec(f"{__name__}.{name}") is not None}
+    there = {name for name in _SUBMODULES if find_spec(f"{__package__}.{name}") is not None}
     lazy = {name for name, home in _FROM.items() if home.partition(".")[0] in there}
     return sorted({n for n in globals() if not n.startswith("_")} | there | lazy | {"FloatTensor", "LongTensor"})
 

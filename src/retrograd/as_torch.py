@@ -11,7 +11,6 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import pkgutil
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,46 +18,13 @@ from types import ModuleType
 from typing import Any
 
 import retrograd
+from retrograd.torch_version import TorchVersion
 from retrograd.utils._names import missing_module
 
 __all__ = ["TorchVersion", "install"]
 
 ROOMS = {"torch": "retrograd", "torchvision": "retrograd.torchvision"}
 STAND_IN = str(Path(__file__).parent / "cli" / "stand_in")
-
-
-class TorchVersion(str):
-    """The version of PyTorch that is stood in for, which compares by number and not by spelling.
-
-    Examples
-    --------
-    >>> TorchVersion("2.13.0+retrograd") > "2.4"
-    True
-    >>> TorchVersion("2.13.0+retrograd") >= (2, 13)
-    True
-    """
-
-    __slots__ = ()
-
-    @staticmethod
-    def _release(version: Any) -> tuple[int, ...]:
-        parts = re.findall(r"\d+", version.partition("+")[0]) if isinstance(version, str) else version
-        release = [int(part) for part in parts]
-        while release and release[-1] == 0:  # 2.13 and 2.13.0 are one version
-            release.pop()
-        return tuple(release)
-
-    def __lt__(self, other: object) -> bool:
-        return self._release(self) < self._release(other)
-
-    def __le__(self, other: object) -> bool:
-        return self._release(self) <= self._release(other)
-
-    def __gt__(self, other: object) -> bool:
-        return self._release(self) > self._release(other)
-
-    def __ge__(self, other: object) -> bool:
-        return self._release(self) >= self._release(other)
 
 
 class _Twin(importlib.abc.Loader):
@@ -69,12 +35,12 @@ class _Twin(importlib.abc.Loader):
         self.spec = getattr(module, "__spec__", None)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> Any:
+        if "__path__" not in self.module.__dict__:
+            self.module.__path__ = []  # so that what torch has below it is looked for here too, as attributes
         return self.module
 
     def exec_module(self, module: Any) -> None:
         module.__spec__ = self.spec  # the import system has just set torch's: the module stays what it was
-        if not hasattr(module, "__path__"):
-            module.__path__ = []  # so that what torch has below it is looked for here too, as attributes
 
 
 class _Finder(importlib.abc.MetaPathFinder):
@@ -148,6 +114,7 @@ def install() -> None:
         # Worker processes that start afresh are given this path before they import the program: their `import torch`
         # finds the stand-in there, ahead of an installed PyTorch, and the stand-in imports this module.
         sys.path.insert(1, STAND_IN)
+    retrograd.__dict__["__name__"] = "torch"  # programs recognise the module they were given by it
     retrograd.__dict__["__version__"] = TorchVersion(retrograd.__version__)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import Any
 
 
@@ -46,5 +48,13 @@ def __getattr__(name: str) -> Any:
 
     raise missing(__name__, name, __all__)
 
+
+# what libraries ask of a symbolic trace: there is none
+experimental = ModuleType(f"{__name__}.experimental", "torch.fx.experimental")
+proxy_tensor = ModuleType(f"{__name__}.experimental.proxy_tensor", "torch.fx.experimental.proxy_tensor")
+experimental.__dict__["proxy_tensor"] = proxy_tensor
+proxy_tensor.__dict__["get_proxy_mode"] = lambda: None
+sys.modules.setdefault(experimental.__name__, experimental)
+sys.modules.setdefault(proxy_tensor.__name__, proxy_tensor)
 
 __all__ = ["GraphModule", "Tracer", "symbolic_trace", "wrap"]

@@ -64,6 +64,22 @@ unused = export
 interface = export
 
 
+def _overload(fn: Any) -> Any:
+    """Give a signature unchanged: the last definition is what runs."""
+    return fn
+
+
+_overload_method = _overload
+
+
+class TracerWarning(Warning):
+    """What tracing warns of in PyTorch, by which programs silence it; here, nothing does."""
+
+    @staticmethod
+    def ignore_lib_warnings() -> None:
+        """Silence nothing."""
+
+
 def is_scripting() -> bool:
     """Tell that this is plain Python: False."""
     return False

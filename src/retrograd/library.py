@@ -33,10 +33,46 @@ _operators: dict[str, CustomOpDef] = {}
 
 
 class _Namespace(SimpleNamespace):
-    """The operators of one library, as ``torch.ops.<name>``."""
+    """The operators of one library, as ``torch.ops.<name>``; aten's are this library's own functions."""
 
     def __getattr__(self, name: str) -> Any:
+        if self._name == "aten" and not name.startswith("__"):
+            self.__dict__[name] = found = Builtin(f"aten.{name}", _own(name))
+            return found
         raise AttributeError(f"'_OpNamespace' '{self._name}' object has no attribute '{name}'")
+
+
+def _own(name: str) -> Any:
+    """Find the function or method of a name."""
+    from .nn import functional
+    from .tensor import FUNCTIONS
+
+    places = (FUNCTIONS.get(name), getattr(functional, name, None), getattr(Tensor, name, None))
+    found = next((fn for fn in places if callable(fn)), None)
+
+    def without(*args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"torch.ops.aten.{name} has no counterpart here; call the function that it is for")
+
+    return found or without  # PyTorch has operators between its functions and its kernels
+
+
+class Builtin:
+    """One of this library's own functions as ``torch.ops.aten.<name>``; each of its overloads is the function."""
+
+    def __init__(self, name: str, fn: Callable[..., Any]) -> None:
+        self._name, self._fn = name, fn
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._fn(*args, **kwargs)
+
+    def __getattr__(self, overload: str) -> Builtin:
+        if overload.startswith("_"):
+            raise AttributeError(overload)
+        self.__dict__[overload] = found = Builtin(f"{self._name}.{overload}", self._fn)
+        return found
+
+    def __repr__(self) -> str:
+        return f"<OpOverload(op='{self._name}')>"
 
 
 class CustomOpDef:
@@ -196,6 +232,19 @@ def _function_of(op: CustomOpDef) -> type[Function]:
     }
     kind = "GeneratedBackwardFor_" + name.replace(".", "_") + "_default"
     return type(kind, (Function,), {known: staticmethod(rule) for known, rule in rules.items()})
+
+
+def namespace(name: str) -> Any:
+    """Give the operators of one library, as ``torch.ops.<name>``: none are in it before they are defined.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.ops.aten.add.Tensor(torch.ones(1), 2)
+    tensor([3.])
+    """
+    setattr(ops, name, _Namespace(_name=name))
+    return getattr(ops, name)
 
 
 def _place(op: CustomOpDef) -> None:

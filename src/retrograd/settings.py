@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from .core import BaseTensor, check_device, device, set_default_dtype
+from .core import BaseTensor, elsewhere, set_default_dtype
 from .core import dtypes as _d
 from .core.threads import set_threads, threads
+from .tensor import placing
 
 
 class memory_format:
@@ -42,7 +43,7 @@ def _checked(n: Any, name: str) -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Set how many threads generated kernels use; NumPy's BLAS keeps its own number.
+    """Set how many threads generated kernels use, and the libraries for matrices that NumPy and SciPy have loaded.
 
     Examples
     --------
@@ -127,13 +128,14 @@ def set_flush_denormal(mode: bool) -> bool:
 
 
 def set_default_device(wanted: Any) -> None:
-    """Set the default device: only the CPU can be one."""
-    check_device(wanted)
+    """Set the default device: the CPU, or the meta device, on which tensors have no values."""
+    elsewhere(wanted)
+    placing.set_default(wanted)
 
 
 def get_default_device() -> Any:
-    """Give the default device: the CPU."""
-    return device("cpu")
+    """Give the device on which tensors are made where none is named: the CPU, unless that was changed."""
+    return placing.default()
 
 
 def set_default_tensor_type(t: Any) -> None:

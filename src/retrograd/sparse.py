@@ -17,10 +17,10 @@ import numpy as np
 from .core import wrap
 from .core.dtypes import by_name
 from .tensor.legacy import LEGACY
-from .tensor.sizes import Size, sparse_csr
+from .tensor.sizes import Size, sparse_coo, sparse_csr, strided
 from .tensor.sparse import HANDLERS, CooTensor, Sparse, sparse_coo_tensor
 from .tensor.sparse.composite import named
-from .tensor.sparse.products import _addmm, sparse_dense, sparse_sparse
+from .tensor.sparse.products import _addmm, sparse_dense, sparse_dense_reduced, sparse_sparse
 from .tensor.sparse.shapes import softmax as _softmax
 from .tensor.sparse.shapes import total
 
@@ -28,10 +28,29 @@ from .tensor.sparse.shapes import total
 def mm(mat1: Any, mat2: Any, reduce: str = "sum") -> Any:
     """Multiply a sparse matrix with a dense or a sparse one; the result is dense or sparse like the second.
 
-    ``reduce`` says what is done with the products that meet: "sum". Raises RuntimeError for shapes that do not fit.
+    ``reduce`` says what is done with the products that meet: "sum", or "mean", "amax" or "amin" for a compressed
+    ``mat1`` and a dense ``mat2``; a row without a value gives 0. Raises RuntimeError for shapes that do not fit and for
+    other reductions.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> a = torch.tensor([[2.0, 4.0], [0.0, 0.0]]).to_sparse_csr()
+    >>> torch.sparse.mm(a, torch.ones(2, 1), "mean")
+    tensor([[3.],
+            [0.]])
     """
+    if reduce not in ("sum", "mean", "amax", "amin", "max", "min"):
+        raise RuntimeError(f"sparse_mm_reduce: reduce type of {reduce} has not been enabled.")
     if reduce != "sum":
-        raise NotImplementedError(f"torch.sparse.mm with reduce={reduce!r}: only 'sum' is here")
+        if getattr(mat1, "layout", None) is not sparse_csr or isinstance(mat2, Sparse):
+            kind = NotImplementedError if getattr(mat1, "layout", strided) in (strided, sparse_coo) else RuntimeError
+            raise kind(
+                f"sparse_mm_reduce: expect self to be SparseCsr and the other dense, got {getattr(mat1, 'layout', mat1)}: "
+                "to_sparse_csr() gives it"
+            )
+        reduced = sparse_dense_reduced(mat1, mat2, {"max": "amax", "min": "amin"}.get(reduce, reduce))
+        return named(reduced, "SparseMmReduceImplBackward0")
     if not isinstance(mat1, Sparse):
         return named(HANDLERS["mm"](mat1, mat2), "SparseAddmmBackward0")
     if isinstance(mat2, Sparse):

@@ -23,4 +23,17 @@ _size: TypeAlias = Size | list[int] | tuple[int, ...]
 _int, _float, _bool, _complex = builtins.int, builtins.float, builtins.bool, builtins.complex
 Storage: TypeAlias = object
 
+
+class SymInt:
+    """A size that is an expression: the class by which programs ask for one; sizes are ints here, so it has no instances."""
+
+
+class SymFloat:
+    """A number that is an expression, of which there is none here."""
+
+
+class SymBool:
+    """A truth that is an expression, of which there is none here."""
+
+
 __all__ = ["Device", "FileLike", "Number", "Storage"]

@@ -81,7 +81,7 @@ except ImportError as error:
 
 def test_an_installed_torch_is_not_touched(python, tmp_path):
     (tmp_path / "torch.py").write_text("raise SystemExit('the real torch was imported')")
-    assert python("import retrograd.as_torch, torch\nprint(torch.__name__)") == "retrograd"
+    assert python("import retrograd.as_torch, torch\nprint(torch.__name__, torch.__package__)") == "torch retrograd"
 
 
 def test_a_missing_dependency_keeps_its_own_name(python, tmp_path):
@@ -106,7 +106,7 @@ print(v, v > "2.4", v >= (2, 13), v < "2.13.1", v <= (2, 13, 0), v == "2.13.0+re
 
 
 def test_worker_processes_of_a_program_that_imports_it(tmp_path):
-    (tmp_path / "library.py").write_text("import torch\ndef double(x):\n    return 2 * x, torch.__name__\n")
+    (tmp_path / "library.py").write_text("import torch\ndef double(x):\n    return 2 * x, torch.__package__\n")
     (tmp_path / "program.py").write_text("""
 import multiprocessing
 if __name__ == "__main__":

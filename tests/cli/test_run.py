@@ -151,7 +151,7 @@ def test_a_module_and_a_package(retrograd, write):
 
 
 def test_standard_input(retrograd):
-    done = retrograd("run", "-", "word", stdin="import sys, torch\nprint(sys.argv, torch.__name__)\n1 / 0\n")
+    done = retrograd("run", "-", "word", stdin="import sys, torch\nprint(sys.argv, torch.__package__)\n1 / 0\n")
     assert done.stdout == "['-', 'word'] retrograd\n"
     assert "    1 / 0\n" in done.stderr and done.returncode == 1
 
@@ -169,7 +169,7 @@ def test_worker_processes_run_the_program_too(retrograd, write, method):
 
         class Double:
             def __call__(self, x):
-                return (2 * x, torch.__name__, nn.__name__, torch.__version__)
+                return (2 * x, torch.__package__, nn.__name__, torch.__version__)
 
         if __name__ == "__main__":
             with multiprocessing.get_context({method!r}).Pool(1) as pool:

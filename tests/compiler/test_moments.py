@@ -33,7 +33,7 @@ def test_what_squares_cannot_tell_is_left_to_numpy(value, place):
 
 def test_other_arrays_are_left_to_numpy():
     a = np.ones(2000, np.float32)
-    assert moments(a[::2]) is None and moments(a.reshape(40, 50)) is None and moments(a[:100]) is None
+    assert moments(a[::2]) is None and moments(a.reshape(40, 50)) is None and moments(a[:15]) is None
     assert moments(a.astype(np.float16)) is None and moments(a * 1e-20) is None
     assert moments(a * 0) == (0, 0, 0, 0, 2000) and moments(-a) == (-2000, 2000, -1, -1, 0)
 

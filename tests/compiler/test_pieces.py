@@ -354,15 +354,150 @@ def partial(s):
     return functools.partial(step, 2.0)
 
 
+def two_optimizers(s):
+    s.other = Net()
+    s.p = torch.optim.Adam(s.other.parameters(), 0.02)
+
+    def step(x, y):
+        s.p.zero_grad()
+        fake = s.net(x)
+        first = F.mse_loss(s.other(fake.detach().expand(6, 4)), y) - s.other(x).mean()
+        first.backward()
+        s.p.step()
+        s.losses.append(first.item())
+        s.o.zero_grad()
+        second = -s.other(fake.expand(6, 4)).mean()
+        second.backward()
+        s.o.step()
+        s.losses.append(second.item())
+        return second
+
+    return step
+
+
+def accumulated(s):
+    def step(x, y):
+        loss = F.mse_loss(s.net(x), y) / 3
+        loss.backward()
+        s.n += 1
+        if s.n % 3 == 0:
+            s.o.step()
+            s.o.zero_grad()
+        return loss
+
+    return step
+
+
+def rate_by_hand(s):
+    def step(x, y):
+        s.n += 1
+        rate = 0.05 * min(s.n**-0.5, s.n * 0.1)
+        for group in s.o.param_groups:
+            group["lr"] = rate
+        s.o.zero_grad()
+        loss = F.mse_loss(s.net(x), y)
+        loss.backward()
+        s.o.step()
+        return loss.item(), rate
+
+    return step
+
+
+def attack(s):
+    def step(x, y):
+        delta = torch.zeros_like(x, requires_grad=True)
+        for _ in range(3):
+            loss = F.mse_loss(s.net(x + delta), y)
+            loss.backward()
+            delta.data = (delta + 0.05 * delta.grad.detach().sign()).clamp(-0.1, 0.1)
+            delta.grad.zero_()
+        return delta.detach(), loss.item()
+
+    return step
+
+
+def hidden_with_history(s):
+    s.cell, s.h = torch.nn.GRUCell(4, 4), torch.zeros(6, 4)
+
+    def step(x, y):
+        h = s.cell(x, s.h)
+        s.h = h.detach()
+        loss = F.mse_loss(s.net(h), y)
+        s.losses.append(loss.item())
+        s.o.zero_grad()
+        loss.backward()
+        s.o.step()
+        return loss
+
+    return step
+
+
+def asked_in_a_condition(s):
+    def step(x, y):
+        s.o.zero_grad()
+        loss = F.mse_loss(s.net(x), y)
+        if torch.isnan(loss) or torch.isinf(loss):
+            return None
+        loss.backward()
+        if not torch.stack([p.grad.norm() for p in s.net.parameters()]).norm() < 0.3:
+            s.n += 1
+        s.o.step()
+        return {"loss": loss.item(), "size": (s.net.a.weight**2).sum().item()}["size"]
+
+    return step
+
+
+def skipped_now_and_then(s):
+    def step(x, y):
+        s.n += 1
+        if str(s.n).endswith("5"):
+            x = x * float("nan")
+        loss = F.mse_loss(s.net(x), y)
+        if torch.isnan(loss):
+            s.o.zero_grad()
+            return None
+        s.o.zero_grad()
+        loss.backward()
+        s.o.step()
+        return loss
+
+    return step
+
+
+def perturbed(s):
+    def step(x, y):
+        loss = F.mse_loss(s.net(x), y)
+        loss.backward()
+        with torch.no_grad():
+            norm = torch.stack([p.grad.norm() for p in s.net.parameters()]).norm()
+            moved = []
+            for p in s.net.parameters():
+                e = p.grad * (0.05 / (norm + 1e-12))
+                p.add_(e)
+                moved.append(e)
+        s.losses.append(norm.item())
+        s.o.zero_grad()
+        F.mse_loss(s.net(x), y).backward()
+        with torch.no_grad():
+            for p, e in zip(s.net.parameters(), moved):
+                p.sub_(e)
+        s.o.step()
+        s.o.zero_grad()
+        return loss
+
+    return step
+
+
 STEPS = [
     losses_by_item, printed_now_and_then, not_a_number, asserted, clipped, whole_epoch, broken_loops, tried, one_way_only,
     with_blocks, inner_functions, comprehensions, arguments, lists_given, by_numpy, global_count, module_counts, module_logs,
     module_inherits, module_nested, hooked, walked_in_two, partial,
+    two_optimizers, accumulated, rate_by_hand, attack, hidden_with_history, asked_in_a_condition, skipped_now_and_then, perturbed,
 ]  # fmt: skip
 WHOLE = {"asserted", "inner_functions"}  # pytest writes asserts anew; a function that is made anew in each call
 
 
-def course(make, wrapped, calls=14):
+def course(make, wrapped, calls=20):
     global COUNT
     COUNT = 0
     SEEN.clear()
@@ -451,6 +586,35 @@ def test_a_decorated_function_is_taken_apart_and_explained():
     assert page.text.count("step, line") == 2
 
 
+def test_what_is_computed_before_a_question_is_part_of_the_program_before_it():
+    *_, g, _ = course(trained(asked_in_a_condition), torch.compile)
+    regions = g.apart.pieces.regions
+    assert [region.made for region in regions] == [1, 0, 1]
+    assert "isnan" in str(regions[0].explain(rounds=0, graph=True))
+
+
+def test_what_another_value_in_each_call_decides_is_left_out_at_last():
+    *_, g, _ = course(trained(skipped_now_and_then), torch.compile, 30)
+    (_, region, *_) = inner = [g.apart.pieces.regions[0], *g.apart.pieces.regions[0].apart.pieces.regions]
+    assert [r.made for r in inner[1:]] == [compiled.MOST_PROGRAMS]
+    assert [r.made for r in region.apart.pieces.regions] == [1]
+
+
+def test_coroutines_run_anew():
+    import asyncio
+
+    @torch.compile
+    async def step(x):
+        await asyncio.sleep(0)
+        return x * 2
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for i in range(4):
+            assert asyncio.run(step(torch.tensor(float(i)))).item() == 2 * i
+    assert "gives back a coroutine made in it" in str(caught[0].message)
+
+
 def test_errors_have_their_lines():
     def step(x):
         y = x * 2 + 1
@@ -475,7 +639,7 @@ def test_modules_are_served_only_in_calls_that_break():
 
     def step(x):
         inside.append(len(nn.modules.handles._global_serving))
-        return float(net(x).sum())
+        return float(net(x).sum()) if x is not None else 0.0
 
     g = torch.compile(step)
     with warnings.catch_warnings():

@@ -1,6 +1,7 @@
 """Datasets, how they are combined, and how samples become batches."""
 
 import collections
+import itertools
 import warnings
 
 import numpy as np
@@ -268,3 +269,24 @@ def test_the_faces_hold_the_same_classes():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert data.get_worker_info() is None
+
+
+def test_an_iterator_reads_what_torch_s_reads_of_a_loader():
+    """fastai gives it an object that is no DataLoader."""
+    from retrograd.utils.data.dataloader import _DatasetKind, _SingleProcessDataLoaderIter
+
+    class Loader:
+        dataset, num_workers, timeout, pin_memory, generator = range(3), 0, 0, False, None
+        _dataset_kind, _auto_collation, drop_last, _index_sampler = (
+            _DatasetKind.Iterable,
+            False,
+            False,
+            itertools.count(),
+        )
+        _IterableDataset_len_called = None
+
+        @staticmethod
+        def collate_fn(x):
+            return x * 2
+
+    assert list(_SingleProcessDataLoaderIter(Loader())) == [0, 2, 4]

@@ -155,6 +155,11 @@ def sick():
         "loss": [
             (nn.Sequential(mlp(), nn.Softmax(1)), (x, y), ce, {}),
             (nn.Sequential(mlp(out=1), nn.Sigmoid()), (x, (y[:, None] > 4).float()), nn.BCEWithLogitsLoss(), {}),
+            (nn.Sequential(mlp(), nn.ReLU()), (x, y), ce, {}),
+            (nn.Sequential(mlp(), nn.Unflatten(1, (10, 1)), nn.ReLU(), nn.Flatten()), (x, y), ce, {}),
+            (nn.Sequential(mlp(out=1), nn.ReLU()), (x, (y[:, None] > 4).float()), nn.BCEWithLogitsLoss(), {}),
+            (nn.Sequential(mlp(), nn.Sigmoid()), (x, y), ce, {}),
+            (nn.Sequential(mlp(), nn.Tanh()), (x, y), ce, {}),
             (mlp(), (x, y), F.nll_loss, {}),
             (nn.Sequential(mlp(), nn.Softmax(1)), (x, y), F.nll_loss, {}),
             (nn.Sequential(mlp(), nn.LogSoftmax(0)), (x, y), F.nll_loss, {}),

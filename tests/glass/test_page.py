@@ -120,6 +120,58 @@ def test_the_gradients_of_the_circuit(show, name):
     assert float(shown) == pytest.approx(expected[name], abs=1e-7)
 
 
+CIRCUIT = json.loads((pathlib.Path(__file__).parent / "circuit.json").read_text())
+
+
+def read(tab, node):
+    """Choose a node; give its value and gradient as they stand in the panel, and (upstream, local, downstream) of each way back."""
+
+    def rows(element):
+        text = element.inner_text().replace("\u2212", "-")
+        return {k: float(v) for k, v in re.findall(r"^(\w+)\s+(-?[\d.]+(?:e-?\d+)?)$", text, re.M)}
+
+    tab.locator(f'[data-node="{node}"]').dispatch_event("click")
+    cards = tab.locator(".panel .card dl.product")
+    ways = [w for k in range(cards.count()) if "downstream" in (w := rows(cards.nth(k)))]  # not those to a constant
+    return rows(tab.locator(".panel > dl.rows").first), [(w["upstream"], w["local"], w["downstream"]) for w in ways]
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_every_number_of_the_circuit_stands_in_the_page(show, folded):
+    leaves = {k: torch.tensor(v, dtype=torch.float64, requires_grad=True) for k, v in CIRCUIT["inputs"].items()}
+    w0, x0, w1, x1, w2 = leaves.values()
+    seen = glass.explain(1 / (1 + torch.exp(-(w0 * x0 + w1 * x1 + w2))), names=leaves)
+    if folded:
+        seen = seen.fold("sigmoid", "1 / (1 + exp(-z))")
+    data = gather(seen)
+    tab = show(data)
+    wanted = {n["node"]: (n["value"], n["upstream"]) for n in CIRCUIT["nodes"]}
+    wanted.update({k: (v, CIRCUIT["gradients"][k]) for k, v in CIRCUIT["inputs"].items()})
+    slopes = {n["node"]: [n["local"]] for n in CIRCUIT["nodes"] if "local" in n}
+    factors = {k: (CIRCUIT["inputs"][k[:2]], CIRCUIT["inputs"][k[3:]]) for k in ("w0*x0", "w1*x1")}
+    whole = CIRCUIT["as_one_sigmoid"]
+    by_label = {n["label"] or n["name"]: n["id"] for n in data["graph"]["nodes"]}
+    if folded:
+        for gone in ("-(...)", "exp(...)", "1 + exp(...)", "1 / (...)"):
+            del wanted[gone]
+            assert gone not in by_label
+        slopes = {}
+    else:
+        assert set(wanted) <= set(by_label)
+    for label, (value, gradient) in wanted.items():
+        rows, ways = read(tab, by_label[label])
+        assert rows["value"] == pytest.approx(value, abs=1e-7)
+        assert rows["gradient"] == pytest.approx(gradient, abs=1e-7)
+        local = slopes.get(label) or list(factors.get(label, ()))[::-1] or [1.0] * len(ways)
+        assert len(ways) == (0 if label in leaves else len(local))
+        for way, slope in zip(ways, local, strict=False):
+            assert way == pytest.approx((gradient, slope, gradient * slope), abs=1e-7)
+    if folded:
+        rows, ways = read(tab, data["graph"]["output"])
+        assert rows["value"] == pytest.approx(whole["value"], abs=1e-7)
+        assert ways == [pytest.approx((whole["upstream"], whole["local"], whole["local"]), abs=1e-7)]
+
+
 def test_an_edge_can_be_chosen(show):
     data = gather(circuit())
     tab = show(data)

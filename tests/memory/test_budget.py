@@ -354,14 +354,14 @@ def test_what_an_optimizer_makes_in_its_first_step_counts_as_there_before_the_ne
 def test_several_walks_in_one_block_are_planned_each():
     torch.manual_seed(0)
     net = nn.Sequential(*[nn.Sequential(nn.Linear(32, 32), nn.Tanh()) for _ in range(5)])
-    parts = [torch.randn(256, 32) for _ in range(3)]
+    parts = [torch.randn(rows, 32) for rows in (256, 256, 128)]
 
     def step():
         total = 0.0
         for x in parts:
             loss = (net(x) ** 2).mean() / 3
             loss.backward()
-            total = total + loss.detach()  # the first operation of the next run
+            total = total + loss.detach()  # without a history, and between two runs: of neither
 
     def within(size):
         return *_within(size, 12, net.zero_grad, step), [p.grad.clone() for p in net.parameters()]
@@ -373,6 +373,64 @@ def test_several_walks_in_one_block_are_planned_each():
     _, peak, grads = within(size)
     assert peak <= size * 1.03 < largest
     assert all(torch.equal(a, b) for a, b in zip(grads, plain, strict=True))
+
+
+def test_what_stands_between_the_steps_of_a_block_is_not_kept():
+    """Evaluation and histories that are dropped: neither recorded for a walk that never comes, nor taken for a part of the next step."""
+    torch.manual_seed(0)
+    net = nn.Sequential(*[m for _ in range(4) for m in (nn.Linear(64, 64), nn.Tanh())])
+    given = torch.randn(256, 64)
+
+    def step():
+        net.zero_grad()
+        (net(given / 2) ** 2).mean().backward()
+
+    budget = memory_budget("2MB")
+    with budget, Counter() as counter:
+        for _ in range(4):
+            step()
+        kept = counter.current
+        for grad in (False, True):
+            counter.reset_peak()
+            with torch.set_grad_enabled(grad):
+                for _ in range(50):
+                    net(torch.randn(256, 64) * 2).sum().item()
+            assert counter.current - kept <= 5 * given.nbytes
+            assert counter.peak - kept <= 12 * given.nbytes
+        step()
+    assert len(budget.library.found) == 1
+
+
+def test_a_recorded_walk_is_a_part_of_the_run():
+    """Gradient penalties: what the first walk makes and reads is planned with the run, up to the walk that comes to parameters."""
+    torch.manual_seed(0)
+    net = nn.Sequential(*[m for _ in range(4) for m in (nn.Linear(64, 64), nn.Softplus())], nn.Linear(64, 1))
+    given = torch.randn(256, 64)
+
+    def step():
+        x = given.clone().requires_grad_()
+        (g,) = torch.autograd.grad(net(x).sum(), x, create_graph=True)
+        ((g.norm(dim=1) - 1) ** 2).mean().backward()
+
+    for _ in range(8):  # until eager has compiled the kernels that it is going to
+        step()
+    peaks = []
+    for share in (1.5, 0.75):
+        net.zero_grad()
+        with Counter() as plain:
+            step()
+        grads = [p.grad for p in net.parameters()]
+        net.zero_grad()
+        budget = memory_budget(int(bytes_there() + share * plain.peak))
+        for _ in range(5):
+            net.zero_grad()
+            with Counter() as counter, budget:
+                step()
+        assert len(budget.library.found) == 1
+        for p, g in zip(net.parameters(), grads, strict=True):
+            assert p.grad is g is None or torch.equal(p.grad, g)
+        peaks.append(counter.peak)
+    assert peaks[1] < 0.9 * peaks[0]
 
 
 def test_bad_arguments():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import itertools
+import warnings
 from functools import partial
 
 import numpy as np
@@ -256,3 +258,89 @@ def test_functions_of_lists_are_at_torchs_address():
     assert {name.lower() for name in LISTS} == set(_functional.__all__)
     with pytest.raises(TypeError):
         _functional.adam([retrograd.ones(1)], [retrograd.ones(1)])
+
+
+def given(T, name, dtype="float64", sparse=False, steps=3, shape=(4, 3), **options):
+    """Take steps on gradients that are assigned by hand; give the parameter, the state's names and the group's."""
+    p = T.nn.Parameter(T.tensor(drawn(shape, 1)).to(getattr(T, dtype)))
+    optimizer = getattr(T.optim, name)([p], **options)
+    for i in range(steps):
+        g = T.tensor(drawn(shape, 10 + i)).to(getattr(T, dtype))
+        p.grad = g.to_sparse(1) if sparse else g
+        if i == 1:
+            optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch may tell of its sparse tensors' checks
+            optimizer.step()
+    state = optimizer.state_dict()
+    return p, [list(s) for s in state["state"].values()], list(state["param_groups"][0])
+
+
+def first_velocity(T):
+    x, g = (T.tensor(drawn((3,), i)).requires_grad_() for i in (1, 2))
+    p = x.clone()
+    p.grad = g
+    optimizer = T.optim.SGD([p], lr=0.1, momentum=0.9, differentiable=True)
+    optimizer.step()
+    optimizer.step()
+    return T.autograd.grad((p**3).sum(), (x, g))
+
+
+def quadratic(T, lr):
+    p = T.nn.Parameter(T.tensor(drawn((3,), 1)))
+    optimizer = T.optim.LBFGS([p], lr=lr, max_iter=3)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = ((p - 0.3) ** 4).sum()
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        optimizer.step(closure)
+    return list(optimizer.state_dict()["state"][0]), type(optimizer.state_dict()["state"][0]["t"])
+
+
+TWO_RATES = (0.1, 0.2)
+CALLS = {
+    **{
+        f"sparse {name} {options}": lambda T, name=name, options=options: given(T, name, sparse=True, **options)
+        for name, options in (
+            ("SGD", {"lr": 0.1}),
+            ("SGD", {"lr": 0.1, "momentum": 0.9}),
+            ("SGD", {"lr": 0.1, "weight_decay": 0.1}),
+            ("SGD", {"lr": 0.1, "fused": True}),
+            ("Adagrad", {"lr": 0.1}),
+            ("Adagrad", {"weight_decay": 0.1}),
+            ("Adagrad", {"fused": True}),
+            ("SparseAdam", {}),
+            ("Adam", {}),
+            ("RMSprop", {}),
+        )
+    },
+    **{
+        f"complex {name} {options}": lambda T, name=name, options=options: given(T, name, "complex128", **options)
+        for name, options in (
+            ("Adafactor", {}),
+            ("SparseAdam", {}),
+            *((name, {"fused": True}) for name in ("SGD", "Adam", "AdamW", "Adagrad")),
+        )
+    },
+    **{
+        f"{name} of float64": lambda T, name=name: given(T, name)
+        for name in ("Muon", "Adafactor", "Adam", "SGD", "NAdam", "ASGD", "Rprop")
+    },
+    "Adafactor by two rates": lambda T: given(T, "Adafactor", lr=T.tensor(TWO_RATES)),
+    "Adam's rate over lists": lambda T: given(T, "Adam", lr=T.tensor(0.1), foreach=True),
+    "AdamW's betas over lists": lambda T: given(
+        T, "AdamW", betas=(T.tensor(0.9, dtype=T.float64), T.tensor(0.99, dtype=T.float64)), foreach=True
+    ),
+    "the first velocity has no history": first_velocity,
+    "what LBFGS keeps": lambda T: quadratic(T, 1),
+    "what LBFGS keeps by another rate": lambda T: quadratic(T, 0.5),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_calls(name):
+    same(CALLS[name], tolerance=1e-4 if "Muon" in name else 1e-7)

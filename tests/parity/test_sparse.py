@@ -49,6 +49,8 @@ s.values(); s.indices(); s.coalesce().values(); s.coalesce().indices(); s.numpy(
 d.coalesce(); d.values(); d.indices(); d.is_coalesced(); d._nnz(); d.sparse_dim(); d.dense_dim(); d.crow_indices(); d.is_sparse; d.is_sparse_csr
 c.crow_indices(); c.col_indices(); c.values(); c.is_sparse; c.is_sparse_csr; c.layout; c._nnz(); c @ torch.ones(3, 2); c @ torch.ones(3); c.t(); c * 2; c.abs(); c.sin(); c.clone(); c.double(); c.indices(); c.is_coalesced(); c.coalesce()
 torch.ones(4, 2) @ c.to_sparse(); c.to_sparse(); c.to_sparse_coo(); c.to_sparse_csc(); torch.addmm(torch.ones(2, 2), c, torch.ones(3, 2)); c + c; d + c; c.transpose(0, 1); torch.sparse.mm(c, torch.ones(3, 2))
+torch.sparse.mm(c, d.t(), "mean"); torch.sparse.mm(c, d.t(), "amax"); torch.sparse.mm(c, d.t(), "min"); torch.sparse.mm(c, d.t(), "prod"); torch.sparse.mm(c.to_sparse_csc(), d.t(), "mean")
+torch.sparse.mm(torch.sparse_csr_tensor([0, 0, 2], [0, 1], [1.0, 2.0], (2, 3)), d.t(), "max"); torch.sparse.mm(torch.zeros(2, 3).to_sparse_csr(), d.t(), "amin"); torch.sparse.mm(s, d.t(), "mean")
 torch.sparse_coo_tensor(i, v); torch.sparse_coo_tensor(i, v, dtype=torch.float64); torch.sparse_coo_tensor((2, 3)); torch.sparse_coo_tensor(size=(2, 3)); torch.sparse_coo_tensor([[0, 1]], [True, False])
 torch.sparse_coo_tensor([0, 1], v); torch.sparse_coo_tensor(i, [1.0]); torch.sparse_coo_tensor(i, v, (2, 3, 4)); torch.sparse_coo_tensor(i, [1, 2, 3], (2, 3)); torch.sparse_coo_tensor(i, v, (2, 3), requires_grad=True)
 torch.sparse_csr_tensor([0, 1, 3], [1, 0, 1], [1.0, 2, 3]); torch.sparse_csc_tensor([0, 1, 3], [1, 0, 1], [1.0, 2, 3]); torch.sparse_csr_tensor([0, 1], [0], [1.0], requires_grad=True); torch.eye(3).to_sparse_csr(); torch.eye(3).to_sparse_csc()
@@ -91,6 +93,7 @@ GRADIENTS = [
     "torch.sparse.mm(s, s.t()).to_dense()",
     "torch.sparse.addmm(torch.ones(2, 2), s, d)",
     "s.to_sparse_csr() @ d",
+    *(f"torch.sparse.mm(s.to_sparse_csr(), d.relu(), {how!r})" for how in ("sum", "mean", "amax", "amin")),
     "s.double().to_dense()",
 ]
 

@@ -185,3 +185,16 @@ def test_mixtures():
     np.testing.assert_allclose(target[0, 0].item(), kept, atol=1e-6)
     with pytest.raises(ValueError, match="num_classes"):
         ours.MixUp()(x, y)
+
+
+def test_what_keeps_its_meaning():
+    def kinds(t, tv):
+        x = tv.Image(t.zeros(3, 2, 2))
+        boxes = tv.BoundingBoxes([[0, 0, 1, 1]], format="XYXY", canvas_size=(2, 2))
+        found = [x + 1, x.clone(), x.to(t.float64), x.detach(), x[0], x.requires_grad_(), boxes.clone(), boxes * 2]
+        with tv.set_return_type("TVTensor"):
+            found += [x + 1, x.mean(0), t.relu(x), boxes * 2, t.stack([x, x])]
+        found += [x + 1, (boxes.clone()).canvas_size]
+        return [type(v).__name__ for v in found]
+
+    assert kinds(retrograd, our_tensors) == kinds(torch, their_tensors)

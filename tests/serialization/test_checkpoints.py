@@ -6,6 +6,7 @@ import fractions
 import io
 import os
 import pickle
+import types
 import zipfile
 
 import numpy as np
@@ -325,3 +326,40 @@ def test_torchs_names_without_this_librarys_counterpart():
         torch.load(file, weights_only=False)
     with pytest.raises(RuntimeError, match="pickle_module"):
         torch.load(file, weights_only=True, pickle_module=pickle)
+
+
+def test_another_module_s_pickler_writes_what_it_can():
+    """As cloudpickle does: a pickler in C with ways of its own, which functions without a name need."""
+
+    class Own(pickle.Pickler):
+        def reducer_override(self, obj):
+            return (eval, (obj.text,)) if hasattr(obj, "text") else NotImplemented
+
+    own = types.SimpleNamespace(__name__="own", Pickler=Own)
+    double = eval(text := "lambda x: x * 2")
+    double.text = text
+    for zipped in (True, False):
+        file = io.BytesIO()
+        w = torch.ones(2)
+        torch.save(
+            {"fn": double, "w": w, "same": w[1:], "kind": torch.float16, "net": torch.nn.Linear(2, 1)},
+            file,
+            pickle_module=own,
+            _use_new_zipfile_serialization=zipped,
+        )
+        file.seek(0)
+        found = torch.load(file, weights_only=False)
+        assert found["fn"](4) == 8 and found["w"].tolist() == [1, 1] and found["kind"] is torch.float16
+        assert found["same"].untyped_storage() == found["w"].untyped_storage() and found["net"].in_features == 2
+    with pytest.raises(ValueError, match="no class Pickler"):
+        torch.save(1, io.BytesIO(), pickle_module=types.SimpleNamespace(__name__="none"))
+
+
+def test_what_other_modules_put_into_python_s_table_is_not_used():
+    """dill, once imported, replaces the table's ways of saving dictionaries and functions."""
+    before = pickle._Pickler.dispatch[dict]
+    pickle._Pickler.dispatch[dict] = lambda *_: 1 / 0
+    try:
+        assert again({"w": torch.ones(1)})["w"].tolist() == [1]
+    finally:
+        pickle._Pickler.dispatch[dict] = before

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import warnings
+from collections import defaultdict
+from enum import Enum
 from typing import Any
 
 import numpy as np
 
 from ..core import BaseTensor, no_grad
+
+
+class OptState(Enum):
+    """How far an optimizer has come since the last update of the scale."""
+
+    READY = 0
+    UNSCALED = 1
+    STEPPED = 2
+
+
+def _refresh_per_optimizer_state() -> dict[str, Any]:
+    """Give the state of an optimizer at which nothing was done since the last update."""
+    return {"stage": OptState.READY, "found_inf_per_device": {}}
 
 
 class GradScaler:
@@ -46,8 +61,7 @@ class GradScaler:
             raise AssertionError("The backoff factor must be < 1.0.")
         self._scale, self._growth, self._backoff = float(init_scale), growth_factor, backoff_factor
         self._interval, self._tracker = growth_interval, 0
-        self._seen: dict[int, bool] = {}  # optimizers whose gradients are divided, and whether those are finite
-        self._stepped: set[int] = set()
+        self._per_optimizer_states: dict[int, dict[str, Any]] = defaultdict(_refresh_per_optimizer_state)
 
     def scale(self, outputs: Any) -> Any:
         """Multiply a tensor, or the tensors in lists and tuples, by the scale."""
@@ -63,9 +77,10 @@ class GradScaler:
         """Divide an optimizer's gradients by the scale; RuntimeError where that was done since the last update."""
         if not self._enabled:
             return
-        if id(optimizer) in self._stepped:
+        state = self._per_optimizer_states[id(optimizer)]
+        if state["stage"] is OptState.STEPPED:
             raise RuntimeError("unscale_() is being called after step().")
-        if id(optimizer) in self._seen:
+        if state["stage"] is OptState.UNSCALED:
             raise RuntimeError("unscale_() has already been called on this optimizer since the last update().")
         finite = True
         with no_grad():
@@ -75,7 +90,8 @@ class GradScaler:
                         p.grad.mul_(1.0 / self._scale)
                         held = p.grad._v if p.grad._composite else p.grad
                         finite = finite and bool(np.isfinite(held._a).all())
-        self._seen[id(optimizer)] = finite
+        state["found_inf_per_device"] = {"cpu": float(not finite)}
+        state["stage"] = OptState.UNSCALED
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
         """Divide the gradients if that is to be done, and let the optimizer step if they are finite."""
@@ -83,28 +99,30 @@ class GradScaler:
             return optimizer.step(*args, **kwargs)
         if "closure" in kwargs:
             raise RuntimeError("Closure use is not currently supported if GradScaler is enabled.")
-        if id(optimizer) in self._stepped:
+        state = self._per_optimizer_states[id(optimizer)]
+        if state["stage"] is OptState.STEPPED:
             raise RuntimeError("step() has already been called since the last update().")
-        if id(optimizer) not in self._seen:
+        if state["stage"] is OptState.READY:
             self.unscale_(optimizer)
-        self._stepped.add(id(optimizer))
-        return optimizer.step(*args, **kwargs) if self._seen[id(optimizer)] else None
+        state["stage"] = OptState.STEPPED
+        return None if any(state["found_inf_per_device"].values()) else optimizer.step(*args, **kwargs)
 
     def update(self, new_scale: Any = None) -> None:
         """Reduce the scale if a gradient was infinite; raise it after ``growth_interval`` steps that were fine."""
         if not self._enabled:
             return
+        found = [v for state in self._per_optimizer_states.values() for v in state["found_inf_per_device"].values()]
         if new_scale is not None:
             self._scale = float(new_scale)
-        elif not self._seen:
+        elif not found:
             raise AssertionError("No inf checks were recorded prior to update.")
-        elif not all(self._seen.values()):
+        elif any(found):
             self._scale, self._tracker = self._scale * self._backoff, 0
         else:
             self._tracker += 1
             if self._tracker == self._interval:
                 self._scale, self._tracker = self._scale * self._growth, 0
-        self._seen, self._stepped = {}, set()
+        self._per_optimizer_states.clear()
 
     def get_scale(self) -> float:
         """Give the scale; 1 where it is switched off."""
@@ -151,4 +169,4 @@ class GradScaler:
         self._tracker = state_dict["_growth_tracker"]
 
 
-__all__ = ["GradScaler"]
+__all__ = ["GradScaler", "OptState"]

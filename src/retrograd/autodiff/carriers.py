@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import FREED, BaseTensor, Node, describe, modified, tensor_class, wrap
+from ..core import FREED, MODE, BaseTensor, MetaArray, Node, describe, modified, tensor_class, wrap
 from ..core.kept import freed
 from ..core.rows import SparseArray
 from ..ops.elementwise import cast, conj, real_part
@@ -49,7 +49,8 @@ class Arrays:
         if r.__class__ is not _ndarray:
             if r.__class__ is SparseArray:
                 return r
-            r = np.asarray(r)
+            if r.__class__ is not MetaArray:
+                r = np.asarray(r)
         if r.dtype is not want.dtype and r.dtype != want.dtype:
             r = r.real.astype(want.dtype) if r.dtype.kind == "c" and want.dtype.kind != "c" else r.astype(want.dtype)
         if r.shape != want.shape:
@@ -64,7 +65,7 @@ class Arrays:
         complex_array = isinstance(v, _ndarray) and v.dtype.kind == "c"  # an index or a mask is saved too
         if complex_array:
             return np.conjugate(v, out=np.empty_like(v))  # an array of no dimensions stays one
-        return v.conjugate() if isinstance(v, complex) else v
+        return v.conjugate() if isinstance(v, (complex, np.complexfloating)) else v
 
     zeros = staticmethod(lambda want: np.zeros(want.shape, want.dtype))
 
@@ -80,7 +81,7 @@ class Tensors:
         saved = node.saved
         if saved is FREED:
             raise freed(node)
-        xs = []
+        xs, trace = [], MODE.trace
         for i, entry in enumerate(saved):
             if entry.__class__ is tuple:
                 a, storage, version = entry
@@ -89,7 +90,7 @@ class Tensors:
                 n = node.inputs[i]
                 xs.append(wrap(a, storage, n))
             else:
-                xs.append(entry)
+                xs.append(entry if trace is None else trace.remembered(entry))
         out = node.out
         if out is not None:
             a, storage, version = out
@@ -124,7 +125,7 @@ class Tensors:
 
 def as_tensor(g: Any) -> Any:
     """Give a gradient of a walk on arrays as a Tensor."""
-    return wrap(g) if g.__class__ is _ndarray else tensor_class()._from_raw(g)
+    return wrap(g) if isinstance(g, _ndarray) else tensor_class()._from_raw(g)
 
 
 def as_array(t: Any) -> Any:

@@ -79,6 +79,13 @@ class Trace:
     def walking(self) -> None:
         """Hear that a backward walk is about to begin."""
 
+    def remembered(self, value: Any) -> Any:
+        """Give a Python number that an operation was given, as a reverse rule is to compute with it."""
+        return value
+
+    def gradient(self, tensor: Any) -> None:
+        """Hear that a tensor's ``.grad`` is asked for, or is about to be set."""
+
     def beyond(self, node: Node, g: Any, leaf: Callable[..., Any]) -> None:
         """Hear that a backward walk to all leaves came to a tensor whose history began before the trace."""
         raise NotImplementedError(

@@ -12,7 +12,9 @@ from ..core import (
     FREED,
     MODE,
     PICK,
+    MetaArray,
     Node,
+    blank,
     modified,
     quiet_off,
     quiet_on,
@@ -41,7 +43,7 @@ def on_the_way(roots: Sequence[Node], wanted: Sequence[Node]) -> set[Node]:
 
 def will_reach(nodes: Sequence[Node]) -> int:
     """Count how many of the nodes the backward walk that is running comes to."""
-    roots, path = MODE.walk
+    roots, path, _ = MODE.walk
     reached = set(reachable(roots)) if path is None else path
     return sum(node in reached for node in nodes)
 
@@ -79,7 +81,7 @@ def pullback(
     anomaly = MODE.anomaly
     token = quiet_on(_quiet)
     MODE.backward += 1
-    outer, MODE.walk = MODE.walk, (roots, path)
+    outer, MODE.walk = MODE.walk, (roots, path, as_tensors)
     try:
         for root, seed in zip(roots, seeds, strict=True):
             if path is None or root in path:
@@ -165,8 +167,13 @@ def _step(pending: dict[int, Any], heap: list[int], node: Node, g: Any, leaf: An
             raise modified(node, out, "output 0")
         out = out[0]
     op: Any = node.op
-    if node.dtype.kind == "c" and op.conjugates:
-        xs, out = [Arrays.conjugate(x) for x in xs], Arrays.conjugate(out)
+    turned = False
+    if node.dtype.kind == "c" and op.conjugates and (xs or out is not None):
+        turned = op.broadcasts
+        if turned:
+            g = Arrays.conjugate(g)
+        else:
+            xs, out = [Arrays.conjugate(x) for x in xs], Arrays.conjugate(out)
     rules = op.vjp
     i = 0
     for n in node.inputs:
@@ -178,6 +185,8 @@ def _step(pending: dict[int, Any], heap: list[int], node: Node, g: Any, leaf: An
             rule = rules[i] if rules.__class__ is list else rules
             r = rule.call(g, node, xs, out, i) if rule is not None else None
             if r is not None:
+                if turned:
+                    r = Arrays.conjugate(r)
                 fresh = r is not g
                 if r.__class__ is not _ndarray or r.dtype is not n.dtype or r.shape != n.shape:
                     r = Arrays.fit(r, n, node)
@@ -209,8 +218,14 @@ def _pulled(
     if g.__class__ is list:
         raise RuntimeError(f"{op.name} has one result")
     xs, out = mode.values(node)
-    if node.dtype.kind == "c" and op.conjugates:
-        xs, out = [mode.conjugate(x) for x in xs], mode.conjugate(out)
+    turned = False
+    if node.dtype.kind == "c" and op.conjugates and (xs or out is not None):
+        # of elementwise rules what comes and goes is conjugated, so that they are asked on their side of a branch cut
+        turned = op.broadcasts
+        if turned:
+            g = mode.conjugate(g)
+        else:
+            xs, out = [mode.conjugate(x) for x in xs], mode.conjugate(out)
     rules = op.vjp
     results: list[Any] = []
     for i, n in enumerate(inputs):
@@ -222,6 +237,8 @@ def _pulled(
                 rule = rules[i] if rules.__class__ is list else rules
                 r = rule.call(g, node, xs, out, i) if rule is not None else None
                 if r is not None:
+                    if turned:
+                        r = mode.conjugate(r)
                     fresh = r is not g and r.__class__ is _ndarray
                     r = mode.fit(r, n, node)
                     fresh = fresh and r.base is None and r is not out
@@ -264,7 +281,7 @@ def _arrive(pending: dict[int, Any], heap: list[int], node: Node, g: Any, owned:
         add_into(found[1], g)
     else:
         r = np.add(found[1], g)
-        found[1] = r if r.__class__ is _ndarray or r.__class__ is SparseArray else np.asarray(r)
+        found[1] = r if isinstance(r, (_ndarray, SparseArray)) else np.asarray(r)
         found[2] = r.__class__ is not SparseArray
 
 
@@ -277,7 +294,7 @@ def _arrive_picked(pending: dict[int, Any], heap: list[int], node: Node, g: Any,
         heappush(heap, -parent.seq)
     i = node.attrs["index"]
     slots = found[1]
-    slots[i] = g if slots[i] is None else (add(slots[i], g) if as_tensors else np.asarray(slots[i] + g))
+    slots[i] = g if slots[i] is None else (add(slots[i], g) if as_tensors else np.asanyarray(slots[i] + g))
 
 
 def _add_into(pending: dict[int, Any], heap: list[int], target: Node, node: Node, g: Any, xs: Any) -> None:
@@ -287,12 +304,13 @@ def _add_into(pending: dict[int, Any], heap: list[int], target: Node, node: Node
     op = node.op
     assert op is not None
     if found is None:
-        buffer = np.zeros(target.shape, target.dtype)
+        buffer = (blank if g.__class__ is MetaArray else np.zeros)(target.shape, target.dtype)
         pending[seq] = [target, buffer, True]
         heappush(heap, -seq)
     elif found[2] and found[1].flags.writeable:
         buffer = found[1]
     else:
-        buffer = found[1].copy() if found[1].__class__ is _ndarray else found[1].dense()
+        buffer = found[1].copy() if isinstance(found[1], _ndarray) else found[1].dense()
         found[1], found[2] = buffer, True
-    op.add_into(buffer, g, xs, node.attrs)
+    if buffer.__class__ is not MetaArray:
+        op.add_into(buffer, g, xs, node.attrs)

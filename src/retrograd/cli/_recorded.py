@@ -33,9 +33,20 @@ def run(body: _program.Body, folder: str | os.PathLike[str], name: str) -> int:
     recorder.budget.grace = GRACE
     try:
         with recorder:
-            return _program.run(body)
+            return _program.run(lambda: _hidden(body))
     finally:
         _tell(recorder, folder, name)
+
+
+def _hidden(body: _program.Body) -> None:
+    """Run the program; what it raises is shown as without a recorder."""
+    from retrograd.glass.recording import doors
+
+    try:
+        body()
+    except BaseException as error:
+        doors.hide(error)
+        raise
 
 
 def _tell(recorder: object, folder: pathlib.Path, name: str) -> None:

@@ -52,10 +52,13 @@ class Apart:
             self.tree = text_of(self.function)
         return self.tree
 
-    def split(self, lines: set[int]) -> bool:
-        """Take the function apart around these lines; tell whether anything of it is compiled then."""
+    def split(self, lines: set[int], asked: Any = frozenset()) -> bool:
+        """Take the function apart around these lines; tell whether anything of it is compiled then.
+
+        ``asked`` are those in which a value was asked for and nothing else done.
+        """
         if self.pieces is None and lines and self._text() is not None:
-            made = Pieces(self.function, self.before, self.tree, lines, self.make, self.name)
+            made = Pieces(self.function, self.before, self.tree, lines, self.make, self.name, asked)
             self.pieces = made if made.regions else None
         return self.pieces is not None
 

@@ -16,7 +16,7 @@ from ..core.place import describe, here
 from ..tensor.backward import grad
 from ..tensor.composed import ALIAS
 from ..tensor.tree import flatten, unflatten
-from .numbers import Either
+from .numbers import Either, plain, present
 from .reasons import Reasons
 from .regions import computed_again
 from .regions import run as run_region
@@ -43,6 +43,7 @@ class Recorder(Trace):
         self.numbers: dict[int, Any] = {}  # plain numbers by identity, with those that remember how they came to be
         self.grads = {id(t): _weakly(t._grad) for t in leaves}  # those that the run drops are freed while it runs
         self.leaves = list(leaves)
+        self.asked_grads: dict[int, Any] = {}  # tensors from outside whose ``.grad`` was asked for or set
         self.outside: dict[int, tuple[Any, Node | None]] = {}  # the nodes that tensors from outside had, by identity
 
     def asked(self, tensor: Any, what: str) -> None:
@@ -63,6 +64,11 @@ class Recorder(Trace):
             self.constants[node] = found[1]
         return node
 
+    def remembered(self, value: Any) -> Any:
+        """Give the number that a plain one was made of, which remembers: what a rule computes with it changes as it does."""
+        found = self.numbers.get(id(value)) if value.__class__ is float else None
+        return value if found is None else found[1]
+
     def node_of(self, tensor: Any) -> Node:
         """Give the node that stands for a tensor's value, and remember which it had before."""
         if tensor._node is None or tensor._node not in self.known:
@@ -73,6 +79,18 @@ class Recorder(Trace):
                 self.grads[id(tensor)] = _weakly(tensor._grad)
                 self.leaves.append(tensor)
         return super().node_of(tensor)
+
+    def gradient(self, tensor: Any) -> None:
+        """Note what ``.grad`` of a tensor from outside is before it changes."""
+        made, node = self.created.get(id(tensor)), tensor._node
+        if id(tensor) in self.asked_grads or (made is not None and made() is tensor):
+            return
+        if node is not None and node in self.known and id(tensor) not in self.outside:
+            return  # made in the run
+        self.asked_grads[id(tensor)] = tensor
+        if id(tensor) not in self.grads:
+            self.grads[id(tensor)] = _weakly(tensor._grad)
+            self.leaves.append(tensor)
 
     def variable(self, tensor: Any) -> Node:
         """Give a tensor a node whose gradient goes to its ``.grad``, as a leaf's does."""
@@ -224,6 +242,9 @@ class Captured:
         with recorder:
             self.result = fn(*args, **kwargs)
             self._finish(recorder, given)
+        self._without_memory()
+        for p in self.places:
+            p.note()
         for t in recorder.told:
             t._node = leaf_node(t)
         results = {id(t) for t in self.results}
@@ -276,6 +297,13 @@ class Captured:
                 self.new_grads.append((t, g))
         noted_grads = [(t, found) for t in recorder.leaves if (found := recorder.grads[id(t)]) is not None]
         self.had_grads = {id(t) for t, _ in noted_grads}
+        first: dict[int, Any] = {}  # leaves that had one gradient in common
+        self.twins = [
+            (first[id(g)], t) for t, f in noted_grads if (g := f()) is not None and first.setdefault(id(g), t) is not t
+        ]
+        changed = {id(t) for t, _ in self.new_grads}
+        # whose gradients were looked at, and whether there were any
+        self.looked_at = [(t, id(t) in self.had_grads) for t in recorder.asked_grads.values() if id(t) not in changed]
         self.old_grads = {id(g): t for t, found in noted_grads if (g := found()) is not None}
         everything = [*outputs, *[g for _, g in self.new_grads]]
         freed = [any(n.saved is FREED for n in reachable([t._node])) for t in outputs]
@@ -324,6 +352,18 @@ class Captured:
             if t._a.size and any(np.may_share_memory(t._a, u._a) for u in outputs[:i] if u._a.size):
                 self.reason = self.reason or "two results share memory"
 
+    def _without_memory(self) -> None:
+        """Let what this first run gives and keeps hold plain numbers."""
+        leaves = [plain(x) for x in self.results]
+        if any(a is not b for a, b in zip(leaves, self.results, strict=True)):
+            self.result = unflatten(leaves, self.structure)
+            for p in self.places:
+                p.write(leaves)
+
+    def settle(self) -> None:
+        """Let the results' numbers be those of this run."""
+        self.results = [plain(x) for x in self.results]
+
     def handed(self, stand: dict[int, Any]) -> list[Any]:
         """Give the results, from the tensors that stand for inputs and outputs: views of them are taken anew."""
         found = []
@@ -333,7 +373,7 @@ class Captured:
                 value = stand.get(id(source), source)
                 for step in steps:
                     value = value.detach() if step is DETACHED else apply(step[0], value, **step[1])
-            found.append(value)
+            found.append(present(value))
         return found
 
     def deliver(self, stand: dict[int, Any]) -> Any:

@@ -18,7 +18,7 @@ from .capture import Captured
 from .changes import contents_of, lines_of_changes
 from .entry import Entry, Unkept
 from .fast import MISSED
-from .guards import PLAIN, Guards, Unguardable
+from .guards import PLAIN, Guards, Unguardable, name_of
 from .later import Later
 from .numbers import Promotion, as_inputs, settle
 from .stores import Stores
@@ -200,7 +200,11 @@ class Compiled:
         objects = tuple([id(x) for x in leaves if not isinstance(x, (BaseTensor, *PLAIN))])
         code = self.outline().code
         if self.counts.get(objects, 0) >= MOST_PROGRAMS:
-            self._give_up(key, f"{MANY} {MOST_PROGRAMS} times already, for different shapes or values")
+            self._give_up(
+                key,
+                f"{MANY} {MOST_PROGRAMS} times already, for different shapes or values",
+                self._lines_of_changes(key),
+            )
             return self.fn(*args, **kwargs)
         if self.made >= MOST_IN_ALL:
             self._give_up(key, f"{MANY} {MOST_IN_ALL} times already, for different arguments")
@@ -233,8 +237,8 @@ class Compiled:
             for group in optimizer.param_groups:
                 parameters.update({id(p): p for p in group["params"]})
         second = Watch(code)
-        former = next(iter(self.serving(key if related is None else related)), None)
-        promotion = None if former is None else Promotion(former, leaves)
+        formers = self.serving(key if related is None else related)
+        promotion = Promotion(formers, leaves) if formers else None
         later = Later(guards.schedulers, guards.names)
         fn, lines = self.fn, set()
         if len(watches) > MOST_LOOKS and code is not None:
@@ -261,7 +265,8 @@ class Compiled:
             )
         reason = captured.reason or next(iter(watch.impure + second.impure), None)
         reason = reason or later.reason
-        lines |= captured.lines | watch.impure.lines | second.impure.lines
+        done = lines | watch.impure.lines | second.impure.lines
+        lines |= captured.lines | done
         changed = guards.changed()
         if changed is None and not promotion and contents_of((args, kwargs)) != before:
             changed = "an argument"
@@ -269,9 +274,9 @@ class Compiled:
         fresh = set(second.codes) - set(watch.codes)
         if related is not None:
             steady = reason is None and not fresh and changed is None and not second.flattened
-            if former is not None and steady and promotion and promotion.succeeds(captured.graph):
+            if steady and promotion and promotion.succeeds(captured.graph):
                 place, self.trials[alike] = alike, 0
-            elif former is not None or not steady:
+            elif formers or not steady:
                 self.trials[alike] = self.trials.get(alike, 0) + 1
                 watches.append(second)
                 return captured.result
@@ -283,16 +288,18 @@ class Compiled:
                 watches.append(watch)
                 return captured.result
         if reason is not None:
-            self._give_up(key, reason, lines)
+            self._give_up(key, reason, lines, captured.lines - done)
             return captured.result
         numbers: Any = []
         raw = captured.graph
+        compared = promotion.ledger.constants if promotion else None
         if promotion and not second.flattened and promotion.succeeds(raw):
             promotion.release(guards)
             numbers = captured.promote(as_inputs)
         else:
             promotion = None
             settle(raw)
+            captured.settle()
         endings = later.release(guards)
         collects = gc.isenabled()
         gc.disable()  # thousands of nodes are made, none of them garbage yet
@@ -309,17 +316,18 @@ class Compiled:
         finally:
             if collects:
                 gc.enable()
-        entry.lock, entry.raw = self.lock, raw
+        entry.lock, entry.raw, entry.compared = self.lock, raw, compared
         entry.endings = endings
         entry.scalars = {i: x for i, x in enumerate(leaves) if type(x) in (float, int)}
-        if promotion and former:
-            for _, holder, i, _ in promotion.ledger.places:
+        if promotion:
+            for _, holder, i, _ in promotion.released():
                 if holder is promotion.ledger.arguments:
                     del entry.scalars[i]
             entry.ledger, entry.numbers = promotion.ledger, numbers
             for entries in self.entries.values():
-                if former in entries:
-                    entries.remove(former)  # whose numbers this program takes too
+                # whose numbers this program takes too
+                entries[:] = [e for e in entries if e not in promotion.alike]
+            self.counts[objects] = self.counts.get(objects, 0) - len(promotion.alike)
         self.entries.setdefault(place, []).insert(0, entry)
         if alike is not key and place is key:
             watches[:] = watches or [watch]
@@ -329,6 +337,12 @@ class Compiled:
         self.counts[objects] = self.counts.get(objects, 0) + 1
         result, captured.result = captured.result, None
         return result
+
+    def _lines_of_changes(self, key: Any) -> set[int]:
+        """Give the lines in which stands what was different at each call of a kind, so that no program served two of them."""
+        names = {name for entry in self.serving(key) if (name := entry.guards.changed()) is not None}
+        lines = [self.outline().named(name_of(name)) for name in names]
+        return set().union(*lines) if len(self.serving(key)) >= MOST_PROGRAMS // 2 else set()
 
     def within(self, bound: Any, fit: Any) -> Compiled:
         """Give this function in a form of its own for a bound on memory: ``fit`` gives its graphs theirs."""
@@ -366,15 +380,15 @@ class Compiled:
         made.tree, made.warned = tree, True
         return made
 
-    def _give_up(self, key: Any, reason: str, lines: Any = ()) -> None:
+    def _give_up(self, key: Any, reason: str, lines: Any = (), asked: Any = frozenset()) -> None:
         if len(self.eager) < MOST_EAGER:
             self.eager[key] = reason
         message = f"{self.name} runs eagerly, not compiled: {reason}"
         if self.fullgraph:
             raise RuntimeError(message)
-        if self.fit is None and not reason.startswith(MANY):
+        if self.fit is None and (lines or not reason.startswith(MANY)):
             outline = self.outline()
-            if outline.split(set(lines)):
+            if outline.split(set(lines), asked):
                 message = f"{self.name} is compiled in pieces, not as a whole: {reason}"
             self.apart = outline
         if not self.warned:

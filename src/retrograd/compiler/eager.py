@@ -21,6 +21,7 @@ where two threads call the same one, and work in a forked child. ``RETROGRAD_NAT
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sys
@@ -276,6 +277,34 @@ class Layouts:
 
 
 # -- kinds of calls -------------------------------------------------------------------------------------------------------
+class Beside:
+    """Kernels for what runs beside a program (see ``MODE.aside``): made for kinds of calls that come often there, and used there alone."""
+
+    def __init__(self) -> None:
+        self.kinds: dict[Any, Any] = {}
+
+    def find(self, kind: Any, make: Callable[[], Any]) -> Any:
+        """Give the kernel of a kind of calls, which is made when it is worth it, or None."""
+        if not MODE.beside:
+            return None
+        found = self.kinds.get(kind, 0)
+        if found.__class__ is not int:
+            return found
+        if found == 0 and len(self.kinds) >= MOST:
+            return None
+        self.kinds[kind] = found + 1
+        if found + 1 < MODE.beside:
+            return None
+        observers, MODE.observers = MODE.observers, ()  # who looks is not told of what a kernel is made of
+        MODE.settle()
+        try:
+            made = self.kinds[kind] = make()
+        finally:
+            MODE.observers = observers
+            MODE.settle()
+        return made
+
+
 class Native:
     """An op or a function of Tensors on arrays: NumPy's at first, a kernel for kinds of calls that come again.
 
@@ -292,6 +321,7 @@ class Native:
     def __init__(self, fn: Any, plain: Callable[..., Any], warm: int = WARM, few: int = 0) -> None:
         self.fn, self.plain, self.warm, self.few = fn, plain, warm, few or warm
         self.kinds: dict[Any, Any] = {}
+        self.beside = Beside()
         self.many = False  # results are a tuple
 
     def __call__(self, *xs: Any, **attrs: Any) -> Any:
@@ -322,11 +352,13 @@ class Native:
         return found[0] if len(found) == 1 else tuple(found)
 
     def _seen(self, kind: Any, count: int, xs: Any, attrs: dict[str, Any]) -> Any:
-        if len(self.kinds) >= MOST or MODE.aside:
+        if len(self.kinds) >= MOST:
             return None
         if any(x.__class__ is np.ndarray and not x.flags.c_contiguous and layout(x) is None for x in xs):
             self.kinds[kind] = None  # copying it costs more than is gained
             return None
+        if MODE.aside:
+            return self.beside.find(kind, functools.partial(native, self.fn, *xs, **attrs))
         few = all(x.size < FEW for x in xs if x.__class__ is np.ndarray)
         if count + 1 < (self.few if few else self.warm):
             self.kinds[kind] = count + 1

@@ -75,7 +75,7 @@ def _write(module: Module) -> None:
     lengths = part(LENGTHS, "ptr")
     with f.if_(f.op(f"icmp ne ptr {lengths}, null")):
         measured = f.load("ptr", f.element("ptr", f.args, part(MEASURED)))
-        _cut(f, measured, lengths, part(RECORDS, "ptr"), part(STEP))
+        cut(f, measured, lengths, part(RECORDS, "ptr"), part(STEP))
     busy = f.element("i64", descriptor, BUSY)
     f.store("i64", "1", busy)
     state = f.alloca("ptr")
@@ -97,7 +97,7 @@ def _write(module: Module) -> None:
     f.ret("ptr", f.call(number, "ptr", [("i64", f.load("i64", answer))]))
 
 
-def _cut(f: Function, measured: Value, lengths: Value, records: Value, step: Value) -> None:
+def cut(f: Function, measured: Value, lengths: Value, records: Value, step: Value) -> None:
     """Write: note an array's number of elements, how many of them a chunk has, and how many chunks there are."""
     shape = f.load("ptr", f.byte(measured, entry.SHAPE))
     dims = f.op(f"sext i32 {f.load('i32', f.byte(measured, entry.NDIM))} to i64")
@@ -299,4 +299,4 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
-__all__ = ["Kernel", "Unsuitable", "gate"]
+__all__ = ["Kernel", "Unsuitable", "cut", "gate"]

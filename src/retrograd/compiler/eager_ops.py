@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core import MODE, REGISTRY, Graph, Node, Op
 from .codegen.rows import HEAVY, computes
-from .eager import LENGTH, Native, Unsuitable, compiling, flat, leaf
+from .eager import LENGTH, Beside, Native, Unsuitable, compiling, flat, leaf
 
 WARM = 3  # the large call of a kind that is compiled, where NumPy gives the same bits; elsewhere the first, so that equal calls give equal bits
 MOST = 64  # kinds that one operation is compiled for; more are NumPy's
@@ -44,6 +44,7 @@ class Pointwise:
     ) -> None:
         self.name, self.make, self.baked, self.warm = name, make, baked, warm
         self.kinds: dict[Any, Any] = {}
+        self.beside = Beside()
 
     def run(self, shape: tuple[int, ...], xs: Any, attrs: dict[str, Any]) -> Any:
         """Compute the result, or give None where there is no kernel for it, or none yet."""
@@ -101,12 +102,17 @@ class Pointwise:
         return out if axes is None else out.transpose([axes.index(d) for d in range(len(axes))])
 
     def _seen(self, kind: Any, count: int, xs: Any, attrs: dict[str, Any]) -> Any:
-        if len(self.kinds) >= MOST or MODE.aside:
+        def make() -> Any:
+            return compiling(self.name, lambda: self._compiled(xs, attrs))
+
+        if MODE.aside:
+            return self.beside.find(kind, make)
+        if len(self.kinds) >= MOST:
             return None
         if count + 1 < self.warm:
             self.kinds[kind] = count + 1
             return None
-        made = self.kinds[kind] = compiling(self.name, lambda: self._compiled(xs, attrs))
+        made = self.kinds[kind] = make()
         return made
 
     def _compiled(self, xs: Any, attrs: dict[str, Any]) -> Any:

@@ -31,6 +31,7 @@ class Entry:
     endings: Any = ()  # Python that runs after the program
     ledger: Any = None  # where numbers that are inputs are kept
     numbers: Any = ()
+    compared: Any = None  # the plain numbers with which changing ones were compared in its capture, if that noted any
     scalars: dict[int, float]  # the numbers among the arguments that are not inputs
 
     def __init__(self, captured: Captured, guards: Guards, given: list[Any], fit: Any = None) -> None:
@@ -60,7 +61,8 @@ class Entry:
             elif id(t) in position:
                 self.sources.append(("given", position[id(t)]))
             elif id(t) in captured.old_grads:
-                self.sources.append(("grad", captured.old_grads[id(t)]))
+                leaf = captured.old_grads[id(t)]
+                self.sources.append(("grad", position.get(id(leaf), leaf)))
             else:
                 self.sources.append(("held", t))
         self.hooks = Hooks.changes
@@ -68,10 +70,21 @@ class Entry:
         self.held_types = [(t._a.shape, t._a.dtype, _wants(t)) for t in captured.inputs]
         self.grads_were = [(t, id(t) in captured.had_grads) for t, _ in captured.new_grads]
         # of leaves that are arguments: a call may bring others
-        self.grads_given = [None if was else position.get(id(t)) for t, was in self.grads_were]
+        self.grads_given = [position.get(id(t)) for t, _ in self.grads_were]
+        read = {source for kind, source in self.sources if kind == "grad" and isinstance(source, int)}
+        read |= {id(source) for kind, source in self.sources if kind == "grad" and not isinstance(source, int)}
+        self.looked_at = [
+            (position.get(id(t), t), was)
+            for t, was in captured.looked_at
+            if not was or position.get(id(t), id(t)) not in read
+        ]
+        self.twins = [(position.get(id(t), t), position.get(id(u), u)) for t, u in captured.twins]
         self.written_roots = {
-            id(captured.inputs[k]._s) for k in self.targets if isinstance(k, int) and self.sources[k][0] != "given"
+            id(captured.inputs[k]._s) for k in self.targets if isinstance(k, int) and self.sources[k][0] == "held"
         }
+        self.written_grads = [
+            self.sources[k][1] for k in self.targets if isinstance(k, int) and self.sources[k][0] == "grad"
+        ]
         self.wanted = [places[id(t)] for t in captured.wanted]
         self.opened = [k for k, is_open in enumerate(captured.open) if is_open]
         self.opened_types = [typeof(captured.outputs[k]) for k in self.opened]
@@ -168,7 +181,9 @@ class Entry:
         """Give the tensor of an input."""
         if kind == "given":
             return given[source]
-        return kept[source] if kind == "place" else source._grad if kind == "grad" else source
+        if kind == "grad":
+            return _leaf(source, given)._grad
+        return kept[source] if kind == "place" else source
 
     def takes(self, leaves: list[Any]) -> bool:
         """Tell whether the numbers among a call's arguments are those that the program was made for, or its inputs."""
@@ -181,7 +196,7 @@ class Entry:
 
     def fits(self, given: list[Any]) -> bool:
         """Tell whether everything that the run depended on is as it was."""
-        if not self.check():
+        if not self.check() or (self.ledger is not None and not self.ledger.holds()):
             return False
         kept: Any = ()
         if self.places:
@@ -192,7 +207,8 @@ class Entry:
                 return False
         if Hooks.changes != self.hooks:
             holders = [
-                source if kind == "grad" else self.holder(kind, source, given, kept) for kind, source in self.sources
+                _leaf(source, given) if kind == "grad" else self.holder(kind, source, given, kept)
+                for kind, source in self.sources
             ]
             if [_hooks(t) for t in holders] != self.hooked:
                 return False
@@ -201,14 +217,28 @@ class Entry:
             leaf = t if place is None else given[place]
             if (leaf._grad is not None) is not was:
                 return False
+        for source, was in self.looked_at:
+            if (_leaf(source, given)._grad is not None) is not was:
+                return False
+        if any(_leaf(t, given)._grad is not _leaf(u, given)._grad for t, u in self.twins):
+            return False
         for (kind, t), (shape, dtype, wants) in zip(self.sources, self.held_types, strict=True):
             if kind == "held":
                 a = t._a
                 if a.shape != shape or a.dtype != dtype or _wants(t) is not wants:
                     return False
-            elif kind == "grad" and (t._grad is None or t._grad._a.shape != shape):
+            elif kind == "grad" and ((g := _leaf(t, given)._grad) is None or g._a.shape != shape):
                 return False
+        if self.written_grads and self.overlap([_leaf(s, given)._grad for s in self.written_grads], given):
+            return False
         return not any(id(t._s) in self.written_roots for t in given)
+
+    def overlap(self, grads: list[Any], given: list[Any]) -> bool:
+        """Tell whether gradients that the program writes share memory with each other, an argument or what is written besides."""
+        if any(t is None for t in grads):
+            return True
+        roots = {id(t._s) for t in grads}
+        return len(roots) < len(grads) or not roots.isdisjoint((*self.written_roots, *[id(t._s) for t in given]))
 
     def refresh(self) -> None:
         """Write the present numbers into the inputs that stand for them."""
@@ -225,7 +255,8 @@ class Entry:
         read = {id(source) for kind, source in self.sources if kind == "grad"}
         for k, (t, was) in enumerate(self.grads_were, len(self.captured.outputs)):
             out = self.program.graph.outputs[k]
-            if was and id(t) not in read and is_only_gradient(t):
+            is_ours = self.grads_given[k - len(self.captured.outputs)] is None
+            if was and is_ours and id(t) not in read and is_only_gradient(t):
                 a = t._grad._a
                 if a.shape == out.shape and a.dtype == out.dtype:
                     found[k] = a
@@ -265,6 +296,11 @@ class Entry:
         stand = {id(t): h for t, h in zip(captured.inputs, holders)}  # numbers that became inputs come last
         stand.update({id(t): made for t, made in zip(captured.outputs, outputs, strict=True)})
         return captured.deliver(stand)
+
+
+def _leaf(source: Any, given: list[Any]) -> Any:
+    """Give the tensor whose gradient an input is: an argument, by its number, or one that is always the same."""
+    return given[source] if source.__class__ is int else source
 
 
 def _hooks(t: Any) -> tuple[int, ...]:

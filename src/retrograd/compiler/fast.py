@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core import MODE, wrap
 from ..core.node import Hooks
+from .eager_small import wrapper
 from .history import attach, spent
 from .runtime import gate as g
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 LONG = 50_000  # multiply-adds and elements from which other threads of Python may run meanwhile
 MISSED: Any = object()
+RAN = g.RAN
 _empty = np.empty
 
 
@@ -57,15 +59,22 @@ class Fast:
         rows: list[int] = []
         order = {place: k for k, (kind, place) in enumerate(entry.sources) if kind == "given"}
         self.given = len(entry.given)
-        for i in range(self.given):
-            t = entry.given[i]
-            a = t._a
-            slots = program.input_slots[order[i]] if i in order else []
+
+        def row(a: Any, node: Any, slots: Any) -> None:
             numbers = [n for at, extra in slots for n in (table + 8 * at, extra)]
             dims = self.descriptor.array(list(a.shape))
-            node = t._node
-            rows += [id(a.dtype), a.ndim, dims, id(node), self.descriptor.array(numbers), len(slots)]
+            rows.extend([id(a.dtype), a.ndim, dims, id(node), self.descriptor.array(numbers), len(slots)])
             self.descriptor.kept += [a.dtype, node]
+
+        for i in range(self.given):
+            t = entry.given[i]
+            row(t._a, t._node, program.input_slots[order[i]] if i in order else [])
+        # gradients that are read: of other calls, they are other tensors, handed over like arguments
+        self.read = [(k, source) for k, (kind, source) in enumerate(entry.sources) if kind == "grad"]
+        self.readers = [t for _, t in self.read]
+        for k, _ in self.read:
+            row(captured.inputs[k]._a, None, program.input_slots[k])
+        self.written = [n for n, (k, _) in enumerate(self.read) if k in entry.targeted]
         outs: list[int] = []
         for k in self.places_of_outputs:
             slots = program.output_slots[k]
@@ -75,15 +84,16 @@ class Fast:
             self.grads.append((t, None))  # the memory that gradients are made in is that of the first ones
         self.cleared_inside = [was for _, was in entry.grads_were]
         self.given_back = [k for k, was in enumerate(self.cleared_inside) if not was]
-        self.storages = [captured.inputs[k]._s for k in {k for k in entry.targets if isinstance(k, int)}]
+        self.storages = [captured.inputs[k]._s for k in entry.targeted if entry.sources[k][0] != "grad"]
         self.held = [(t, k) for k, (kind, t) in enumerate(entry.sources) if kind == "held"]
         # one native segment is run by the gate itself; several, with NumPy's calls between them, by the program
         self.several = (
             bool(program.late) or len(program.segments) > 1 or not isinstance(next(iter(program.segments), []), list)
         )
         segment = [0, 0] if self.several or not program.segments else program.segments[0]
-        self.words[g.COUNT] = 1 + self.given + len(self.makes)
-        self.words[g.TENSORS], self.words[g.OUTPUTS] = self.given, len(self.makes)
+        tensors = self.given + len(self.read)
+        self.words[g.COUNT] = 1 + tensors + len(self.makes)
+        self.words[g.TENSORS], self.words[g.OUTPUTS] = tensors, len(self.makes)
         self.words[g.RECORDS], self.words[g.RECORD_COUNT] = segment
         self.words[g.DRIVE] = program.loaded.address("rg_drive")
         self.words[g.RELEASE] = int(program.work > LONG)
@@ -95,6 +105,7 @@ class Fast:
         self.words[g.FORBIDDEN], self.words[g.FORBIDDEN_COUNT] = self.descriptor.array(forbidden), len(forbidden)
         self.pairs = np.zeros(0, np.uint64)
         self.error = program.error
+        self.made = wrapper() or _made
         self.plain = (
             captured.structure is None
             and count == 1
@@ -103,6 +114,9 @@ class Fast:
             and not captured.places
         )
         self.simple = self.plain and entry.halves is None
+        # a function of its arguments alone, with one result: nothing is to be done around the run
+        around = self.several or self.readers or self.storages or self.given_back or self.error is not None
+        self.direct = self.makes[0] if self.simple and not around and len(self.makes) == 1 else None
 
     def arm(self) -> None:
         """Note what memory holds now, when everything is known to be as it was."""
@@ -158,6 +172,8 @@ class Fast:
             data = made._a.ctypes.data
             for at, extra in program.output_slots[k + self.count]:
                 program.table[at] = data + extra
+        for t, _ in entry.looked_at:
+            pair(id(t) + places["_grad"], id(None))
         for (t, made), was in zip(self.grads, self.cleared_inside, strict=True):
             # what the step clears itself may be there before; else it must not, and is put there after the run
             pair(id(t) + places["_grad"], id(made) if was else id(None))
@@ -170,38 +186,51 @@ class Fast:
         """Run, and give the result, or MISSED where something is not as it was."""
         if Hooks.changes != self.entry.hooks or (self.rest is not None and not self.rest()):
             return MISSED
+        if self.direct is not None:
+            a = _empty(*self.direct)
+            if self.gate(self.words, *given, a) == RAN:
+                return self.made(a, self.nodes[0])
         outs = [_empty(shape, dtype) for shape, dtype in self.makes]
-        found = self.gate(self.words, *given, *outs)
+        grads: Any = ()
+        if self.readers:
+            grads = [t._grad for t in self.readers]
+            if self.written and self.entry.overlap([grads[n] for n in self.written], given):
+                return MISSED
+        found = self.gate(self.words, *given, *grads, *outs)
         while found != g.RAN:
             if found == g.OTHER_ARGUMENTS or not self._settle(found):
                 return MISSED
-            found = self.gate(self.words, *given, *outs)
+            found = self.gate(self.words, *given, *grads, *outs)
         if self.error is not None and self.error.value:
             self.entry.program.complain()
         if self.several:
-            self._execute(given, outs)
+            self._execute(given, grads, outs)
         for s in self.storages:
             s.version += 1
+        for n in self.written:
+            grads[n]._s.version += 1
         for k in self.given_back:
             t, made = self.grads[k]
             t._grad = made
         if self.simple:  # one result, and no backward part
-            t = wrap(outs[0])
-            t._node = self.nodes[0]
-            return t
+            return self.made(outs[0], self.nodes[0])
         outputs = []
         for a, node in zip(outs[: self.count], self.nodes, strict=True):
-            t = wrap(a)
-            t._node = node
-            outputs.append(t)
+            outputs.append(self.made(a, node))
         if self.entry.halves is not None:
-            holders = [given[source] if kind == "given" else source for kind, source in self.entry.sources]
+            holders = self._holders(given, grads)
             attach(self.entry, outputs, outs[self.count :], holders, [t._a for t in holders])
-        return outputs[0] if self.plain else self._results(outputs, given)
+        return outputs[0] if self.plain else self._results(outputs, given, grads)
 
-    def _execute(self, given: Any, outs: list[Any]) -> None:
+    def _holders(self, given: Any, grads: Any) -> list[Any]:
+        found = [given[source] if kind == "given" else source for kind, source in self.entry.sources]
+        for (k, _), t in zip(self.read, grads, strict=True):
+            found[k] = t
+        return found
+
+    def _execute(self, given: Any, grads: Any, outs: list[Any]) -> None:
         entry = self.entry
-        values = [(given[source] if kind == "given" else source)._a for kind, source in entry.sources]
+        values = [t._a for t in self._holders(given, grads)]
         results: list[Any] = [None] * len(entry.program.graph.outputs)
         for k, a in zip(self.places_of_outputs, outs, strict=True):
             results[k] = a
@@ -213,6 +242,8 @@ class Fast:
         entries = self.owners[k]
         if entries is None or not self.entry.guards.holds(entries):
             return False
+        if self.entry.ledger is not None and not self.entry.ledger.holds():
+            return False
         self.entry.refresh()
         address = int(self.pairs[2 * k])
         self.alive.append([_held(e) for e in entries])
@@ -221,19 +252,26 @@ class Fast:
         self.pairs[2 * k + 1] = g.word(address)
         return True
 
-    def _results(self, outputs: list[Any], given: Any) -> Any:
+    def _results(self, outputs: list[Any], given: Any, grads: Any) -> Any:
         captured = self.entry.captured
         for t in captured.cleared:
             t._grad = None
         stand = {
             id(t): given[i] for t, (kind, i) in zip(captured.inputs, self.entry.sources, strict=True) if kind == "given"
         }
+        stand.update({id(captured.inputs[k]): t for (k, _), t in zip(self.read, grads, strict=True)})
         for value, t in zip(captured.outputs, outputs, strict=True):
             stand[id(value)] = t
         result = captured.deliver(stand)
         for k in self.stored:  # written by ourselves, when all else was as it was
             self.pairs[2 * k + 1] = g.word(int(self.pairs[2 * k]))
         return result
+
+
+def _made(a: Any, node: Any) -> Any:
+    t = wrap(a)
+    t._node = node
+    return t
 
 
 def is_only_gradient(t: Any) -> bool:
@@ -261,9 +299,14 @@ def fast(entry: Entry) -> Fast | None:
         return None
     if g.gate() is None:
         return None
-    if any(kind in ("grad", "place") for kind, _ in entry.sources) or any(
-        isinstance(k, int) and entry.sources[k][0] == "given" for k in entry.targets
-    ):
+    if any(kind == "place" for kind, _ in entry.sources) or any(entry.sources[k][0] == "given" for k in entry.targeted):
+        return None
+    read = {id(t) for kind, t in entry.sources if kind == "grad"}
+    if any(id(t) in read for t, _ in entry.captured.new_grads):  # added to what is there
+        return None
+    if any(kind == "grad" and isinstance(t, int) for kind, t in entry.sources):
+        return None
+    if entry.twins or any(was or isinstance(t, int) for t, was in entry.looked_at):
         return None
     if any(not t._a.flags.c_contiguous or t._base is not None for kind, t in entry.sources if kind == "held"):
         return None

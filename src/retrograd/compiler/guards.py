@@ -28,6 +28,11 @@ OF_ANY_CLASS = {"__dict__", "__weakref__"}  # made anew at each look
 SKIPPED = {"_forward_hooks_with_kwargs", "_non_persistent_buffers_set", "_is_full_backward_hook"}
 
 
+def name_of(name: str) -> str:
+    """Give the last name in what messages call a place: how the user's code calls it."""
+    return re.split(r"\W+", re.sub(r"\[[^]]*\]$", "", name).removesuffix("'s attributes"))[-1]
+
+
 class Unguardable(Exception):
     """Something that decides the function's course cannot be watched.
 
@@ -41,7 +46,7 @@ class Unguardable(Exception):
 
     def __init__(self, name: str, what: str) -> None:
         super().__init__(f"{name} {what}")
-        self.name = re.split(r"\W+", re.sub(r"\[[^]]*\]$", "", name).removesuffix("'s attributes"))[-1]
+        self.name = name_of(name)
 
 
 # values of globals that hardly change: whether the name in the code is theirs, or an attribute's, does not matter

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
-from ..core import MODE, Graph, Node
+from ..core import MODE, BaseTensor, Graph, Node
 from ..core.types import RememberingNumber
 from .codegen.rows import operand_dtype
 from .guards import MISSING, Guards
@@ -21,14 +22,8 @@ from .passes.rebuild import freeze, rebuild
 
 BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow")
 UNARY = ("neg", "pos", "abs")
+COMPARED = ("lt", "le", "gt", "ge", "eq", "ne")
 ASKED = [
-    "lt",
-    "le",
-    "gt",
-    "ge",
-    "eq",
-    "ne",
-    "bool",
     "int",
     "float",
     "index",
@@ -55,6 +50,8 @@ ASKED = [
     "invert",
     "complex",
 ]
+MOST_RELATIONS = 256  # that are compared before a call
+MOST_FORMER = 4  # programs that a new one is compared with
 METHODS = ("is_integer", "as_integer_ratio", "hex", "bit_length", "bit_count", "to_bytes")
 
 
@@ -65,6 +62,36 @@ class Ledger:
         self.places: list[tuple[str, Any, Any, Any]] = []  # kind, holder, key, value
         self.arguments: list[Any] = []  # of the present call: a place too
         self.asked = False
+        self.open = 0  # numbers alike for many, such as remainders, that were not compared
+        # what the numbers were compared with, and how it came out
+        self.relations: list[tuple[Callable[..., Any], bool]] = []
+        self.constants: list[
+            tuple[type, Any]
+        ] = []  # plain numbers among that; they may come of changing ones unseen, as 0.1 * n does
+
+    def relate(self, compute: Callable[..., Any], outcome: Any, constant: Any = None) -> Any:
+        """Note how a comparison came out: where it comes out otherwise, another course is taken."""
+        self.relations.append((compute, bool(outcome)))
+        if constant is not None:
+            self.constants.append((type(constant), constant))
+        self.asked = self.asked or len(self.relations) > MOST_RELATIONS
+        return outcome
+
+    def close(self, number: Any, references: int) -> None:
+        """Hear that a flat number was compared; if nobody holds it, it is gone then."""
+        number.flat = False
+        self.open -= 1
+        self.asked = self.asked or references > _passing()
+
+    def holds(self) -> bool:
+        """Tell whether all comparisons come out as they did."""
+        if not self.relations:
+            return True
+        values = self.read()
+        try:
+            return all(bool(compute(*values)) is outcome for compute, outcome in self.relations)
+        except (ArithmeticError, ValueError):
+            return False
 
     def read(self) -> list[Any]:
         """Give the numbers as they are now."""
@@ -85,6 +112,16 @@ def _set(kind: str, holder: Any, key: Any, value: Any) -> None:
 def _plain(value: Any) -> Any:
     """Give a number as one of Python's own, without asking it."""
     return float.__pos__(value) if isinstance(value, float) else int.__pos__(value)
+
+
+def plain(value: Any) -> Any:
+    """Give anything as it is, but for a remembering number, which is given as one of Python's own, without asking it."""
+    return _plain(value) if isinstance(value, RememberingNumber) else value
+
+
+def present(value: Any) -> Any:
+    """Give anything as it is, but for a remembering number, which is computed from those that are now at its places."""
+    return value.compute(*value.ledger.read()) if isinstance(value, RememberingNumber) else value  # type: ignore[attr-defined]
 
 
 class Either(int):
@@ -108,13 +145,50 @@ def _computed(number: Any, values: list[Any]) -> tuple[type, Any]:
     return type(found), found
 
 
+class _Probe(int):
+    """Tells how often a number is held that is compared where it was computed."""
+
+    counts: list[int] = []
+
+    def __eq__(self, other: Any) -> bool:
+        self.counts.append(getrefcount(self))
+        return False
+
+    def __bool__(self) -> bool:
+        self.counts.append(getrefcount(self))
+        return False
+
+    def __hash__(self) -> int:
+        return 0
+
+
+def _passing() -> int:
+    """Give the references to a number that only the expression has in which it is compared; 0 where that cannot be told.
+
+    Those who watch calls may hold one more.
+    """
+    held = _Probe(1)
+    _Probe.counts.clear()
+    trials: list[Callable[[], bool]] = [
+        lambda: _Probe(1) == 1,
+        lambda: held == 1,
+        lambda: not _Probe(1),
+        lambda: not held,
+    ]
+    for compared in trials:
+        compared()
+    passing, kept, passing_too, kept_too = _Probe.counts
+    return passing if passing == passing_too and passing < min(kept, kept_too) else 0
+
+
 def _make(base: Any) -> type:
-    def number(ledger: Ledger, compute: Callable[..., Any], value: Any) -> Any:
+    def number(ledger: Ledger, compute: Callable[..., Any], value: Any, flat: bool = False) -> Any:
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             ledger.asked = True
             return value
         made = (Float if isinstance(value, float) else Int)(value)
-        made.ledger, made.compute = ledger, compute
+        made.ledger, made.compute, made.flat = ledger, compute, flat
+        ledger.open += flat
         return made
 
     def binary(name: str, swapped: bool) -> Any:
@@ -125,15 +199,16 @@ def _make(base: Any) -> type:
             if not isinstance(other, (int, float)):
                 return NotImplemented if plain is None else plain(self, other)
             mine, theirs = self.compute, getattr(other, "compute", None)
-            if base is int and name in ("floordiv", "mod"):  # alike for many numbers, and `1.0 + n` does not ask n
-                self.ledger.asked = True
+            # alike for many numbers, and `1.0 + n` does not ask n: it may be compared where it stands, and nothing else
+            flat = base is int and name in ("floordiv", "mod")
+            self.ledger.asked = self.ledger.asked or self.flat or getattr(other, "flat", False)
             constant = None if theirs is not None else other
             a, b = _plain(self), _plain(other)
             if theirs is None:
                 compute = (lambda *v: op(constant, mine(*v))) if swapped else (lambda *v: op(mine(*v), constant))
             else:
                 compute = (lambda *v: op(theirs(*v), mine(*v))) if swapped else (lambda *v: op(mine(*v), theirs(*v)))
-            return number(self.ledger, compute, op(b, a) if swapped else op(a, b))
+            return number(self.ledger, compute, op(b, a) if swapped else op(a, b), flat)
 
         return method
 
@@ -142,9 +217,35 @@ def _make(base: Any) -> type:
 
         def method(self: Any) -> Any:
             mine = self.compute
+            self.ledger.asked = self.ledger.asked or self.flat
             return number(self.ledger, lambda *v: op(mine(*v)), op(_plain(self)))
 
         return method
+
+    def compared(name: str) -> Any:
+        op, plain = getattr(operator, name), getattr(base, f"__{name}__")
+
+        def method(self: Any, other: Any) -> Any:
+            if not isinstance(other, (int, float)):
+                self.ledger.asked = self.ledger.asked or not isinstance(other, BaseTensor)
+                return plain(self, other)
+            if self.flat:
+                references = getrefcount(self)
+                self.ledger.close(self, references)
+            self.ledger.asked = self.ledger.asked or getattr(other, "flat", False)
+            mine, theirs = self.compute, getattr(other, "compute", None)
+            constant = None if theirs is not None else other
+            compute = (lambda *v: op(mine(*v), constant)) if theirs is None else (lambda *v: op(mine(*v), theirs(*v)))
+            return self.ledger.relate(compute, op(_plain(self), other if theirs is None else _plain(other)), constant)
+
+        return method
+
+    def truth(self: Any) -> bool:
+        if self.flat:
+            references = getrefcount(self)
+            self.ledger.close(self, references)
+        found: bool = self.ledger.relate(self.compute, bool(_plain(self)))
+        return found
 
     def asked(name: str) -> Any:
         plain = getattr(base, f"__{name}__")
@@ -168,9 +269,10 @@ def _make(base: Any) -> type:
         self.ledger.asked = True
         return getattr(ufunc, how)(*[_plain(x) if isinstance(x, RememberingNumber) else x for x in xs], **options)
 
-    def plain(self: Any) -> Any:
+    def given_to_operation(self: Any) -> Any:
         value = base.__pos__(self)
         recorder = MODE.trace
+        self.ledger.asked = self.ledger.asked or self.flat
         if getattr(recorder, "compiling", False):
             if base is int:  # Python keeps small ones once only: it may be this number, where it turns up
                 recorder.numbers.setdefault(id(value), (value, []))[1].append(self)
@@ -180,10 +282,12 @@ def _make(base: Any) -> type:
             self.ledger.asked = True
         return value
 
-    body: dict[str, Any] = {"plain": plain}
+    body: dict[str, Any] = {"plain": given_to_operation}
     body |= {f"__{n}__": binary(n, False) for n in BINARY}
     body |= {f"__r{n}__": binary(n, True) for n in BINARY}
     body |= {f"__{n}__": unary(n) for n in UNARY}
+    body |= {f"__{n}__": compared(n) for n in COMPARED}
+    body["__bool__"] = truth
     body |= {f"__{n}__": asked(n) for n in ASKED if hasattr(base, f"__{n}__")}
     body |= {n: asked_method(n) for n in METHODS if hasattr(base, n)}
     body["__array_ufunc__"] = by_numpy
@@ -195,32 +299,40 @@ Int: Any = _make(int)
 
 
 class Promotion:
-    """Puts remembering numbers where a former capture found other values, for as long as it is open."""
+    """Puts remembering numbers where former captures found other values, for as long as it is open.
 
-    def __init__(self, former: Any, arguments: list[Any]) -> None:
-        self.former = former
-        self.before: list[Any] = []  # what the numbers were at the former capture
+    Attributes
+    ----------
+    former
+        The capture that the present one is like.
+    alike : list
+        All whose graphs are.
+    """
+
+    alike: list[Any]
+    fixed: set[int]  # places that are guards all the same
+
+    def __init__(self, formers: list[Any], arguments: list[Any]) -> None:
+        self.former: Any = None
+        self.formers = formers[:MOST_FORMER]
         self.ledger = Ledger()
         self.ledger.arguments = list(arguments)
-        for i, value in former.scalars.items():
-            if arguments[i] != value:
-                self.ledger.places.append(("item", self.ledger.arguments, i, arguments[i]))
-                self.before.append(value)
-        if former.ledger is not None:  # what was an input stays one
-            for kind, holder, key, value in former.ledger.places:
-                self.before.append(value)
-                where = self.ledger.arguments if holder is former.ledger.arguments else holder
-                self.ledger.places.append((kind, where, key, _get(kind, where, key)))
-        for kind, holder, key, value, _ in former.guards.entries:
-            if kind not in ("dict", "item", "cell") or type(value) not in (int, float) or type(holder) is tuple:
-                continue
-            try:
-                now = _get(kind, holder, key)
-            except (KeyError, IndexError, ValueError):
-                continue
-            if type(now) is type(value) and now != value:
-                self.ledger.places.append((kind, holder, key, now))
-                self.before.append(value)
+        known: list[dict[Any, Any]] = []  # of each former capture: what its numbers were, by place
+        found: dict[Any, Any] = {}
+        for former in self.formers:
+            values: dict[Any, Any] = {}
+            known.append(values)
+            for kind, holder, key, value, is_input in _numbers_of(former, self.ledger.arguments):
+                try:
+                    now = _get(kind, holder, key)
+                except (KeyError, IndexError, ValueError):
+                    continue
+                place = kind, id(holder), key
+                values[place] = value
+                if is_input or (type(now) is type(value) and now != value):  # what was an input stays one
+                    found[place] = kind, holder, key, now
+        self.ledger.places = list(found.values())
+        self.before = [[values.get(p, MISSING) for p in found] for values in known]
 
     def __bool__(self) -> bool:
         return bool(self.ledger.places)
@@ -228,26 +340,65 @@ class Promotion:
     def __enter__(self) -> Promotion:
         for k, (kind, holder, key, value) in enumerate(self.ledger.places):
             made = (Float if type(value) is float else Int)(value)
-            made.ledger, made.compute = self.ledger, _pick(k)
+            made.ledger, made.compute, made.flat = self.ledger, _pick(k), False
             _set(kind, holder, key, made)
         return self
 
     def __exit__(self, *exc: Any) -> None:
-        for kind, holder, key, value in self.ledger.places:
-            if isinstance(_get(kind, holder, key), (Float, Int)):
-                _set(kind, holder, key, value)
+        places = [(kind, holder, key) for kind, holder, key, _ in self.ledger.places]
+        for kind, holder, key in [
+            *places,
+            *[e[:3] for f in self.formers for e in f.guards.entries if e[0] in ("dict", "item", "cell")],
+        ]:
+            try:
+                now = _get(kind, holder, key)
+            except (KeyError, IndexError, ValueError):
+                continue
+            if isinstance(now, (Float, Int)):  # that which was put there, or what the run left in its place
+                _set(kind, holder, key, _plain(now))
 
     def succeeds(self, graph: Graph) -> bool:
-        """Tell whether the numbers can be inputs: the former graph differs from this one in them alone."""
-        return not self.ledger.asked and _alike(self.former.raw, graph, self.before)
+        """Tell whether the numbers can be inputs: a former graph differs from this one in them alone.
+
+        Where they were compared with plain numbers, those must have been the same in the former run; what was the same in both stays a guard.
+        """
+        self.former, self.alike, self.fixed = None, [], set()
+        if self.ledger.asked or self.ledger.open:
+            return False
+        constants, now = self.ledger.constants, [value for *_, value in self.ledger.places]
+        for former, before in zip(self.formers, self.before, strict=True):
+            if any(value is MISSING for value in before) or not _alike(former.raw, graph, before):
+                continue
+            self.alike.append(former)
+            if self.former is None and (not constants or former.compared == constants):
+                self.former = former
+                if constants:
+                    self.fixed = {k for k, (a, b) in enumerate(zip(before, now, strict=True)) if a == b}
+        return self.former is not None
+
+    def released(self) -> list[Any]:
+        """Give the places whose numbers may change from now on."""
+        return [place for k, place in enumerate(self.ledger.places) if k not in self.fixed]
 
     def release(self, guards: Guards) -> None:
         """Let the guards ask for the numbers' types only."""
-        places = {(kind, id(holder), key) for kind, holder, key, _ in self.ledger.places}
+        places = {(kind, id(holder), key) for kind, holder, key, _ in self.released()}
         guards.entries = [
             ("number", e[1], (e[0], e[2]), type(e[3]), e[4]) if (e[0], id(e[1]), e[2]) in places else e
             for e in guards.entries
         ]
+
+
+def _numbers_of(former: Any, arguments: list[Any]) -> list[tuple[Any, ...]]:
+    """Give a capture's numbers: kind, holder, key, value then, and whether it is an input; arguments are those of the present call."""
+    found = [("item", arguments, i, value, False) for i, value in former.scalars.items()]
+    if former.ledger is not None:
+        for kind, holder, key, value in former.ledger.places:
+            found.append((kind, arguments if holder is former.ledger.arguments else holder, key, value, True))
+    for kind, holder, key, value, _ in former.guards.entries:
+        if kind in ("dict", "item", "cell") and type(value) in (int, float) and type(holder) is not tuple:
+            found.append((kind, holder, key, value, False))
+    return found
 
 
 def _pick(k: int) -> Callable[..., Any]:
@@ -259,6 +410,7 @@ def _alike(a: Graph, b: Graph, before: list[Any]) -> bool:
     if len(one) != len(two):
         return False
     place: dict[Node, Node] = {}
+    settled: dict[Node, Any] = {}
     for x, y in zip(one, two, strict=True):
         if (
             x.op is not y.op
@@ -274,7 +426,7 @@ def _alike(a: Graph, b: Graph, before: list[Any]) -> bool:
             return False
         old, new = a.constants.get(x, MISSING), b.constants.get(y, MISSING)
         if isinstance(new, Either):
-            new = b.constants[y] = _settled(new, old, before)
+            new = settled[y] = _settled(new, old, before)
         if isinstance(new, (Float, Int)):
             if isinstance(old, np.ndarray) or old is MISSING:
                 return False
@@ -287,7 +439,10 @@ def _alike(a: Graph, b: Graph, before: list[Any]) -> bool:
         ):
             return False
         place[x] = y
-    return tuple(place.get(o) for o in a.outputs) == b.outputs
+    if tuple(place.get(o) for o in a.outputs) != b.outputs:
+        return False
+    b.constants.update(settled)
+    return True
 
 
 def _settled(new: Either, old: Any, before: list[Any]) -> Any:

@@ -17,6 +17,7 @@ import types
 from typing import Any
 
 from ..nn import Module
+from .ahead import Ahead
 from .names import Flow, always, stores
 from .watch import whose
 
@@ -129,14 +130,17 @@ class Splitter:
     tree : ast.FunctionDef
     lines : set of int
         Of the statements that stay as they are.
+    asked : set of int
+        Those of them in which a value was asked for, and nothing else done.
     local : set of str
         The function's own variables.
     declared : dict
         Of other names that it assigns: the statement that says whose they are.
     """
 
-    def __init__(self, tree: Any, lines: set[int], local: set[str], declared: dict[str, Any]) -> None:
-        self.lines, self.local, self.declared = lines, local, declared
+    def __init__(self, tree: Any, lines: set[int], asked: set[int], local: set[str], declared: dict[str, Any]) -> None:
+        self.lines, self.asked, self.local, self.declared = lines, asked, local, declared
+        self.ahead = Ahead(local)
         self.regions: list[Any] = []
         self.tree = copy.deepcopy(tree)
         for n in ast.walk(self.tree):
@@ -172,12 +176,26 @@ class Splitter:
             if self.fits(s):
                 run.append(s)
                 continue
+            if run:
+                s = self._without(s, run)
             close()
             self.inside(s, bound, loops)
             made.append(s)
             bound = always([s], bound)
         close()
         return made, bound
+
+    def _without(self, s: Any, run: list[Any]) -> Any:
+        """Let what a statement computes before it asks for a value be part of the region that ends before it."""
+        last: Any = s.test.end_lineno if isinstance(s, ast.If) else s.end_lineno
+        if not {k for k in self.lines if s.lineno <= k <= last} <= self.asked:
+            return s
+        made, left = self.ahead.of(s)
+        if any(isinstance(n, ast.Name) and n.id in FORBIDDEN for a in made for n in ast.walk(a)):
+            return s
+        run += made
+        self.all += [ast.Name(a.targets[0].id, ast.Load()) for a in made]
+        return left
 
     def _returns_apart(self, body: list[Any]) -> list[Any]:
         """Let what a ``return`` computes be a statement of its own."""
@@ -280,8 +298,8 @@ class Pieces:
         Arguments that come before those of a call.
     tree : ast.FunctionDef
         Its text.
-    lines : set of int
-        Those of the statements that stay.
+    lines, asked : set of int
+        Those of the statements that stay, and those of them in which a value was asked for and nothing else done.
     compiled : callable
         ``compiled(function, tree, name)`` gives a region's compiled form.
 
@@ -292,13 +310,20 @@ class Pieces:
     """
 
     def __init__(
-        self, function: Any, before: tuple[Any, ...], tree: Any, lines: set[int], compiled: Any, name: str
+        self,
+        function: Any,
+        before: tuple[Any, ...],
+        tree: Any,
+        lines: set[int],
+        compiled: Any,
+        name: str,
+        asked: Any = frozenset(),
     ) -> None:
         code = function.__code__
         declared = {
             n: type(s)([n]) for s in ast.walk(tree) if isinstance(s, (ast.Global, ast.Nonlocal)) for n in s.names
         }
-        splitter = Splitter(tree, lines, {*code.co_varnames, *code.co_cellvars} - set(declared), declared)
+        splitter = Splitter(tree, lines, asked, {*code.co_varnames, *code.co_cellvars} - set(declared), declared)
         self.before, self.regions = before, []
         self.plain: Any = None
         if not splitter.regions or code.co_flags & (

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core import BaseTensor, quiet_off, quiet_on
 from ..core.door import _quiet
+from ..core.types import RememberingNumber
 from .block import Block, aligned
 from .draws.steps import generator_of
 from .fast import Fast
@@ -81,6 +82,10 @@ class Several:
             raise Unfit("the gradient of its result is asked for outside")
         if self.fast.given_back:
             raise Unfit("it leaves gradients that were not there before")
+        if any(isinstance(x, RememberingNumber) for x in captured.results):
+            raise Unfit("it gives back a number that changes")
+        if self.fast.readers:
+            raise Unfit("it reads gradients that were there before")
         if captured.places:
             raise Unfit(f"it keeps a tensor from call to call ({captured.places[0].name})")
         if captured.same or captured.views:

@@ -43,10 +43,14 @@ class Place:
         self.kind, self.holder, self.key, self.name, self.asked = kind, holder, key, name, asked
         self.old, structure = flatten(before)
         self.shape = repr(structure)
-        self.types = [_spec(x) for x in self.old]
+        self.types: list[Any] = []
         self.now = now
         self.structure: Any = None
         self.first = self.count = 0  # where its leaves are among the results
+
+    def note(self) -> None:
+        """Note of what kind the tensors were; they must have their own nodes again, which a trace took from them."""
+        self.types = [_spec(x) for x in self.old]
 
     def read(self) -> Any:
         """Give what the place holds."""
@@ -265,9 +269,9 @@ def _object(value: Any, known: Any, leaves: list[Any], above: set[int]) -> Any:
         or kind.__flags__ & _HEAP == 0
         or "__new__" in {k for c in kind.__mro__[:-1] for k in c.__dict__}
     ):
-        if inside or isinstance(value, np.ndarray) or hasattr(kind, "__next__") or hasattr(value, "__self__"):
+        if inside or isinstance(value, np.ndarray) or _runs_on(kind) or hasattr(value, "__self__"):
             raise Unfit(f"a {kind.__name__} made in it")
-    elif hasattr(kind, "__next__") or hasattr(kind, "_parameters") or "_modules" in inside:
+    elif _runs_on(kind) or hasattr(kind, "_parameters") or "_modules" in inside:
         raise Unfit(f"a {kind.__name__} made in it")
     elif inside:
         count = len(leaves)
@@ -278,6 +282,11 @@ def _object(value: Any, known: Any, leaves: list[Any], above: set[int]) -> Any:
         return functools.partial(_made_again, kind, frozenset(slots)), list(inside), parts
     leaves.append(value)
     return None
+
+
+def _runs_on(kind: type) -> bool:
+    """Tell whether objects of a kind go on in what they do, such as generators and coroutines."""
+    return hasattr(kind, "__next__") or hasattr(kind, "__await__") or hasattr(kind, "__anext__")
 
 
 _LIBRARY = __name__.partition(".")[0]

@@ -46,7 +46,7 @@ def served(compiled: Compiled, args: Any, kwargs: Any) -> Served | None:
                 found = []
                 for k in {k for k in entry.targets if isinstance(k, int)}:
                     kind, source = entry.sources[k]
-                    found.append(given[source] if kind == "given" else source._grad if kind == "grad" else source)
+                    found.append(entry.holder(kind, source, given, ()))
                 tensors = [t for t in found if t is not None]
                 return Served(entry, tensors, len(entry.guards.optimizers), bool(entry.endings))
     return None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from .allocation import keep_large_blocks, look_for_cycles_less_often
-from .device import CPU, check_device, device
-from .door import PICK, apply, attach_outputs, modified, quiet_off, quiet_on, refresh
+from .device import CPU, META, check_device, device, elsewhere
+from .door import PICK, apply, attach_outputs, modified, quiet_off, quiet_on, refresh, with_history
 from .dtypes import dtype, finfo, from_numpy, get_default_dtype, iinfo, promote_types, set_default_dtype, to_numpy
 from .errors import at, shapes_error, show_call, show_type
 from .graph import Graph, reachable
+from .meta import MetaArray, blank, is_meta, no_data
 from .mode import (
     MODE,
     enable_grad,
@@ -52,7 +53,13 @@ __all__ = [
     "assign",
     "at",
     "attach_outputs",
+    "META",
+    "MetaArray",
+    "blank",
     "check_device",
+    "elsewhere",
+    "is_meta",
+    "no_data",
     "check_writable",
     "describe",
     "device",
@@ -85,5 +92,6 @@ __all__ = [
     "tensor_class",
     "to_numpy",
     "typeof",
+    "with_history",
     "wrap",
 ]

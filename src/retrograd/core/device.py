@@ -31,7 +31,8 @@ KNOWN = (
 class device:
     """Where a tensor's bytes are: a type and an optional index, written ``"cpu"`` or ``"cuda:0"``.
 
-    Only ``cpu`` holds data in this library; using another raises RuntimeError with the remedy.
+    Only ``cpu`` holds data in this library; tensors on ``meta`` have a shape and a dtype and no data; using another raises
+    RuntimeError with the remedy. As a block, it is where tensors are made that no device is named for.
 
     Examples
     --------
@@ -79,18 +80,33 @@ class device:
         return device, (str(self),)
 
     def __enter__(self) -> device:
-        check_device(self)
+        elsewhere(self)
+        ENTERED[0](self)
         return self
 
     def __exit__(self, *exc: Any) -> None:
-        return None
+        LEFT[0](self)
 
 
 CPU = device("cpu")
+META = device("meta")
+# what a block of a device does besides: put here by a floor above
+ENTERED: list[Any] = [lambda device: None]
+LEFT: list[Any] = [lambda device: None]
 
 
 class DeviceError(AssertionError, RuntimeError):
     """A device that this library does not compute on; torch raises one or the other type for it."""
+
+
+def elsewhere(wanted: Any) -> bool:
+    """Tell whether a tensor is to be made on the meta device; DeviceError for a device that is not here."""
+    if wanted is None or wanted is CPU:
+        return False
+    if wanted is META or device(wanted).type == "meta":
+        return True
+    check_device(wanted)
+    return False
 
 
 def check_device(wanted: Any) -> None:

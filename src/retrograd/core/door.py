@@ -10,6 +10,7 @@ from . import node as _class
 from . import op as _op
 from .errors import at, shapes_error, show_call
 from .large import LARGE
+from .meta import MetaArray
 from .mode import MODE
 from .node import BaseTensor, Node, Storage, next_seq, wrap
 from .op import Op
@@ -52,6 +53,11 @@ def apply(op: Op, *xs: Any, **attrs: Any) -> Any:
     **attrs
         The operation's attributes.
     """
+    quick = op.quick_door
+    if quick is not None and not attrs:
+        t = quick(*xs)
+        if t is not None:
+            return t if t._node is None else with_history(op, xs, t)
     mask = 0
     count = len(xs)
     run = op.numpy
@@ -161,7 +167,8 @@ def apply(op: Op, *xs: Any, **attrs: Any) -> Any:
     if a.__class__ is not _ndarray:
         if op.outputs != 1:
             return _finish_many(op, xs, attrs, mask, a)
-        a = np.asarray(a)
+        if a.__class__ is not MetaArray:
+            a = np.asarray(a)
     mode = MODE
     t = _new(_class._TENSOR)
     t._a = a
@@ -189,6 +196,22 @@ def apply(op: Op, *xs: Any, **attrs: Any) -> Any:
         return _finish_special(op, xs, attrs, mask, t, mode)
     if mask and mode.grad and op.vjp is not None and a.dtype.kind in INEXACT:
         t._node = record(op, xs, attrs, mask, nodes, t, False)
+    return t
+
+
+def with_history(op: Op, xs: Any, t: Any) -> Any:
+    """Give a result that was made without the door its Node."""
+    mask = 0
+    nodes: list[Node | None] = []
+    for x in xs:
+        node = x._node if isinstance(x, BaseTensor) else None
+        if node is not None and not node.requires_grad:
+            node = None
+        if node is not None:
+            mask |= 1 << len(nodes)
+        nodes.append(node)
+    t._node = None
+    t._node = record(op, xs, {}, mask, tuple(nodes), t, False)
     return t
 
 
@@ -292,7 +315,7 @@ def _finish_many(op: Op, xs: Any, attrs: dict[str, Any], mask: int, arrays: Any)
     """Wrap an operation of several outputs: one Node for all, and one that picks each."""
     mode = MODE
     trace = mode.trace
-    results = tuple(wrap(a, Storage(a)) for a in map(np.asarray, arrays))
+    results = tuple(wrap(a, Storage(a)) for a in map(np.asanyarray, arrays))
     wanted = bool(mask) and mode.grad and op.reverse is not None
     if wanted or trace is not None:
         if trace is not None:
@@ -409,4 +432,14 @@ def failed(op: Op, xs: Any, attrs: dict[str, Any], error: Exception) -> Exceptio
         return RuntimeError(f"{show_call(op.name, xs, attrs)}: {text}{at(place)}")
 
 
-__all__ = ["PICK", "apply", "attach_outputs", "modified", "one_of_several", "quiet_off", "quiet_on", "refresh"]
+__all__ = [
+    "PICK",
+    "apply",
+    "attach_outputs",
+    "modified",
+    "one_of_several",
+    "quiet_off",
+    "quiet_on",
+    "refresh",
+    "with_history",
+]

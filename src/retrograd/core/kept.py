@@ -48,6 +48,14 @@ _SIZED = frozenset(("sum", "mean", "view", "expand", "slice", "index", "index_se
 _COMMON = {"x": "self", "y": "other", "z": "third", "w": "weight", "out": "result"}
 
 
+# labels of functions that are one operation, with another name than its own
+_ONE_STEP = {
+    *("BmmBackward0", "MaxBackward1", "MinBackward1", "RsubBackward0", "RsubBackward1", "RollBackward0"),
+    *("SqueezeBackward0", "SqueezeBackward1", "SqueezeBackward2", "UnsqueezeBackward0"),
+    *("EmbeddingBackward0", "ConstantPadNdBackward0", "MaskedFillBackward0"),
+}
+
+
 def _torch_name(op: Any, name: str) -> str:
     return _OWN.get(op.name, _COMMON).get(name) or _COMMON.get(name, name)
 
@@ -58,7 +66,8 @@ def names(node: Node) -> dict[str, Any]:
     if op is None or "cls" in node.attrs:
         return {}
     found: dict[str, Any] = {}
-    if node.label is None or node.label == backward_name_of(op, node):  # of a composition only the last step is here
+    # of a composition only the last step is here
+    if node.label is None or node.label in _ONE_STEP or node.label == backward_name_of(op, node):
         saved = node.saved
         reads = {i for plan in op.plans.values() for i in plan.values}
         for i, name in enumerate(op.names):

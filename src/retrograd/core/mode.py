@@ -22,12 +22,17 @@ class Mode(threading.local):
     autocast_cache = True  # whether a leaf's cast is kept to the end of the outermost block
     casts: Any = None  # the casts that are kept
     backward: int = 0  # how many backward walks are running
-    walk: Any = None  # the innermost of them: its roots, and the nodes on its way, None for all
+    walk: Any = (
+        None  # the innermost of them: its roots, the nodes on its way (None for all), and whether it is recorded
+    )
     saving: Any = None  # the Keeper that is handed what nodes save
     endings: tuple[Any, ...] = ()  # called once, when the running backward walk has ended
     mixing: Any = None  # told (name, input) where a function reads all rows of a batch together
     target: Any = None  # memory that the operation about to run may write its result to: its own operand's, overwritten next anyway
     aside = False  # what runs leaves no mark on later calls: kinds of calls are not counted, and nothing is compiled for them
+    beside: int = (
+        0  # while aside: the call from which a kind of calls has kernels of its own, which no other calls use; 0: none
+    )
     dual: Any = None  # the level of eager forward mode, which wants to see every operation and write
 
     def settle(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from . import small
 from .large import LARGE, attach, large_rule
 from .node import BaseTensor
 from .types import TensorType
@@ -135,6 +136,9 @@ class Op:
 
     batch: Any = None
     large: Any = None  # computes what ``numpy`` does, asked where an array is large: see core/large.py
+    quick_door: Any = (
+        None  # takes the operands, where they are small, and gives the resulting tensor or None: see core/small.py
+    )
     layout: Any = None  # (result, *arrays) -> the result as torch lays it out; asked where an operand is no plain rows
 
     def __init__(
@@ -184,6 +188,7 @@ class Op:
         self.forward: Any = None  # replaces the tangent rules: (node, tangents, values, out) -> tangent
         REGISTRY[name] = self
         attach(self)
+        small.attach(self)
 
     def _rules(self, given: Any, form: str) -> Any:
         if given is None:

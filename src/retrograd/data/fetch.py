@@ -10,6 +10,12 @@ from .gather import gather_plan
 Fetch = Callable[[Any], Any]
 
 
+class DatasetKind:
+    """What a loader reads: samples by index, or a stream."""
+
+    Map, Iterable = 0, 1
+
+
 def make_fetch(dataset: Any, stream: bool, batched: bool, collate_fn: Any, drop_last: bool) -> tuple[Fetch, bool]:
     """Give the function from what the sampler gives to what the loader gives, and whether it gathers.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any, NoReturn
 
-from .fetch import make_fetch
+from .fetch import DatasetKind, make_fetch
 from .gather import index_batches
 from .sampler import draw_seed
 
@@ -17,7 +17,7 @@ class LoaderIterator:
 
     def __init__(self, loader: Any) -> None:
         self._dataset = loader.dataset
-        self._is_stream = loader._is_stream
+        self._is_stream = loader._dataset_kind == DatasetKind.Iterable
         self._expected = loader._IterableDataset_len_called
         self._index_sampler = loader._index_sampler
         self._timeout = loader.timeout
@@ -70,9 +70,7 @@ class SingleProcessIterator(LoaderIterator):
     def __init__(self, loader: Any) -> None:
         super().__init__(loader)
         batched = loader._auto_collation
-        self._fetch, gathers = make_fetch(
-            loader.dataset, loader._is_stream, batched, loader.collate_fn, loader.drop_last
-        )
+        self._fetch, gathers = make_fetch(loader.dataset, self._is_stream, batched, loader.collate_fn, loader.drop_last)
         if gathers:
             self._indices = index_batches(self._index_sampler)
 

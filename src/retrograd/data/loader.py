@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from .collate import default_collate, default_convert
 from .dataset import IterableDataset
+from .fetch import DatasetKind
 from .iterators import LoaderIterator, SingleProcessIterator
 from .sampler import BatchSampler, RandomSampler, SequentialSampler
 
@@ -117,6 +118,7 @@ class DataLoader(Generic[T_co]):
         self.multiprocessing_context = multiprocessing_context
         self.in_order = in_order
         self._is_stream = isinstance(dataset, IterableDataset)
+        self._dataset_kind = DatasetKind.Iterable if self._is_stream else DatasetKind.Map
         _check_sampling(self._is_stream, batch_size, shuffle, sampler, batch_sampler, drop_last)
         if batch_sampler is not None:
             batch_size = None

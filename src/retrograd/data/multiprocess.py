@@ -28,7 +28,7 @@ class MultiProcessIterator(LoaderIterator):
         self._persistent = loader.persistent_workers
         job = Job(
             loader.dataset,
-            loader._is_stream,
+            self._is_stream,
             loader._auto_collation,
             loader.collate_fn,
             loader.drop_last,

@@ -73,6 +73,17 @@ class group:
     WORLD: Any = None
 
 
+class GroupMember:
+    """What `new_group` gives a process outside of the group: none is."""
+
+    WORLD: Any = None
+    NON_GROUP_MEMBER: Any = -100
+
+
+def _rank_not_in_group(group: Any) -> bool:
+    return group is GroupMember.NON_GROUP_MEMBER
+
+
 def is_available() -> bool:
     """Tell whether this module works: for groups of one process it does."""
     return True
@@ -126,7 +137,7 @@ def init_process_group(
             "with WORLD_SIZE=1"
         )
     _world.append((ProcessGroup(), backend or "gloo"))
-    group.WORLD = _world[0][0]
+    group.WORLD = GroupMember.WORLD = _world[0][0]
 
 
 def destroy_process_group(group: Any = None) -> None:
@@ -288,7 +299,7 @@ def __getattr__(name: str) -> Any:
         from . import device_mesh
 
         return getattr(device_mesh, name)
-    if name in ("checkpoint", "device_mesh", "fsdp", "nn", "tensor"):
+    if name in ("checkpoint", "device_mesh", "fsdp", "nn", "optim", "rpc", "tensor"):
         import importlib
 
         return importlib.import_module(f"{__name__}.{name}")

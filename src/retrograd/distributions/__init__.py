@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from . import constraints, kl_more, transforms
+from types import ModuleType
+
+from . import constraints, kl_more, relaxed, transforms
 from .bernoulli import Bernoulli
 from .beta import Beta
 from .binomial import Binomial
@@ -94,3 +96,24 @@ __all__ = [
     "transforms",
     *transforms.__all__,
 ]
+
+# torch's modules for classes that lie together in a file here, by the names under which programs import them
+_together: dict[str, dict[str, type]] = {
+    "exp_family": {"ExponentialFamily": ExponentialFamily},
+    "half_cauchy": {"HalfCauchy": HalfCauchy},
+    "inverse_gamma": {"InverseGamma": InverseGamma},
+    "logistic_normal": {"LogisticNormal": LogisticNormal},
+    "pareto": {"Pareto": Pareto},
+    "relaxed_bernoulli": {
+        "LogitRelaxedBernoulli": relaxed.LogitRelaxedBernoulli,
+        "RelaxedBernoulli": RelaxedBernoulli,
+    },
+    "relaxed_categorical": {
+        "ExpRelaxedCategorical": relaxed.ExpRelaxedCategorical,
+        "RelaxedOneHotCategorical": RelaxedOneHotCategorical,
+    },
+    "weibull": {"Weibull": Weibull},
+}
+for _name, _held in _together.items():
+    globals()[_name] = _module = ModuleType(f"{__name__}.{_name}", f"torch.distributions.{_name}")
+    _module.__dict__.update(_held, __all__=list(_held))

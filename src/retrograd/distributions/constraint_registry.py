@@ -24,13 +24,7 @@ class ConstraintRegistry:
 
     @staticmethod
     def _key(constraint: Any) -> Any:
-        return (
-            repr(constraint)
-            if isinstance(constraint, constraints.Test)
-            else constraint
-            if isinstance(constraint, type)
-            else type(constraint)
-        )
+        return constraint if isinstance(constraint, type) else type(constraint)
 
     def register(self, constraint: Any, factory: Any = None) -> Any:
         """Register a factory for a constraint or a class of constraints."""

@@ -33,26 +33,28 @@ class Constraint:
 
 
 class Test(Constraint):
-    """A constraint that is one function of the value."""
+    """A constraint that is one function of the value; each is the one object of a class of its own."""
 
-    def __init__(self, name: str, test: Callable[[Any], Any], event_dim: int = 0, is_discrete: bool = False) -> None:
-        self._name, self._test, self._event, self._discrete = name, test, event_dim, is_discrete
-
-    @property
-    def event_dim(self) -> int:
-        """How many of the last dimensions make one event."""
-        return self._event
-
-    @property
-    def is_discrete(self) -> bool:
-        """Whether the set is countable."""
-        return self._discrete
+    _test: Callable[[Any], Any]
 
     def check(self, value: Any) -> Any:
         return self._test(value)
 
     def __repr__(self) -> str:
-        return f"{self._name}()"
+        return f"{type(self).__name__[1:]}()"
+
+
+def _constraint(name: str, test: Callable[[Any], Any], event_dim: int = 0, is_discrete: bool = False) -> Any:
+    """Make a constraint of one function, and its class, which programs derive from and register by."""
+    facts = {
+        "__doc__": f"The constraint {name.lower()}.",
+        "__module__": __name__,
+        "_test": staticmethod(test),
+        "event_dim": event_dim,
+        "is_discrete": is_discrete,
+    }
+    kind = globals()[f"_{name}"] = type(f"_{name}", (Test,), facts)
+    return kind()
 
 
 class Dependent(Constraint):
@@ -283,9 +285,9 @@ def _definite(strict: bool) -> Callable[[Any], Any]:
 
 dependent = Dependent()
 independent = IndependentConstraint
-boolean = Test("Boolean", lambda v: (v == 0) | (v == 1), is_discrete=True)
-one_hot = Test("OneHot", lambda v: ((v == 0) | (v == 1)).all(-1) & (v.sum(-1) == 1), 1, True)
-real = Test("Real", lambda v: v == v)
+boolean = _constraint("Boolean", lambda v: (v == 0) | (v == 1), is_discrete=True)
+one_hot = _constraint("OneHot", lambda v: ((v == 0) | (v == 1)).all(-1) & (v.sum(-1) == 1), 1, True)
+real = _constraint("Real", lambda v: v == v)
 real_vector = independent(real, 1)
 nonnegative_integer = IntegerGreaterThan(0)
 positive_integer = IntegerGreaterThan(1)
@@ -299,14 +301,19 @@ interval = Interval
 half_open_interval = HalfOpenInterval
 unit_interval = Interval(0.0, 1.0)
 multinomial = Multinomial
-simplex = Test("Simplex", _simplex, 1)
-lower_triangular = Test("LowerTriangular", _lower_triangular, 2)
-lower_cholesky = Test("LowerCholesky", _lower_cholesky, 2)
-corr_cholesky = Test("CorrCholesky", _corr_cholesky, 2)
-square = Test("Square", _square, 2)
-symmetric = Test("Symmetric", _symmetric, 2)
-positive_semidefinite = Test("PositiveSemidefinite", _definite(False), 2)
-positive_definite = Test("PositiveDefinite", _definite(True), 2)
+simplex = _constraint("Simplex", _simplex, 1)
+lower_triangular = _constraint("LowerTriangular", _lower_triangular, 2)
+lower_cholesky = _constraint("LowerCholesky", _lower_cholesky, 2)
+corr_cholesky = _constraint("CorrCholesky", _corr_cholesky, 2)
+square = _constraint("Square", _square, 2)
+symmetric = _constraint("Symmetric", _symmetric, 2)
+positive_semidefinite = _constraint("PositiveSemidefinite", _definite(False), 2)
+positive_definite = _constraint("PositiveDefinite", _definite(True), 2)
+
+for _kind in (Dependent, GreaterThan, GreaterThanEq, LessThan, Interval, HalfOpenInterval, IntegerInterval):
+    globals()[f"_{_kind.__name__}"] = _kind  # by these names other libraries ask for the classes
+_IntegerGreaterThan, _IndependentConstraint, _Multinomial = IntegerGreaterThan, IndependentConstraint, Multinomial
+_DependentProperty, _Cat, _Stack = dependent_property, Joined, Joined
 
 __all__ = [
     "Constraint",

@@ -44,6 +44,7 @@ class Distribution:
             self._validate_args = validate_args
         if self._validate_args and not _captured():
             self._check_parameters()
+        super().__init__()  # the next class of a program's own
 
     def _check_parameters(self) -> None:
         for name, constraint in self.arg_constraints.items():
@@ -71,12 +72,16 @@ class Distribution:
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         """Give the distribution with its parameters repeated to another batch shape."""
-        new: Any = type(self).__new__(type(self)) if _instance is None else _instance
+        new = self._get_checked_instance(Distribution, _instance)
         shape = Size(batch_shape)
         self._expand_into(new, shape)
         Distribution.__init__(new, shape, self._event_shape, validate_args=False)
         new._validate_args = self._validate_args
         return new
+
+    def _get_checked_instance(self, cls: type, _instance: Any = None) -> Any:
+        """Give what an ``expand`` of one's own fills: the object that a subclass's handed down, or a new one."""
+        return type(self).__new__(type(self)) if _instance is None else _instance
 
     def _expand_into(self, new: Any, shape: Any) -> None:
         for name, dims in self.parameters.items():

@@ -33,7 +33,8 @@ class Transform:
         if cache_size not in (0, 1):
             raise ValueError("cache_size must be 0 or 1")
         self._cache_size = cache_size
-        self._cached: Any = (None, None)
+        self._cached_x_y: Any = (None, None)
+        super().__init__()  # the next class of a program's own, which may be a Module
 
     @property
     def event_dim(self) -> int:
@@ -57,23 +58,23 @@ class Transform:
         if self._cache_size == cache_size:
             return self
         new = type(self).__new__(type(self))
-        new.__dict__.update(self.__dict__, _cache_size=cache_size, _cached=(None, None))
+        new.__dict__.update(self.__dict__, _cache_size=cache_size, _cached_x_y=(None, None))
         return new
 
     def __call__(self, x: Any) -> Any:
-        if self._cache_size and x is self._cached[0]:
-            return self._cached[1]
+        if self._cache_size and x is self._cached_x_y[0]:
+            return self._cached_x_y[1]
         y = self._call(x)
         if self._cache_size:
-            self._cached = x, y
+            self._cached_x_y = x, y
         return y
 
     def _inv_call(self, y: Any) -> Any:
-        if self._cache_size and y is self._cached[1]:
-            return self._cached[0]
+        if self._cache_size and y is self._cached_x_y[1]:
+            return self._cached_x_y[0]
         x = self._inverse(y)
         if self._cache_size:
-            self._cached = x, y
+            self._cached_x_y = x, y
         return x
 
     def _call(self, x: Any) -> Any:

@@ -21,7 +21,16 @@ from .structured_transforms import (
     StackTransform,
     StickBreakingTransform,
 )
-from .transform import ComposeTransform, IndependentTransform, ReshapeTransform, Transform, identity_transform
+from .transform import (
+    ComposeTransform,
+    IndependentTransform,
+    ReshapeTransform,
+    Transform,
+    _Inverse,
+    identity_transform,
+)
+
+_InverseTransform = _Inverse  # the name by which other libraries ask whether a transform is an inverse
 
 __all__ = [
     "AbsTransform",

@@ -76,6 +76,48 @@ def sum_rightmost(value: Any, dim: int) -> Any:
     return value if dim == 0 else value.reshape((*value.shape[: value.dim() - dim], -1)).sum(-1)
 
 
+def tril_matrix_to_vec(mat: Any, diag: int = 0) -> Any:
+    """Give the entries of a matrix on and below a diagonal, row by row.
+
+    Shapes: mat (..., n, n), the result (..., entries). ValueError for a diagonal outside the matrix.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.distributions.utils.tril_matrix_to_vec(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([1., 3., 4.])
+    """
+    n = mat.shape[-1]
+    if not -n <= diag < n:
+        raise ValueError(f"diag ({diag}) provided is outside [{-n}, {n - 1}].")
+    return mat[(..., *np.tril_indices(n, diag))]
+
+
+def vec_to_tril_matrix(vec: Any, diag: int = 0) -> Any:
+    """Put numbers row by row on and below a diagonal of a square matrix, zeros elsewhere.
+
+    Shapes: vec (..., entries), the result (..., n, n). ValueError for a number of entries that fills no such triangle.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> torch.distributions.utils.vec_to_tril_matrix(torch.tensor([1.0, 3.0, 4.0]))
+    tensor([[1., 0.],
+            [3., 4.]])
+    """
+    k = 1 + 2 * diag
+    root = (-k + math.sqrt(k * k + 8 * vec.shape[-1] + 4 * abs(diag) * (diag + 1))) / 2
+    n = round(root)
+    if n - root > limits(vec).eps:
+        raise ValueError(
+            f"The size of last dimension is {vec.shape[-1]} which cannot be expressed as "
+            "the lower triangular part of a square D x D matrix."
+        )
+    mat = vec.new_zeros((*vec.shape[:-1], n, n))
+    mat[(..., *np.tril_indices(n, diag))] = vec
+    return mat
+
+
 def xlogy(x: Any, y: Any) -> Any:
     """Give x log y, 0 where x is 0."""
     return T.xlogy(x, y)
@@ -107,4 +149,20 @@ def exactly_one(name: str, **given: Any) -> None:
         raise ValueError(f"Either {names} must be specified, but not both ({name} takes exactly one of them).")
 
 
-__all__ = ["broadcast_all", "clamp_probs", "euler_constant", "lazy_property", "logits_to_probs", "probs_to_logits"]
+def _standard_normal(shape: Any, dtype: Any, device: Any) -> Any:
+    """Draw standard normals, by the name that libraries around torch.distributions import."""
+    return T.randn(tuple(shape), dtype=dtype, device=device)
+
+
+_sum_rightmost = sum_rightmost  # the name that those libraries import
+
+__all__ = [
+    "broadcast_all",
+    "clamp_probs",
+    "euler_constant",
+    "lazy_property",
+    "logits_to_probs",
+    "probs_to_logits",
+    "tril_matrix_to_vec",
+    "vec_to_tril_matrix",
+]

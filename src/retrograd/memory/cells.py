@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import BaseTensor, Held, Op, Storage, quiet_off, quiet_on
+from ..core import MODE, BaseTensor, Held, Op, Storage, quiet_off, quiet_on
 from ..core.door import _quiet
 from ..core.errors import show_type
 
@@ -101,35 +101,46 @@ def _shares(a: np.ndarray[Any, Any], first: Cell) -> bool:
 class Entry(Held):
     """What a node saves in a round: the name of a cell."""
 
-    __slots__ = ("cell", "position", "round")
+    __slots__ = ("cell", "owner", "position", "round")
 
     def __init__(self, round_: Round, cell: Cell, position: int) -> None:
         self.round, self.cell, self.position = round_, cell, position
-        cell.memory.readers += 1
+        owner = cell.owner
+        self.owner = owner = cell if owner is None else owner
+        owner.readers += 1
+        round_.waiting += 1
 
     def fetch(self) -> tuple[Any, Storage, int]:
         self.round.reached(self.position)
-        a = self.cell.present()
+        cell = self.cell
+        a = cell.present()
         if a is None:
-            a = self.round.restore(self.cell)
-        return a, Storage(a), 0
+            a = self.round.restore(cell)
+        storage = Storage(a)
+        if recorded_walk():  # what reads the value is an operation of the run, and this one's cell its operand
+            storage.notes = {"cells": {id(a): (0, cell)}}
+        return a, storage, 0
 
     def __del__(self) -> None:
-        owner = self.cell.memory
+        owner, round_ = self.owner, self.round
         owner.readers -= 1
-        if not owner.readers and owner.op is not None:
-            position = self.round.position
-            if position is not None and position <= min(owner.first_use, owner.index + 1):
-                owner.a = None
+        round_.waiting -= 1
+        position = round_.position
+        if position is None:
+            if not round_.waiting:  # the history was dropped, and no walk has come
+                round_.over = True
+        elif not owner.readers and owner.op is not None and position <= owner.first_use and position <= owner.index + 1:
+            owner.a = None
 
 
 class Interval:
     """A part of the run that is computed again in one go: which operations, in order, and which of their results are then held."""
 
-    __slots__ = ("children", "high", "keep", "low", "ops")
+    __slots__ = ("children", "high", "keep", "low", "ops", "times")
 
     def __init__(self, low: int, high: int, ops: list[int], keep: frozenset[int]) -> None:
         self.low, self.high, self.ops, self.keep = low, high, ops, keep
+        self.times: tuple[dict[int, list[int]], set[int]] | None = None  # see `Round._times`
         self.children: list[Interval] = []
 
     def around(self, index: int) -> Interval | None:
@@ -146,6 +157,8 @@ class Round:
     def __init__(self, root: Interval | None) -> None:
         self.cells: list[Cell] = []
         self.position: int | None = None  # of the node that the walk is at
+        self.waiting = 0  # entries that nodes hold
+        self.over = False  # whether nodes let go of all of them before a walk came
         self.root = root
         self.opened: set[int] = set()
         self.held: list[int] = []  # the numbers of cells that hold their arrays, in order
@@ -155,6 +168,11 @@ class Round:
         self.watch: Any = None  # and of each array that is made again
 
     # -- forward ------------------------------------------------------------------------------------------------------------------
+    @property
+    def ended(self) -> bool:
+        """Whether the next operation belongs to another round."""
+        return self.over or self.position is not None
+
     def hold(self, cell: Cell, a: Any) -> None:
         """Keep a cell's array until the walk has passed it."""
         if cell.a is None:
@@ -168,6 +186,8 @@ class Round:
     # -- the walk -------------------------------------------------------------------------------------------------------------------
     def reached(self, position: int) -> None:
         """Hear that the walk is at a node; let go of what only later ones needed."""
+        if recorded_walk():  # a part of the run: another walk will come by
+            return
         if self.position is None or position > self.position:
             self.opened.clear()
         self.position = position
@@ -189,47 +209,57 @@ class Round:
                 break
             if id(part) not in self.opened:
                 self.opened.add(id(part))
-                self._run(part.ops, part.keep)
+                self._run(part)
                 if owner.present() is not None:
                     break
         found = cell.present()
         return found if found is not None else self._nearest(cell)
 
-    def _run(self, ops: list[int], keep: frozenset[int]) -> None:
-        """Compute operations again in order, each result for as long as another of them needs it."""
-        last: dict[int, int] = {}
-        cells = self.cells
-        for k in ops:
-            for x in cells[k].operands:
-                if isinstance(x, Cell):
-                    last[x.memory.index] = k
-        leaving: dict[int, list[int]] = {}
-        for i, k in last.items():
-            leaving.setdefault(k, []).append(i)
+    def _run(self, part: Interval) -> None:
+        """Compute a part's operations again in order, each result for as long as another of them needs it."""
+        cells, keep = self.cells, part.keep
+        leaving, lasting = self._times(part)
         alive: dict[int, Any] = {}
         token = quiet_on(_quiet)
         try:
-            for k in ops:
+            for k in part.ops:
                 cell = cells[k]
                 a = cell.present()
                 if a is None:
-                    a = self._compute(cell)
+                    values = []
+                    for x in cell.operands:
+                        if x.__class__ is Cell:
+                            v = x.present()
+                            values.append(self._nearest(x) if v is None else v)
+                        else:
+                            values.append(x)
+                    a = cell.op(*values, **cell.attrs)  # type: ignore[misc]  # what the door would run
+                    del values
+                    self._made(cell, a)
                 if k in keep:
                     self.hold(cell, a)
-                if last.get(k, -1) > k:
+                if k in lasting:
                     alive[k] = a
                 for i in leaving.get(k, ()):
                     alive.pop(i, None)
         finally:
             quiet_off(token)
 
-    def _compute(self, cell: Cell) -> Any:
-        operands = [x for x in cell.operands if isinstance(x, Cell)]
-        alive = [x.present() if x.present() is not None else self._nearest(x) for x in operands]
-        a = cell.again()
-        del alive
-        self._made(cell, a)
-        return a
+    def _times(self, part: Interval) -> tuple[dict[int, list[int]], set[int]]:
+        """Give what is read for the last time at each operation of a part, and which results a later one of them reads; worked out once."""
+        if part.times is None:
+            last: dict[int, int] = {}
+            for k in part.ops:
+                for x in self.cells[k].operands:
+                    if isinstance(x, Cell) and x.index >= 0:
+                        last[x.memory.index] = k
+            own = set(part.ops)
+            leaving: dict[int, list[int]] = {}
+            for i, k in last.items():
+                if i in own:
+                    leaving.setdefault(k, []).append(i)
+            part.times = leaving, {i for i, k in last.items() if k > i}
+        return part.times
 
     def _made(self, cell: Cell, a: Any) -> None:
         cell.ref = weakref.ref(a)
@@ -267,6 +297,11 @@ class Round:
         return values[cell.index]
 
 
+def recorded_walk() -> bool:
+    """Tell whether a walk is running that is recorded itself (``create_graph``)."""
+    return MODE.walk is not None and bool(MODE.walk[2])
+
+
 def cell_table(storage: Storage) -> dict[int, Any]:
     """Give a storage's cells, by its arrays."""
     notes = storage.notes
@@ -276,4 +311,4 @@ def cell_table(storage: Storage) -> dict[int, Any]:
     return table
 
 
-__all__ = ["BaseTensor", "Cell", "Entry", "Interval", "Round", "cell_table"]
+__all__ = ["BaseTensor", "Cell", "Entry", "Interval", "Round", "cell_table", "recorded_walk"]

@@ -27,6 +27,8 @@ class Row:
         Numbers of its operands.
     owner
         The number of the value that it is a view of, or -1.
+    walked
+        Whether a walk made it that was itself recorded: it reads what nodes had saved.
     """
 
     op: Any
@@ -39,6 +41,7 @@ class Row:
     operands: tuple[int, ...]
     owner: int = -1
     place: Any = None
+    walked: bool = False
 
     def alike(self, other: Row) -> bool:
         """Tell whether another run's value is of the same kind."""
@@ -119,6 +122,7 @@ class Profile:
         self.positions = {s.position for s in self.steps}
         self.kept = sorted(
             {o for p, some in self.saved.items() if p in self.positions for o in some if rows[o].op is not None}
+            | {self.memory[i] for r in rows if r.walked for i in r.operands if rows[self.memory[i]].op is not None}
         )
         needed = bytearray(count)
         for k in self.kept:
@@ -205,6 +209,7 @@ class Simulation:
         self.line: list[int] = []
         self.opened: set[int] = set()
         self.base = 0
+        self.heap: list[int] = []
         self._forward(keep)
         self._back()
 
@@ -229,6 +234,12 @@ class Simulation:
         for k, row in enumerate(p.rows):
             for gone in ends.get(k, ()):
                 self._set(self.user, gone, 0)
+            if row.walked:
+                self.base = row.other
+                for i in row.operands:
+                    o = p.memory[i]
+                    if p.rows[o].op is not None and not (self.held[o] or self.user[o]):
+                        self._restore(o)
             if row.op is not None and row.owner < 0:
                 self._set(self.user, k, 1)
                 if k in keep:
@@ -243,6 +254,7 @@ class Simulation:
         p = self.p
         self.heap = [-k for k in self.order]
         heapq.heapify(self.heap)
+        self.opened.clear()
         readers = list(p.readers)
         count = len(p.rows)
         for j, step in enumerate(p.steps):

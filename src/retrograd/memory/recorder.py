@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core import MODE, VIEW_WRITE, BaseTensor, Keeper, Op, here
 from ..core.saving import SavedInputs, SavedResult
-from .cells import FAR, Cell, Entry, Round, cell_table
+from .cells import FAR, Cell, Entry, Round, cell_table, recorded_walk
 from .counter import Counter
 from .profile import Profile, Row
 
@@ -96,13 +96,19 @@ class Recorder(Keeper):
         """Hear of an operation."""
         if self.done:
             self.done = False
-        elif MODE.trace is None and not isinstance(t, tuple):
+        elif (
+            self.round.cells
+            and (MODE.backward or not self.round.ended)  # before and behind a run it makes data: values from outside
+            and MODE.trace is None
+            and not isinstance(t, tuple)
+        ):
             self.made(op, xs, attrs, t)
 
     def recorded(self, node: Any, xs: Any, t: Any) -> None:
         cell = self.made(node.op, xs, node.attrs, t)
         self.done = True
         position = cell.index
+        planned = self.plan is not None and self.profile is None
         saved: Any = node.saved
         if saved:
             entries = []
@@ -111,11 +117,12 @@ class Recorder(Keeper):
                     made_by = xs[i]._node
                     # a leaf's value is there anyway, and its version is checked
                     if made_by is None or made_by.op is not None:
-                        entry = self._named(self.operands[i], position)
+                        read = self.operands[i]
+                        entry = Entry(self.round, read, position) if planned else self._named(read, position)
                 entries.append(entry)
             node.saved = SavedInputs(entries)
         if node.out is not None:
-            node.out = SavedResult(self._named(cell, position))
+            node.out = SavedResult(Entry(self.round, cell, position) if planned else self._named(cell, position))
 
     def _named(self, cell: Cell, position: int) -> Entry:
         owner = cell.memory
@@ -139,7 +146,7 @@ class Recorder(Keeper):
     def made(self, op: Op, xs: Any, attrs: dict[str, Any], t: Any) -> Cell:
         """Make the cell of a result."""
         round_ = self.round
-        if round_.position is not None and not MODE.backward:
+        if round_.ended and not MODE.backward:
             self.finish()
             self.begin()
             round_ = self.round
@@ -148,32 +155,43 @@ class Recorder(Keeper):
         read: list[Any] = []
         for x in xs:
             if isinstance(x, BaseTensor):
-                x = self.cell_of(x)
-                owner = x if x.owner is None else x.owner
-                if owner.first_use is FAR:
+                storage = x._s
+                try:  # what `cell_of` gives, where the value lies in memory of its own
+                    version, found = storage.notes["cells"][id(x._a)]  # type: ignore[index]
+                    k = found.index
+                    if version != storage.version or (
+                        found.a is not x._a if k < 0 else cells[k] is not found or x._a is not storage.root
+                    ):
+                        found = self.cell_of(x)
+                except (TypeError, LookupError):
+                    found = self.cell_of(x)
+                owner = found.owner or found
+                if owner.first_use > index:
                     owner.first_use = index
+                x = found
             read.append(x)
         operands = self.operands = tuple(read)
         a, storage = t._a, t._s
         cell = Cell(index, op, operands, attrs, a, storage)
-        if index == 0 and self.profile is not None:
+        profile = self.profile
+        if profile is not None and index == 0:
             self._begun()
         if op.impure:
             cell.op, cell.operands, cell.a = None, (), a
         cells.append(cell)
-        entry = (storage.version, cell)
         if storage.notes is None:
-            storage.notes = {"cells": {id(a): entry}}
+            storage.notes = {"cells": {id(a): (storage.version, cell)}}
         else:
-            cell_table(storage)[id(a)] = entry
+            cell_table(storage)[id(a)] = (storage.version, cell)
         plan = self.plan
         if plan is not None:
-            row = plan.rows[index] if index < len(plan.rows) else None
+            rows = plan.profile.rows
+            row = rows[index] if index < len(rows) else None
             if row is None or row.op is not op or row.shape != a.shape or row.dtype != a.dtype:
                 self._leave(index, op, a)
             elif index in plan.keep:
                 round_.hold(cell, a)
-        if self.profile is not None:
+        if profile is not None:
             self._measured(cell, a, storage)
         elif plan is None:
             self._mark(cell)
@@ -344,7 +362,7 @@ class Recorder(Keeper):
         row = Row(
             cell.op, a.shape, a.dtype, cell.nbytes, now - self.last, max(peak - self.live, 0), peak - current, operands
         )
-        row.owner, row.place = owner, here()
+        row.owner, row.place, row.walked = owner, here(), recorded_walk()
         profile.rows.append(row)
         if self.limit is not None and counter.current > self.limit:
             self._thin()

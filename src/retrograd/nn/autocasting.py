@@ -20,6 +20,7 @@ import numpy as np
 from ..core import MODE, BaseTensor
 from ..core import dtypes as _d
 from ..ops.elementwise import cast
+from ..tensor.protocol import below
 
 FULL = np.dtype(np.float32)
 ELIGIBLE = tuple(d.numpy for d in (_d.float32, _d.float16, _d.bfloat16))
@@ -212,7 +213,7 @@ def install() -> None:
         for home, names in table.items():
             module = importlib.import_module(home)
             for name in names:
-                _guard(getattr(module, name), policy)
+                _guard(below(getattr(module, name)), policy)
 
 
 __all__ = ["install", "narrowed", "run", "widened"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core import BaseTensor
+from ..core import CPU, BaseTensor
 from ..tensor import Parameter, Tensor
 from . import _functions as T
 
@@ -68,6 +68,9 @@ class UninitializedTensorMixin:
         )
 
     _a = property(_wants_values)
+    device = CPU
+    is_cpu = True
+    is_meta = False
 
     def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
         """Take a shape, and memory with arbitrary values; be an ordinary parameter or buffer from now on.

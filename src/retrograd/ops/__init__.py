@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+from typing import Any
+
 from . import (
     after,
     assemble,
@@ -18,6 +22,14 @@ from . import (
     special_rows,
     triangles,
 )
+
+
+def __getattr__(name: str) -> Any:
+    """Give ``torch.ops.<namespace>``, which `torch.library` fills."""
+    if name.startswith("_") or importlib.util.find_spec(f"{__name__}.{name}") is not None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module(f"{__package__.rpartition('.')[0]}.library").namespace(name)
+
 
 __all__ = [
     "after",

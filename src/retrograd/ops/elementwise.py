@@ -203,7 +203,7 @@ def _remainder(x: Any, y: Any) -> Any:
 
 
 _SIGNED_ZEROS = (np.float32, np.float64, np.float16, bfloat16.numpy)
-remainder = elementwise("remainder", _remainder, partials=[1, lambda x, y: -floor(x / y)], domain=POSITIVE)
+remainder = elementwise("remainder", _remainder, partials=[1, lambda x, y: -floor_divide(x, y)], domain=POSITIVE)
 floor_divide = elementwise("floor_divide", np.floor_divide, partials=[0, 0], domain=POSITIVE)
 trunc_divide = elementwise("trunc_divide", lambda x, y: _trunc_divide(x, y), partials=[0, 0], domain=POSITIVE)
 
@@ -223,7 +223,7 @@ expm1 = elementwise("expm1", np.expm1, partials=[lambda out: out + 1])
 log = elementwise("log", np.log, partials=[lambda x: 1 / x], domain=POSITIVE)
 log2 = elementwise("log2", np.log2, partials=[lambda x: 1 / (x * LN2)], domain=POSITIVE)
 log10 = elementwise("log10", np.log10, partials=[lambda x: 1 / (x * LN10)], domain=POSITIVE)
-log1p = elementwise("log1p", np.log1p, partials=[lambda x: 1 / (x + 1)], domain=POSITIVE)
+log1p = elementwise("log1p", np.log1p, partials=[lambda x: 1 / (x + 1)], domain=POSITIVE, shown="Log1PBackward0")
 sqrt = elementwise("sqrt", np.sqrt, partials=[lambda out: 0.5 / out], domain=POSITIVE)
 rsqrt = elementwise("rsqrt", lambda x: 1 / np.sqrt(x), partials=[lambda out: -0.5 * (out * out * out)], domain=POSITIVE)
 
@@ -268,8 +268,15 @@ sinh = elementwise("sinh", np.sinh, partials=[lambda x: cosh(x)])
 cosh = elementwise("cosh", np.cosh, partials=[lambda x: sinh(x)])
 tanh = elementwise("tanh", np.tanh, partials=[lambda out: 1 - out * out])
 asinh = elementwise("asinh", np.arcsinh, partials=[lambda x: rsqrt(x * x + 1)])
-acosh = elementwise("acosh", np.arccosh, partials=[lambda x: rsqrt(x * x - 1)], domain=(1.2, 4.0))
+acosh = elementwise("acosh", np.arccosh, partials=[lambda x: _acosh_slope(x)], domain=(1.2, 4.0))
 atanh = elementwise("atanh", np.arctanh, partials=[lambda x: 1 / (1 - x * x)], domain=UNIT)
+
+
+def _acosh_slope(x: Any) -> Any:
+    # complex: root by root, since the root of a product may be minus the product of the roots
+    return rsqrt(x + -1) * rsqrt(x + 1) if typeof(x).dtype.kind == "c" else rsqrt(x * x - 1)
+
+
 sinc = elementwise("sinc", lambda x: np.sinc(x).astype(x.dtype), partials=[lambda x: _sinc_slope(x)])
 
 
@@ -298,8 +305,8 @@ polygamma = elementwise(
 sigmoid = elementwise("sigmoid", special.expit, partials=[lambda out: out * (1 - out)])
 
 
-# 1 above zero and 0 elsewhere, in the operand's dtype, so that the slope of a slope is there, and zero
-step = elementwise("step", lambda x: (x > 0).astype(x.dtype), partials=[0], domain=POSITIVE)
+# 1 above zero and for NaN, else 0, in the operand's dtype, so that the slope of a slope is there, and zero
+step = elementwise("step", lambda x: np.logical_not(x <= 0).astype(x.dtype), partials=[0], domain=POSITIVE)
 relu = elementwise("relu", rectify, partials=[lambda out: step(out)], domain=POSITIVE)
 softplus = elementwise("softplus", lambda x: np.logaddexp(x, 0), partials=[lambda x: sigmoid(x)])
 
@@ -307,8 +314,8 @@ softplus = elementwise("softplus", lambda x: np.logaddexp(x, 0), partials=[lambd
 
 
 def _ties(x: Any, y: Any) -> Any:
-    # 1 where x wins, 1/2 where they are equal: torch shares the gradient of a tie
-    return where(x == y, 0.5, like(x > y, x))
+    # 1 where x wins, 1/2 where they are equal: torch shares the gradient of a tie, and gives it to both beside a NaN
+    return where(x == y, 0.5, 1 - like(x < y, x))
 
 
 maximum = elementwise("maximum", np.maximum, partials=[lambda x, y: _ties(x, y), lambda x, y: _ties(y, x)])
@@ -339,7 +346,7 @@ def _within(x: Any, *, min: Any, max: Any) -> Any:
     return (x >= min) * (x <= max)
 
 
-clamp = elementwise("clamp", _clamp, partials=[_within], attrs={"min": -1.0, "max": 1.0})
+clamp = elementwise("clamp", _clamp, partials=[_within], attrs={"min": -1.0, "max": 1.0}, shown="ClampBackward1")
 
 
 def _choose(cond: Any, x: Any, y: Any) -> Any:

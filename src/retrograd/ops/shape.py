@@ -148,7 +148,7 @@ def _add_into(fn: Any) -> Any:
 
 def _sliced(x: Any, *, index: tuple[Any, ...], several: Any = None) -> Any:
     r = x[index]
-    return r if r.__class__ is np.ndarray else x[(*index, ...)]
+    return r if isinstance(r, np.ndarray) else x[(*index, ...)]
 
 
 slice_ = _part(

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import batching, special
 from .derive import elementwise, plain
-from .elementwise import cos, exp, isnan, lgamma, like, log, log1p, sign, sin, where
+from .elementwise import cos, exp, lgamma, like, log, log1p, sign, sin, where
 from .special import implicit
 
 SQRT_PI = math.sqrt(math.pi)
@@ -76,15 +76,15 @@ spherical_j0 = elementwise(
 entr = elementwise("entr", special.entr, partials=[lambda x: -log(x) - 1], domain=(0.1, 4.0))
 
 
-def _only_where_used(x: Any, value: Any, y: Any) -> Any:
-    """Give a logarithm's value where x is not 0 or y is no number, and 0 elsewhere."""
-    return where(like(x == 0, x) * (1 - like(isnan(y), x)), 0.0, value)
+def _log1p_beside(x: Any, y: Any) -> Any:
+    """Give log(1 + y), and 0 where it is infinite or no number beside an x of 0."""
+    return where(like(x == 0, x) * like(y <= -1, x), 0.0, log1p(y))
 
 
 xlog1py = elementwise(
     "xlog1py",
     special.xlog1py,
-    partials=[lambda x, y: _only_where_used(x, log1p(y), y), lambda x, y: x / (y + 1)],
+    partials=[lambda x, y: _log1p_beside(x, y), lambda x, y: x / (y + 1)],
     domain=(0.1, 4.0),
 )
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from ..tensor import Tensor
 from .optimizer import Optimizer
 from .options import check
 from .rules import maximum, minimum, sqrt, zeros_like
@@ -71,6 +74,7 @@ class Adafactor(Optimizer):
         foreach: bool | None = None,
         maximize: bool = False,
     ) -> None:
+        check(not isinstance(lr, Tensor) or lr.numel() == 1, "Tensor lr must be 1-element")
         check(0.0 <= lr, f"Learning rate should be >= 0 but is: {lr}")
         check(0.0 >= beta2_decay, f"beta2_decay should be <= 0 but is: {beta2_decay}")
         check(eps[0] is None or 0.0 <= eps[0], f"epsilon1 should be >= 0 but is: {eps[0]}")
@@ -89,6 +93,8 @@ class Adafactor(Optimizer):
         super().__init__(params, defaults)
 
     def initial(self, p: Any, h: Any) -> dict[str, Any] | None:
+        if p.dtype.kind == "c" if isinstance(p, np.ndarray) else p.is_complex():
+            raise RuntimeError("Adafactor does not support complex parameters")
         if p.ndim < 2:
             return {"step": 0.0, "variance": zeros_like(p)}
         return {"step": 0.0, "row_var": zeros_like(p[..., :1]), "col_var": zeros_like(p[..., :1, :])}

@@ -118,6 +118,8 @@ class Muon(Optimizer):
 
 def _rounded(x: Any) -> Any:
     """Round to bfloat16, keeping the dtype."""
+    if isinstance(x, float):  # the sum over a float64 array is one of these too
+        x = np.float64(x)
     if isinstance(x, (np.ndarray, np.generic)):
         return x.astype(dtypes.to_numpy(dtypes.bfloat16)).astype(x.dtype)
     return x.bfloat16().to(x.dtype)

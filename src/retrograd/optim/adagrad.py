@@ -79,7 +79,7 @@ class Adagrad(Optimizer):
             "fused": fused,
         }
         super().__init__(params, defaults)
-        check_kind(fused, foreach, differentiable)
+        check_kind(fused, foreach, differentiable, self.param_groups)
         for group in self.param_groups:
             for p in group["params"]:
                 self.state[p] = {

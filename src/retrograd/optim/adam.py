@@ -6,7 +6,7 @@ from typing import Any
 
 from .forms import functional
 from .optimizer import Optimizer
-from .options import check, check_betas, check_kind, check_lr
+from .options import check, check_betas, check_kind, check_lr, check_tensors
 from .rules import maximum, sqrt, zeros_like
 
 __all__ = ["Adam", "adam"]
@@ -80,6 +80,7 @@ class Adam(Optimizer):
         check(0.0 <= eps, f"Invalid epsilon value: {eps}")
         check_betas(betas)
         check(0.0 <= weight_decay, f"Invalid weight_decay value: {weight_decay}")
+        check_tensors(lr, betas, foreach, capturable)
         check(
             isinstance(betas[0], float) == isinstance(betas[1], float),
             "betas must be either both floats or both Tensors",
@@ -98,7 +99,7 @@ class Adam(Optimizer):
             "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, defaults)
-        check_kind(fused, foreach, differentiable)
+        check_kind(fused, foreach, differentiable, self.param_groups)
 
     def initial(self, p: Any, h: Any) -> dict[str, Any] | None:
         state = {"step": 0.0, "exp_avg": zeros_like(p), "exp_avg_sq": zeros_like(p)}

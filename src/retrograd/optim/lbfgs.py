@@ -27,6 +27,7 @@ class Memory:
         self.ss = [s._a for s in state.get("old_stps") or []]
         self.rhos = [float(rho) for rho in state.get("ro") or []]
         self.scale = float(state.get("H_diag") or 1)
+        self.factors: list[Any] = [None if a is None else float(a) for a in state.get("al") or []]
 
     def add(self, y: Any, s: Any) -> None:
         """Remember a pair, unless the curvature along it is not positive."""
@@ -47,14 +48,19 @@ class Memory:
         for y, s, rho in zip(reversed(self.ys), reversed(self.ss), reversed(self.rhos), strict=True):
             factors.append(float(s @ q) * rho)
             q = q - factors[-1] * y
+        self.factors[: len(factors)] = reversed(factors)
         q = q * self.scale
         for y, s, rho, factor in zip(self.ys, self.ss, self.rhos, reversed(factors), strict=True):
             q = q + (factor - float(y @ q) * rho) * s
         return q
 
-    def save(self, state: dict[str, Any]) -> None:
-        """Write the memory into an optimizer's state, under torch's names."""
-        dtype = self.ys[0].dtype if self.ys else np.float32
+    def save(self, state: dict[str, Any], d: Any, t: float) -> None:
+        """Write the memory, and the last direction and step, into an optimizer's state, under torch's names."""
+        dtype = d.dtype
+        if state["n_iter"] > 1:
+            rest: list[Any] = [None] * (self.size - len(self.factors))
+            state["al"] = [a if a is None else Tensor._wrap(np.array(a, dtype)) for a in self.factors] + rest
+        state |= {"d": Tensor._wrap(d), "t": t}
         state["old_dirs"] = [Tensor._wrap(y) for y in self.ys]
         state["old_stps"] = [Tensor._wrap(s) for s in self.ss]
         state["ro"] = [Tensor._wrap(np.array(rho, dtype)) for rho in self.rhos]
@@ -184,8 +190,10 @@ class LBFGS(Optimizer):
             quiet_off(token)
 
     def _steps(self, closure: Any) -> Any:
+        if len(self.param_groups) != 1:
+            raise AssertionError(f"Expected exactly one param_group, but got {len(self.param_groups)}")
         group = self.param_groups[0]
-        lr = float(group["lr"])
+        lr = float(group["lr"]) if isinstance(group["lr"], Tensor) else group["lr"]
         state = self.state[self._params[0]]
         state.setdefault("func_evals", 0)
         state.setdefault("n_iter", 0)
@@ -238,6 +246,6 @@ class LBFGS(Optimizer):
                 or abs(loss - previous_loss) < group["tolerance_change"]
             ):
                 break
-        memory.save(state)
-        state |= {"d": Tensor._wrap(d), "t": t, "prev_flat_grad": Tensor._wrap(previous), "prev_loss": previous_loss}
+        memory.save(state, d, t)
+        state |= {"prev_flat_grad": Tensor._wrap(previous), "prev_loss": previous_loss}
         return first_loss

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core import meta
 from ..core.door import _quiet, quiet_off, quiet_on
 from ..core.mode import MODE, enable_grad, set_grad_enabled
 from ..core.node import Handle, Storage, wrap
@@ -175,7 +176,7 @@ class Optimizer:
                 aside += take_sparse(self, group)
         try:
             for i, group in enumerate(groups):
-                if group.get("differentiable") or MODE.trace is not None:
+                if group.get("differentiable") or MODE.trace is not None or _without_values(group):
                     self._step_with_history(group)
                     continue
                 if i == len(runners):
@@ -327,7 +328,6 @@ class Optimizer:
         self._runners = []
         self._inputs = {}
         self.movable = True
-        self.defaults.setdefault("differentiable", False)
         for group in self.param_groups:
             for name, default in self.defaults.items():
                 group.setdefault(name, default)
@@ -419,6 +419,11 @@ class Optimizer:
     def register_load_state_dict_post_hook(self, hook: Any, prepend: bool = False) -> Handle:
         """Call ``hook(optimizer)`` after ``load_state_dict``."""
         return add(self._optimizer_load_state_dict_post_hooks, hook, prepend)
+
+
+def _without_values(group: dict[str, Any]) -> bool:
+    """Tell whether a parameter has a shape and a dtype only: then its steps are taken by operations, which look for that."""
+    return bool(meta.INSTALLED) and any(map(meta.is_meta, group["params"]))
 
 
 def _scalar(value: Any) -> Any:

@@ -26,12 +26,24 @@ def check_betas(betas: Any) -> None:
         check(0.0 <= betas[i] < 1.0, f"Invalid beta parameter at index {i}: {betas[i]}")
 
 
-def check_kind(fused: Any, foreach: Any, differentiable: bool) -> None:
-    """Raise RuntimeError for ways of computing that exclude each other; here all of them are the same one."""
+def check_kind(fused: Any, foreach: Any, differentiable: bool, groups: Any) -> None:
+    """Raise RuntimeError for ways of computing that exclude each other or a parameter; here all are the same one."""
     if fused and differentiable:
         raise RuntimeError("`fused` does not support `differentiable`")
     if fused and foreach:
         raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
+    if fused and not all(p.is_floating_point() for group in groups for p in group["params"]):
+        raise RuntimeError("`fused=True` requires all the params to be floating point Tensors of supported devices")
+
+
+def check_tensors(lr: Any, betas: Any, foreach: Any, capturable: bool) -> None:
+    """Raise ValueError for rates in Tensors where torch's way over lists of tensors, asked for by name, refuses them."""
+    if foreach and not capturable:
+        for name, value in (("lr", lr), ("betas[0]", betas[0]), ("betas[1]", betas[1])):
+            check(
+                not isinstance(value, Tensor),
+                f"{name} as a Tensor is not supported for capturable=False and foreach=True",
+            )
 
 
 def typename(x: Any) -> str:

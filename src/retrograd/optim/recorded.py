@@ -19,7 +19,7 @@ def step(optimizer: Any, runner: Runner, h: Hyper) -> bool:
     The rule is elementwise, so that one element of each array shows which nodes it makes; they are given the arrays' shapes.
     No value of the rule is as large as a parameter then, which is what the step without a trace promises too.
     """
-    params = [p for p in runner.group["params"] if p._grad is not None]
+    params = [p for p in runner.group["params"] if p.grad is not None]  # asked for, which the trace hears
     units = {id(p): unit for unit in runner.units for p in unit.params}
     for p in params:
         unit = units.get(id(p))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..tensor import Tensor
 from .forms import functional
 from .optimizer import Optimizer
 from .options import check, check_kind, check_lr
@@ -84,7 +85,7 @@ class SGD(Optimizer):
             "fused": fused,
         }
         super().__init__(params, defaults)
-        check_kind(fused, foreach, differentiable)
+        check_kind(fused, foreach, differentiable, self.param_groups)
 
     def initial(self, p: Any, h: Any) -> dict[str, Any] | None:
         return {} if h.momentum else None
@@ -98,7 +99,7 @@ class SGD(Optimizer):
             return p - h.lr * g, {}
         v = state.get("momentum_buffer")
         if v is None:
-            v = g
+            v = g.detach() if isinstance(g, Tensor) and g.requires_grad else g  # torch's first v has no history
         else:
             v = h.momentum * v + ((1 - h.dampening) * g if h.dampening else g)
         if h.nesterov:

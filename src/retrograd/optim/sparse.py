@@ -67,8 +67,10 @@ class SparseAdam(Optimizer):
         for i in (0, 1):
             check(0.0 <= betas[i] < 1.0, f"Invalid beta parameter at index {i}: {betas[i]}")
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "maximize": maximize})
-        places = [i for g in self.param_groups for i, p in enumerate(g["params"]) if p.is_sparse]
-        check(not places, f"Sparse params at indices {places}: SparseAdam requires dense parameter tensors")
+        places = [([i, k], p) for i, g in enumerate(self.param_groups) for k, p in enumerate(g["params"])]
+        layouts, kinds = [at for at, p in places if p.is_sparse], [at for at, p in places if p.is_complex()]
+        check(not layouts, f"Sparse params at indices {layouts}: SparseAdam requires dense parameter tensors")
+        check(not kinds, f"Complex params at indices {kinds}: SparseAdam does not support complex parameters")
 
     @hooked
     def step(self, closure: Any = None) -> Any:
@@ -159,6 +161,8 @@ def take_sparse(optimizer: Any, group: dict[str, Any]) -> list[tuple[Any, Any]]:
     Raises RuntimeError where the optimizer has no rule for them.
     """
     found = [(p, p._grad) for p in group["params"] if p._grad is not None and p._grad._composite]
+    if found and group.get("fused"):
+        raise RuntimeError("`fused` does not support sparse gradients")
     for p, grad in found:
         kind = next((k.__name__ for k in type(optimizer).__mro__ if k.__name__ in RULES), None)
         if kind is None:

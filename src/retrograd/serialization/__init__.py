@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .api import get_unsafe_globals_in_checkpoint, load, save
+from .api import DEFAULT_PROTOCOL, get_unsafe_globals_in_checkpoint, load, save
 
 __all__ = [
+    "DEFAULT_PROTOCOL",
     "add_safe_globals",
     "clear_safe_globals",
     "get_safe_globals",
@@ -24,4 +25,6 @@ def __getattr__(name: str) -> Any:
         from . import allowed
 
         return getattr(allowed, name)
+    if name == "MAP_LOCATION":  # the type of `map_location`, for annotations
+        return Any
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

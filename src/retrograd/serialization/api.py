@@ -43,10 +43,10 @@ def save(
         raise AttributeError(
             f"expected 'f' to be string, path, or a file-like object with a 'write' attribute, not {type(f).__name__}"
         )
-    if pickle_module not in (None, pickle):
-        raise ValueError(f"pickle_module {pickle_module.__name__} is not supported: save writes with Python's pickle")
     if not _is_path(f):
-        _write(obj, f, "archive", pickle_protocol, _use_new_zipfile_serialization, _disable_byteorder_record)
+        _write(
+            obj, f, "archive", pickle_module, pickle_protocol, _use_new_zipfile_serialization, _disable_byteorder_record
+        )
         return
     from .archive import archive_name
     from .atomic import atomic_write
@@ -63,7 +63,9 @@ def save(
         return
     with atomic_write(path) as file:
         name = archive_name(path)
-        _write(obj, file, name, pickle_protocol, _use_new_zipfile_serialization, _disable_byteorder_record)
+        _write(
+            obj, file, name, pickle_module, pickle_protocol, _use_new_zipfile_serialization, _disable_byteorder_record
+        )
 
 
 def load(
@@ -160,17 +162,17 @@ def _check_readable(f: Any) -> None:
         ) from None
 
 
-def _write(obj: Any, file: Any, name: str, protocol: int, zipped: bool, no_byteorder: bool) -> None:
+def _write(obj: Any, file: Any, name: str, module: Any, protocol: int, zipped: bool, no_byteorder: bool) -> None:
     from .archive import ALIGNMENT, ArchiveWriter
-    from .pickler import StoragePickler
+    from .pickler import pickler_class
 
     if not zipped:
         from . import legacy
 
-        legacy.write(obj, file, protocol)
+        legacy.write(obj, file, module, protocol)
         return
     program = io.BytesIO()
-    pickler = StoragePickler(program, protocol)
+    pickler = pickler_class(module)(program, protocol)
     pickler.dump(obj)
     archive = ArchiveWriter(file, name)
     archive.write("data.pkl", program.getbuffer())

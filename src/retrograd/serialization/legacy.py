@@ -104,12 +104,12 @@ def read(file: Any, map_location: Any, weights_only: bool, module: Any, options:
     return result
 
 
-def write(obj: Any, file: Any, protocol: int) -> None:
+def write(obj: Any, file: Any, module: Any, protocol: int) -> None:
     """Write an object in the old format, for PyTorch before 1.6."""
-    from .pickler import StoragePickler
+    from .pickler import pickler_class
 
     program = io.BytesIO()
-    pickler = StoragePickler(program, protocol, legacy=True)
+    pickler = pickler_class(module)(program, protocol, legacy=True)
     pickler.dump(obj)
     sizes = {"short": 2, "int": 4, "long": 4}
     system = {"protocol_version": PROTOCOL, "little_endian": sys.byteorder == "little", "type_sizes": sizes}

@@ -38,6 +38,15 @@ class StoragePickler(pickle._Pickler):
     This is the pickler written in Python, since the one in C refuses names that it cannot import.
     """
 
+    # Python's table, written out: other pickle modules, once imported, put their own ways into Python's.
+    dispatch = {
+        kind: getattr(pickle._Pickler, f"save_{way or kind.__name__}")
+        for kind, way in (
+            *((kind, "") for kind in (bool, float, bytes, bytearray, str, tuple, list, dict, set, frozenset, type)),
+            *((type(None), "none"), (int, "long"), (FunctionType, "global"), (pickle.PickleBuffer, "picklebuffer")),
+        )
+    }
+
     def __init__(self, file: IO[bytes], protocol: int, legacy: bool = False) -> None:
         super().__init__(file, protocol)
         self.storages: dict[Any, SavedStorage] = {}
@@ -135,6 +144,40 @@ class StoragePickler(pickle._Pickler):
                 f"({storage.element} and {element}). Save a clone() of one of them."
             )
         return storage, offset, stride
+
+
+def pickler_class(module: Any) -> type[StoragePickler]:
+    """Give the pickler that writes what another pickle module can: cloudpickle's functions without a name, for one.
+
+    Tensors, and all that has a name in torch, are written as by StoragePickler; the module's own ways follow.
+    """
+    if module in (None, pickle):
+        return StoragePickler
+    base: Any = getattr(module, "Pickler", None)
+    if not isinstance(base, type):
+        raise ValueError(
+            f"pickle_module {getattr(module, '__name__', module)} has no class Pickler by which tensors could be written"
+        )
+
+    class Joined(StoragePickler, base):  # type: ignore[misc]
+        dispatch = base.dispatch if issubclass(base, pickle._Pickler) else StoragePickler.dispatch
+        memo: Any = None  # attributes of this object, not of the module's pickler
+        bin: Any = None
+        fast: Any = None
+
+        def __init__(self, file: IO[bytes], protocol: int, legacy: bool = False) -> None:
+            if not issubclass(base, pickle._Pickler):  # the one in Python is begun by StoragePickler
+                base.__init__(self, file, protocol)
+            super().__init__(file, protocol, legacy)
+
+        def reducer_override(self, obj: Any) -> Any:
+            """Ask torch's rules, then the module's."""
+            found = super().reducer_override(obj)
+            if found is NotImplemented and hasattr(base, "reducer_override"):
+                found = base.reducer_override(self, obj)
+            return found
+
+    return Joined
 
 
 def dense_strides(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from . import (
     creation,
     functions,
     operators,
+    placing,
     random_functions,
     random_methods,
     remaining,

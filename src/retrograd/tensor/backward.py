@@ -11,8 +11,23 @@ import numpy as np
 
 from ..autodiff import pullback
 from ..autodiff.carriers import as_tensor
-from ..core import MODE, BaseTensor, Node, TensorType, at, describe, here, leaf_node, no_grad, show_type, wrap
+from ..core import (
+    MODE,
+    BaseTensor,
+    MetaArray,
+    Node,
+    TensorType,
+    at,
+    blank,
+    describe,
+    here,
+    leaf_node,
+    no_grad,
+    show_type,
+    wrap,
+)
 from ..core.large import add_into
+from ..core.writes import assign
 from ..ops.elementwise import add
 from .edges import GradientEdge
 
@@ -38,7 +53,7 @@ def _seed(output: Any, gradient: Any, i: int = 0) -> Any:
                 f"grad can be implicitly created only for real scalar outputs but got {show_type(output)}: "
                 f"take .real or .abs(), or pass gradient=..."
             )
-        return wrap(np.ones(a.shape, a.dtype))
+        return wrap((blank if a.__class__ is MetaArray else np.ones)(a.shape, a.dtype))
     if not isinstance(gradient, BaseTensor):
         raise TypeError(f"gradients can be either Tensors or None, but got {type(gradient).__name__}")
     if gradient._a.shape != a.shape:
@@ -111,7 +126,11 @@ def _accumulate_tensors(node: Node, g: Any, owned: bool) -> None:
         return
     with _ADDING:
         old = owner._grad
-        owner._grad = g if old is None else add(old, g)
+        in_place = old is not None and not MODE.grad and getattr(MODE.trace, "compiling", False) and not old._composite
+        if in_place and not old.requires_grad:  # as raw arrays are: who holds the gradient sees the sum
+            assign(old, add(old, g), "add_")
+        else:
+            owner._grad = g if old is None else add(old, g)
     if node.hooks.accumulated:
         for hook in list(node.hooks.accumulated.values()):
             hook(owner)

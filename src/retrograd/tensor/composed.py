@@ -30,6 +30,7 @@ from ..core import (
     describe,
     here,
     large,
+    meta,
     modified,
     quiet_off,
     quiet_on,
@@ -107,6 +108,13 @@ class Table:
             made = None
         self.programs[key] = made
         return made
+
+
+def _found(original: Any, table: Table, xs: tuple[Any, ...]) -> tuple[Any, int]:
+    return (None, 0) if any(map(meta.is_meta, xs)) else original(table, xs)
+
+
+meta.LATER.append(lambda: meta.guard(Table.find, _found))
 
 
 def composed(label: str, keeps: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import MODE, BaseTensor, check_device, wrap
+from ..core import MODE, BaseTensor, MetaArray, blank, elsewhere, wrap
 from ..core.dtypes import from_numpy as dtype_of
 from ..core.dtypes import to_numpy
 from ..core.rows import SparseOperand
@@ -14,9 +14,11 @@ from .dispatch import function, sizes, with_sparse, write_out
 from .literals import as_array, default_dtype, literal_dtype, stored
 
 
-def _finish(a: Any, requires_grad: bool) -> Any:
-    if a.__class__ is not np.ndarray:
+def _finish(a: Any, requires_grad: bool, device: Any = None) -> Any:
+    if a.__class__ is not np.ndarray and a.__class__ is not MetaArray:
         a = np.asarray(a)
+    if device is not None and elsewhere(device):
+        a = blank(a.shape, a.dtype)
     t = wrap(a)
     if MODE.inference:
         t._s.inference = True
@@ -46,7 +48,8 @@ def tensor(
     tensor([[1, 2],
             [3, 4]])
     """
-    check_device(device)
+    if device is not None:
+        elsewhere(device)
     if isinstance(data, BaseTensor):
         import warnings
 
@@ -59,12 +62,17 @@ def tensor(
     if MODE.trace is not None and isinstance(data, BaseTensor):
         t = data.detach().clone() if dtype is None else data.detach().to(dtype, copy=True)
         return t.requires_grad_() if requires_grad else t
-    return _finish(as_array(data, dtype), requires_grad)
+    return _finish(as_array(data, dtype), requires_grad, device)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     """Make a tensor of data, sharing memory with arrays and Tensors where the dtype allows."""
-    check_device(device)
+    if device is not None:
+        elsewhere(device)
+        if isinstance(data, BaseTensor):
+            return data.to(device, data.dtype if dtype is None else dtype)
+        if elsewhere(device):
+            return _finish(as_array(data, dtype), False, device)
     if isinstance(data, BaseTensor):
         return data if dtype is None or to_numpy(dtype) == data._a.dtype else data.to(dtype)
     data = getattr(data, "_bytes", data)  # a storage's memory is shared, as an array's is
@@ -137,7 +145,8 @@ def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, req
 
 def legacy_tensor(d: Any, *args: Any, device: Any = None, **kwargs: Any) -> Any:
     """Make what ``torch.FloatTensor(...)`` and its kin make: of sizes, or of data."""
-    check_device(device)
+    if device is not None and elsewhere(device):
+        return legacy_tensor(d, *args, **kwargs).to(device)
     if d == np.float32:
         d = default_dtype()
     if not args:
@@ -166,7 +175,7 @@ def _checked(size: tuple[int, ...]) -> tuple[int, ...]:
     return size
 
 
-def _filler(name: str, doc: str, make: Any) -> Any:
+def _filler(name: str, doc: str, give: Any) -> Any:
     def fn(
         *size: Any,
         out: Any = None,
@@ -187,8 +196,7 @@ def _filler(name: str, doc: str, make: Any) -> Any:
                 f"{name}() received an invalid combination of arguments - got (), but expected the sizes, such "
                 f"as {name}(2, 3)"
             )
-        if device is not None:
-            check_device(device)
+        make = blank if device is not None and elsewhere(device) else give
         shape = _checked(sizes(size, name))
         if out is not None:
             return write_out(out, wrap(make(shape, out._a.dtype)), name)
@@ -224,10 +232,12 @@ def full(
     pin_memory: bool = False,
 ) -> Any:
     """Make a tensor of one value repeated."""
-    check_device(device)
+    there = device is not None and elsewhere(device)
     if not isinstance(size, (tuple, list)):
         raise TypeError(f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}")
-    a = np.broadcast_to(_one(fill_value, dtype), _checked(sizes((size,), "full"))).copy()
+    number = _one(fill_value, dtype)
+    a = np.broadcast_to(number, _checked(sizes((size,), "full")))
+    a = blank(a.shape, a.dtype) if there else a.copy()
     if out is not None:
         return write_out(out, wrap(a), "full")
     return _finish(a, requires_grad)
@@ -244,13 +254,17 @@ def _like(name: str, doc: str, make: Any) -> Any:
         memory_format: Any = None,
         pin_memory: bool = False,
     ) -> Any:
-        check_device(device)
+        there = device is not None and elsewhere(device)
         if not isinstance(input, BaseTensor):
             raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
         try:
             a = input._a
         except SparseOperand:
             return with_sparse(name, (input,), {"dtype": dtype})
+        if there:
+            return _finish(blank(a.shape, a.dtype if dtype is None else to_numpy(dtype)), requires_grad)
+        if device is not None and a.__class__ is MetaArray:
+            a = a.view(np.ndarray)
         order = "C" if 0 in a.strides else "K"  # an expanded tensor's elements lie row by row
         return _finish(make(a, dtype=None if dtype is None else to_numpy(dtype), order=order), requires_grad)
 
@@ -276,10 +290,13 @@ def full_like(
     memory_format: Any = None,
 ) -> Any:
     """Make a tensor of one value of another tensor's shape and dtype."""
-    check_device(device)
+    there = device is not None and elsewhere(device)
     if not isinstance(input, BaseTensor):
         raise TypeError(f"full_like(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
-    a = np.empty_like(input._a, dtype=None if dtype is None else to_numpy(dtype))
+    like = blank(input._a.shape, input._a.dtype) if there else input._a
+    if device is not None and not there and like.__class__ is MetaArray:
+        like = like.view(np.ndarray)
+    a = np.empty_like(like, dtype=None if dtype is None else to_numpy(dtype))
     a[...] = _one(fill_value, dtype_of(a.dtype))
     return _finish(a, requires_grad)
 
@@ -296,16 +313,17 @@ def empty_strided(
     pin_memory: bool = False,
 ) -> Any:
     """Make a tensor of given sizes and strides (in elements) without setting its values."""
-    check_device(device)
+    there = device is not None and elsewhere(device)
     size, stride = _checked(tuple(size)), tuple(stride)
     if len(size) != len(stride):
         raise RuntimeError(
             f"dimensionality of sizes ({len(size)}) must match dimensionality of strides ({len(stride)})"
         )
     d = default_dtype() if dtype is None else to_numpy(dtype)
-    root = np.empty(1 + sum(k * (n - 1) for n, k in zip(size, stride, strict=True)) if all(size) else 0, d)
+    count = 1 + sum(k * (n - 1) for n, k in zip(size, stride, strict=True)) if all(size) else 0
+    root = blank((count,), d) if there else np.empty(count, d)
     t = _finish(root, requires_grad=False)
-    t._a = np.lib.stride_tricks.as_strided(root, size, tuple(k * d.itemsize for k in stride))
+    t._a = np.lib.stride_tricks.as_strided(root, size, tuple(k * d.itemsize for k in stride), subok=True)
     return t.requires_grad_() if requires_grad else t
 
 

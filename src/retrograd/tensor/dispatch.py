@@ -31,6 +31,7 @@ from ..core.rows import SparseOperand
 from ..core.types import RememberingNumber
 from ..ops.elementwise import cast
 from .numpy_names import taking_both, translated
+from .protocol import met
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -48,7 +49,13 @@ BOOL, INT64 = np.dtype(np.bool_), np.dtype(np.int64)
 
 
 def function(
-    *names: str, method: bool = True, inplace: bool = False, torch: bool = True, out: bool = True, exact: bool = False
+    *names: str,
+    method: bool = True,
+    inplace: bool = False,
+    torch: bool = True,
+    out: bool = True,
+    exact: bool = False,
+    shown: str = "",
 ) -> Callable[[F], F]:
     """Register a function as ``torch.<name>`` (with ``out=``), as a Tensor method, and, if asked, as ``<name>_``.
 
@@ -66,9 +73,12 @@ def function(
         Whether the module's function takes ``out=``.
     exact
         Whether ``out`` must have the result's very dtype.
+    shown
+        The name that torch prints for the result's ``grad_fn``, of a function that is composed of operations with names of their own.
     """
 
     def register(fn: F) -> F:
+        fn = shown_as(shown)(fn) if shown else fn
         for name in names or (fn.__name__.rstrip("_"),):
             if torch:
                 FUNCTIONS[name] = with_out(fn, name, exact) if out else taking_both(fn, __name__, name)
@@ -94,6 +104,28 @@ _PLAIN, _, _LINALG = _EXACT.partition("linalg_:")
 EXACT_OUT = frozenset([*_PLAIN.split(), *(f"linalg_{name}" for name in _LINALG.split())])
 
 
+def labelled(result: Any, name: str) -> Any:
+    """Give a result whose ``grad_fn`` prints under torch's name for the function."""
+    node = result._node
+    if node is not None and node.op is not None:
+        node.label = name
+    return result
+
+
+def shown_as(name: str) -> Callable[[F], F]:
+    """Let the tensors that a function makes have a ``grad_fn`` that prints under a name."""
+
+    def make(fn: F) -> F:
+        @functools.wraps(fn)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            r = fn(*args, **kwargs)
+            return labelled(r, name) if isinstance(r, BaseTensor) and not (args and r is args[0]) else r
+
+        return call  # type: ignore[return-value]
+
+    return make
+
+
 def with_out(fn: Callable[..., Any], name: str, exact: bool = False) -> Callable[..., Any]:
     """Give the form with ``out=``, which writes the result into a given tensor, resizing it if need be."""
 
@@ -105,9 +137,13 @@ def with_out(fn: Callable[..., Any], name: str, exact: bool = False) -> Callable
             except TypeError:
                 again = translated(fn, kwargs) if kwargs else None
                 if again is None:
+                    if met((*args, *kwargs.values())):
+                        return call(*args, **kwargs)
                     raise
                 kwargs, wrong = again, None
             except AttributeError as error:
+                if met((*args, *kwargs.values())):
+                    return call(*args, **kwargs)
                 wrong = not_a_tensor(error, name, args, inspect.signature(fn).parameters)
                 if wrong is None:
                     raise
@@ -469,7 +505,13 @@ def binary(op: Op, x: Any, y: Any, name: str, floating: bool = False, kinds: str
         if b is not None:
             if a is b and a.kind in kinds and (not floating or a.kind in "fcV"):
                 return apply(op, x, y)
-        elif (y.__class__ is float or y.__class__ is int) and a.kind == "f" and not tensors and "f" in kinds:
+        elif (
+            (y.__class__ is float or y.__class__ is int)
+            and a.kind == "f"
+            and (a.itemsize > 2 or op not in BESIDE_NUMBERS)
+            and not tensors
+            and "f" in kinds
+        ):
             return apply(op, x, y)
     if tensors:
         tensor_operand(x, name)
@@ -480,7 +522,19 @@ def binary(op: Op, x: Any, y: Any, name: str, floating: bool = False, kinds: str
         d = _d.get_default_dtype()
     if d.numpy.kind not in kinds:
         raise refused(name, d, writes_bools=op.name in ("lt", "le", "gt", "ge"))
+    if d.numpy.itemsize == 2 and d.category == _d.FLOATING and op in BESIDE_NUMBERS and _is_beside(d, x, y):
+        return BESIDE_NUMBERS[op](x, y)
     return apply(op, *meet(d.numpy, x, y))
+
+
+# by op: how a half precision beside a number is computed, which is not rounded then
+BESIDE_NUMBERS: dict[Op, Callable[[Any, Any], Any]] = {}
+
+
+def _is_beside(d: _d.dtype, x: Any, y: Any) -> bool:
+    """Tell whether the second operand is a number, or a tensor of no dimensions and another dtype, and the first is not."""
+    pair = [not isinstance(t, BaseTensor) or (not t._a.ndim and t._a.dtype != d.numpy) for t in (x, y)]
+    return pair == [False, True]
 
 
 def refused(name: str, d: _d.dtype, writes_bools: bool = False) -> NotImplementedError:
@@ -568,7 +622,7 @@ def wrap_dims(dim: Any, ndim: int, name: str = "") -> tuple[int, ...]:
             raise RuntimeError(
                 f"dim {twice} appears multiple times in the list of dims" + (f" of {name}()" if name else "")
             )
-        return dims or tuple(range(ndim))
+        return (dims or tuple(range(ndim))) if ndim else ()
     return (wrap_dim(dim, ndim, name),) if ndim else _scalar_dims(dim, name)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core import CPU, PICK, BaseTensor, show_type
+from ..core import CPU, META, PICK, BaseTensor, MetaArray, show_type
 from ..core.dtypes import dtype as Dtype
 from ..core.dtypes import from_numpy as dtype_of
 from .sizes import Size, strided
@@ -33,8 +33,18 @@ class Facts(BaseTensor):
 
     @property
     def device(self) -> Any:
-        """Where the bytes are: always the CPU."""
-        return CPU
+        """Where the bytes are: on the CPU, or nowhere (meta)."""
+        return META if self._a.__class__ is MetaArray else CPU
+
+    @property
+    def is_meta(self) -> bool:
+        """Whether the tensor has a shape and a dtype only."""
+        return self._a.__class__ is MetaArray
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether the bytes are on the CPU."""
+        return self._a.__class__ is not MetaArray
 
     @property
     def layout(self) -> Any:
@@ -99,7 +109,7 @@ class Facts(BaseTensor):
 
     def data_ptr(self) -> int:
         """Give the address of the first element."""
-        address: int = self._a.ctypes.data
+        address: int = 0 if self._a.__class__ is MetaArray else self._a.ctypes.data
         return address
 
     def is_contiguous(self, memory_format: Any = None) -> bool:
@@ -153,6 +163,11 @@ class Facts(BaseTensor):
         if self._s.inference:
             raise RuntimeError("Inference tensors do not track version counter.")
         return self._s.version
+
+    @property
+    def _cdata(self) -> int:
+        """The number by which libraries tell whether two names mean one tensor."""
+        return id(self)
 
     @property
     def output_nr(self) -> int:

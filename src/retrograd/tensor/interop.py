@@ -8,13 +8,28 @@ from typing import Any
 
 import numpy as np
 
-from ..core import MODE, BaseTensor, show_type, wrap
+from ..core import MODE, BaseTensor, MetaArray, no_data, show_type, wrap
+
+VALUES = frozenset(("item()", "bool", "tolist()", "numpy()", "__dlpack__()"))  # questions that a shape does not answer
 
 
 def asked(x: Any, what: str) -> None:
     """Tell the running trace that a value is about to leave the library: what follows may depend on it."""
+    if not x._composite and x._a.__class__ is MetaArray and what in VALUES:
+        raise _absent(what)
     if MODE.trace is not None:
         MODE.trace.asked(x, what)
+
+
+def _absent(what: str) -> Exception:
+    """Make the error for a value that a meta tensor is asked for."""
+    if what in ("item()", "bool"):
+        return RuntimeError("Tensor.item() cannot be called on meta tensors")
+    if what == "numpy()":
+        return TypeError(
+            "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
+        )
+    return no_data()
 
 
 class Interop(BaseTensor):
@@ -147,12 +162,15 @@ class Interop(BaseTensor):
         from .printing import tensor_repr
 
         name = self.grad_fn.name() if self.grad_fn is not None else None
+        cls = type(self)
         return tensor_repr(
             self._a,
             requires_grad=self.requires_grad,
             grad_fn=name,
             is_parameter=self._is_parameter,
             dtype=self.dtype,
+            device=self.device,
+            name="tensor" if cls.__module__.startswith("retrograd.") else cls.__name__,
         )
 
     def __format__(self, spec: str) -> str:

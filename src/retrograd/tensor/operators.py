@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core import BaseTensor, apply
+from ..core import BaseTensor, apply, with_history
 from ..core.rows import SparseOperand
 from ..ops import elementwise as e
+from ..ops.contract import matmul
+from ..ops.sums import is_narrow
 from .dispatch import METHODS, in_place, scalar
 from .functions import complex_parts, products, shaping
 from .functions import pointwise as p
+from .protocol import met
 
 _NUMBERS = (float, int)
+# how the number before an operator comes to a tensor of a half precision: as the second operand, which is not rounded
+TURNED: dict[Any, Any] = {e.mul: p.mul, e.div: lambda x, number: p.mul(p.reciprocal(x), number)}
 
 
 def _fast(op: Any, slow: Any, kinds: str) -> Any:
     """An operator that goes straight to the op when nothing has to be promoted."""
 
     def method(self: Any, other: Any) -> Any:
+        quick = op.quick_door
+        if quick is not None:
+            t = quick(self, other)
+            if t is not None:
+                return t if t._node is None else with_history(op, (self, other), t)
         d = self._a.dtype
         if isinstance(other, BaseTensor):
             try:
@@ -25,26 +35,31 @@ def _fast(op: Any, slow: Any, kinds: str) -> Any:
                     return apply(op, self, other)
             except SparseOperand:
                 return NotImplemented  # the other operand's own operator is for the two
-        elif other.__class__ in _NUMBERS and d.kind == "f":
+        elif other.__class__ in _NUMBERS and d.kind == "f" and d.itemsize > 2:
             return apply(op, self, other)
         try:
             return slow(self, other)
         except TypeError:
             if isinstance(other, BaseTensor):
                 raise
-            return NotImplemented
+            return slow(self, other) if met((other,)) else NotImplemented
 
     return method
 
 
 def _fast_reversed(op: Any, slow: Any) -> Any:
     def method(self: Any, other: Any) -> Any:
-        if other.__class__ in _NUMBERS and self._a.dtype.kind == "f":
-            return apply(op, other, self)
+        if other.__class__ in _NUMBERS and self._a.dtype.kind == "f" and self._a.dtype.itemsize > 2:
+            r = apply(op, other, self)
+            if op is e.sub and r._node is not None:
+                r._node.label = "RsubBackward1"
+            return r
+        if other.__class__ in _NUMBERS and op in TURNED and is_narrow(self._a.dtype):
+            return TURNED[op](self, other)
         try:
             return slow(other, self)
         except TypeError:
-            return NotImplemented
+            return slow(other, self) if met((other,)) else NotImplemented
 
     return method
 
@@ -58,7 +73,7 @@ def _slow(fn: Any, default: Any = NotImplemented) -> Any:
         except TypeError:
             if isinstance(other, BaseTensor):
                 raise
-            return default
+            return fn(self, other) if met((other,)) else default
 
     return method
 
@@ -68,7 +83,7 @@ def _slow_reversed(fn: Any) -> Any:
         try:
             return fn(other, self)
         except TypeError:
-            return NotImplemented
+            return fn(other, self) if met((other,)) else NotImplemented
 
     return method
 
@@ -76,11 +91,16 @@ def _slow_reversed(fn: Any) -> Any:
 def _power(self: Any, other: Any) -> Any:
     if isinstance(other, BaseTensor) or scalar(other) is not None:
         return p.pow(self, other)
-    return NotImplemented
+    return p.pow(self, other) if met((other,)) else NotImplemented
 
 
 def _product(self: Any, other: Any) -> Any:
-    return products.matmul(self, other) if isinstance(other, BaseTensor) else NotImplemented
+    quick = matmul.quick_door
+    if quick is not None:
+        t = quick(self, other)
+        if t is not None:
+            return t if t._node is None else with_history(matmul, (self, other), t)
+    return products.matmul(self, other) if isinstance(other, BaseTensor) or met((other,)) else NotImplemented
 
 
 def _inverted(self: Any) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from retrograd.core import MetaArray
 from retrograd.core.dtypes import get_default_dtype
 
 __all__ = [
@@ -204,7 +205,9 @@ def tensor_repr(
     dtype_text = f"torch.{array.dtype.name}" if dtype is None else str(dtype)
     default = str(get_default_dtype() if default_dtype is None else default_dtype)
     suffixes = [] if str(device) == "cpu" else [f"device='{device}'"]
-    if array.size == 0:
+    if array.__class__ is MetaArray:
+        body, shown_shape, shown_dtype = "...", True, dtype_text != default
+    elif array.size == 0:
         body = "[]"
         shown_shape = array.ndim != 1
         shown_dtype = dtype_text != default
@@ -220,7 +223,7 @@ def tensor_repr(
         suffixes.append(f"grad_fn=<{grad_fn}>")
     elif requires_grad:
         suffixes.append("requires_grad=True")
-    text = _with_suffixes(prefix + body, suffixes, len(prefix))
+    text = with_suffixes(prefix + body, suffixes, len(prefix))
     return f"Parameter containing:\n{text}" if is_parameter else text
 
 
@@ -359,7 +362,7 @@ def _nested(array: Array, indent: int, summarise: bool, element: Callable[[Any],
     return "[" + f",{newlines}{' ' * (indent + 1)}".join(rows) + "]"
 
 
-def _with_suffixes(text: str, suffixes: list[str], indent: int, own_line: bool = False) -> str:
+def with_suffixes(text: str, suffixes: list[str], indent: int, own_line: bool = False) -> str:
     """The text closed by its suffixes, each on the line before it where it fits; with `own_line`, not the first."""
     parts = [text]
     column = len(text) - text.rfind("\n") + 1

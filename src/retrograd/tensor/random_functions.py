@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import random as streams
-from ..core import MODE, BaseTensor, apply, check_device, device, show_type, wrap
+from ..core import MODE, BaseTensor, apply, blank, device, elsewhere, is_meta, show_type, wrap
 from ..core import dtypes as _d
 from ..ops.shape import view_as_complex
 from .creation import _checked
@@ -144,7 +144,7 @@ def _maker(name: str, kind: str, doc: str, low_level: dict[str, Any]) -> Any:
         pin_memory: bool = False,
         **named: Any,
     ) -> Any:
-        check_device(device)
+        there = device is not None and elsewhere(device)
         if "size" in named:
             size = (named.pop("size"),)
         if named:
@@ -152,6 +152,9 @@ def _maker(name: str, kind: str, doc: str, low_level: dict[str, Any]) -> Any:
         shape = _checked(sizes(size, name))
         if out is not None:
             return _draw_out(out, shape, kind, name, generator)
+        if there:
+            t = wrap(blank(shape, _floating(dtype, name).numpy))
+            return t.requires_grad_() if requires_grad else t
         t = _drawn_number(kind, shape, _floating(dtype, name), generator, low_level)
         return t.requires_grad_() if requires_grad else t
 
@@ -192,7 +195,7 @@ def randint(
     pin_memory: bool = False,
 ) -> Any:
     """Draw integers from low (0) up to, not including, high."""
-    check_device(device)
+    there = device is not None and elsewhere(device)
     if size is None:
         low, high, size = 0, low, high
     elif high is None:
@@ -200,7 +203,10 @@ def randint(
     if size is None:
         raise TypeError("randint() needs a size, such as randint(10, (3,))")
     d = np.dtype(np.int64) if dtype is None else _d.to_numpy(dtype)
-    t = drawn("randint", _checked(sizes((size,), "randint")), d, generator, low=int(low), high=int(high))
+    shape = _checked(sizes((size,), "randint"))
+    if there:
+        return wrap(blank(shape, d))
+    t = drawn("randint", shape, d, generator, low=int(low), high=int(high))
     if out is not None:
         return write_out(out, t, "randint")
     return t.requires_grad_() if requires_grad else t
@@ -219,8 +225,9 @@ def randperm(
     pin_memory: bool = False,
 ) -> Any:
     """Draw a permutation of 0 to n - 1."""
-    check_device(device)
     d = np.dtype(np.int64) if dtype is None else _d.to_numpy(dtype)
+    if device is not None and elsewhere(device):
+        return wrap(blank((int(n),), d))
     t = drawn("randperm", (int(n),), d, generator)
     return t if out is None else write_out(out, t, "randperm")
 
@@ -236,8 +243,10 @@ def _like_maker(name: str, kind: str, doc: str) -> Any:
         requires_grad: bool = False,
         memory_format: Any = None,
     ) -> Any:
-        check_device(device)
         d = _floating(_d.from_numpy(input._a.dtype) if dtype is None else dtype, name)
+        if elsewhere(device) or (device is None and is_meta(input)):
+            t = wrap(blank(input._a.shape, d.numpy))
+            return t.requires_grad_() if requires_grad else t
         if input._a.flags.c_contiguous or 0 in input._a.strides:
             t = _drawn_number(kind, input._a.shape, d, generator, {})
         else:
@@ -270,6 +279,8 @@ def randint_like(
     if high is None:
         low, high = 0, low
     d = input._a.dtype if dtype is None else _d.to_numpy(dtype)
+    if elsewhere(device) or (device is None and is_meta(input)):
+        return wrap(blank(input._a.shape, d))
     if input._a.flags.c_contiguous or 0 in input._a.strides:
         return drawn("randint", input._a.shape, d, generator, low=int(low), high=int(high))
     return METHODS["random_"](wrap(np.empty_like(input._a, d)), int(low), int(high), generator=generator)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import random as streams
-from ..core import MODE, BaseTensor, apply, assign, check_writable, wrap
+from ..core import MODE, BaseTensor, MetaArray, apply, assign, check_writable, wrap
 from ..ops.shape import permute
 from .dispatch import METHODS
 from .draw import KINDS
@@ -33,6 +33,9 @@ def _in_place(name: str, doc: str, make: Any) -> None:
 def _drawn_into(x: Any, kind: str, parameters: dict[str, Any], generator: Any, name: str) -> Any:
     """Fill a tensor in the order of its memory."""
     a = x._a
+    if a.__class__ is MetaArray:
+        x._s.version += 1
+        return x
     if MODE.trace is None and MODE.dual is None and not (MODE.grad and x.requires_grad):
         g = default_generator if generator is None else generator
         if a.flags.c_contiguous:
@@ -71,6 +74,9 @@ def _one_over(p: float, dtype: Any) -> float:
 
 def _coins(x: Any, p: Any, generator: Any, name: str) -> Any:
     """Draw ones with a probability for each element, in the order of the memory that takes them."""
+    if x._a.__class__ is MetaArray:
+        x._s.version += 1
+        return x
     chances = np.empty_like(x._a, p._a.dtype)
     chances[...] = p._a
     order = sorted(range(chances.ndim), key=lambda axis: -chances.strides[axis])

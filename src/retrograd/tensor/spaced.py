@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import BaseTensor, check_device, wrap
+from ..core import BaseTensor, elsewhere, wrap
 from ..core import dtypes as _d
 from ..core.dtypes import float64, to_numpy
 from ..core.dtypes import from_numpy as dtype_of
@@ -53,9 +53,9 @@ def evenly(start: float, end: float, steps: int, dtype: _d.dtype) -> Any:
     return _spaced(start, end, steps, dtype, "linspace")[0]
 
 
-def _made(a: Any, out: Any, name: str, requires_grad: bool) -> Any:
+def _made(a: Any, out: Any, name: str, requires_grad: bool, device: Any) -> Any:
     if out is None:
-        return _finish(a, requires_grad)
+        return _finish(a, requires_grad, device)
     return write_out(out, wrap(a), name)
 
 
@@ -92,7 +92,7 @@ def arange(
     pin_memory: bool = False,
 ) -> Any:
     """Make the numbers from start (0) up to, not including, end, in steps."""
-    check_device(device)
+    elsewhere(device)
     if end is None or start is None:
         start, end = 0, start if end is None else end
         if end is None:
@@ -120,7 +120,7 @@ def arange(
         a = np.arange(start, end, step).astype(d, copy=False)
     else:
         a = (start + np.arange(math.ceil((end - start) / step)) * step).astype(d)
-    return _finish(a, requires_grad) if out is None else write_out(out, wrap(a), "arange")
+    return _finish(a, requires_grad, device) if out is None else write_out(out, wrap(a), "arange")
 
 
 @function("range", method=False, out=False)
@@ -137,7 +137,7 @@ def range_(
     pin_memory: bool = False,
 ) -> Any:
     """Make the numbers from start to end, both included, in steps (deprecated: use ``arange``)."""
-    check_device(device)
+    elsewhere(device)
     message = (
         "torch.range is deprecated because its behavior is inconsistent with Python's range builtin: use torch.arange"
     )
@@ -146,7 +146,7 @@ def range_(
     a = (start + np.arange(math.floor((end - start) / step) + 1) * step).astype(
         default_dtype() if dtype is None else to_numpy(dtype)
     )
-    return _finish(a, requires_grad) if out is None else write_out(out, wrap(a), "range")
+    return _finish(a, requires_grad, device) if out is None else write_out(out, wrap(a), "range")
 
 
 @function("linspace", method=False, out=False)
@@ -163,9 +163,9 @@ def linspace(
     pin_memory: bool = False,
 ) -> Any:
     """Make ``steps`` equally spaced numbers from start to end, both included."""
-    check_device(device)
+    elsewhere(device)
     a, d = _spaced(start, end, steps, dtype, "linspace")
-    return _made(a.astype(d), out, "linspace", requires_grad)
+    return _made(a.astype(d), out, "linspace", requires_grad, device)
 
 
 @function("logspace", method=False, out=False)
@@ -183,14 +183,14 @@ def logspace(
     pin_memory: bool = False,
 ) -> Any:
     """Make ``base`` to the powers of ``steps`` equally spaced numbers from start to end, both included."""
-    check_device(device)
+    elsewhere(device)
     a, d = _spaced(start, end, steps, dtype, "logspace")
     if d.kind != "c":  # torch counts the exponents in float64 here, whatever the dtype
         start, end = (d.type(v.item() if isinstance(v, BaseTensor) else v) for v in (start, end))
         a = _spaced(start.item(), end.item(), steps, float64, "logspace")[0]
     with np.errstate(all="ignore"):
         powers = np.power(a.dtype.type(base), a)
-        return _made(powers.astype(d), out, "logspace", requires_grad)
+        return _made(powers.astype(d), out, "logspace", requires_grad, device)
 
 
 @function("eye", method=False, out=False)
@@ -206,12 +206,12 @@ def eye(
     pin_memory: bool = False,
 ) -> Any:
     """Make the identity matrix of n rows and m (n) columns."""
-    check_device(device)
+    elsewhere(device)
     m = n if m is None else m
     for name, size in (("n", n), ("m", m)):
         if size < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {size} (eye)")
-    return _made(np.eye(int(n), int(m), dtype=literal_dtype(dtype, 1.0)), out, "eye", requires_grad)
+    return _made(np.eye(int(n), int(m), dtype=literal_dtype(dtype, 1.0)), out, "eye", requires_grad, device)
 
 
 @function("scalar_tensor", method=False, out=False)

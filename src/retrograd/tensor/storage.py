@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import BaseTensor, Storage, device, wrap
+from ..core import CPU, META, BaseTensor, MetaArray, Storage, wrap
 from ..core import dtypes as _d
 from .dispatch import METHODS, function
 from .interop import asked
@@ -81,8 +81,8 @@ class UntypedStorage:
 
     @property
     def device(self) -> Any:
-        """Where the bytes are: on the CPU."""
-        return device("cpu")
+        """Where the bytes are: on the CPU, or nowhere (meta)."""
+        return META if self._storage.root.__class__ is MetaArray else CPU
 
     @property
     def _cdata(self) -> int:
@@ -96,7 +96,8 @@ class UntypedStorage:
 
     def data_ptr(self) -> int:
         """Give the address of the first byte; 0 if there is none."""
-        return int(self._storage.root.ctypes.data) if self.nbytes() else 0
+        root = self._storage.root
+        return int(root.ctypes.data) if self.nbytes() and root.__class__ is not MetaArray else 0
 
     def nbytes(self) -> int:
         """Give the number of bytes."""

@@ -12,18 +12,21 @@ from ..core import (
     MODE,
     PICK,
     BaseTensor,
+    MetaArray,
     Node,
     Storage,
     check_device,
     leaf_node,
+    no_data,
     refresh,
     register_tensor,
     wrap,
 )
 from ..core.dtypes import get_default_dtype, to_numpy
 from ..core.node import shown
+from ..core.rows import SparseArray
 from . import backward as _backward
-from . import copying
+from . import copying, protocol
 from .facts import Facts
 from .interop import Interop
 from .sizes import Layout, Named, Size, sparse_bsc, sparse_bsr, sparse_coo, sparse_csc, sparse_csr, strided
@@ -60,10 +63,8 @@ class Tensor(Facts, Interop, metaclass=Named):
     is_quantized = False
     is_cuda = False
     is_mkldnn = False
-    is_meta = False
     is_mps = False
     is_xpu = False
-    is_cpu = True
     names = property(lambda self: (None,) * self._a.ndim)
 
     if TYPE_CHECKING:
@@ -80,6 +81,29 @@ class Tensor(Facts, Interop, metaclass=Named):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not cls.__module__.startswith("retrograd."):
+            protocol.defined(cls)
+
+    @staticmethod
+    def _make_subclass(cls: Any, data: Any, require_grad: bool = False, **ignored: Any) -> Any:
+        """Make an instance of a class on a tensor's memory, without its history."""
+        return data.detach().as_subclass(cls).requires_grad_(require_grad)
+
+    @staticmethod
+    def _make_wrapper_subclass(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        """Raise: an instance without memory of its own is served by __torch_dispatch__, which is not asked here."""
+        raise RuntimeError(
+            f"{cls.__name__}: __torch_dispatch__ is not called here, so an instance without memory could do nothing; let "
+            "__torch_function__ handle functions, and make the instance by tensor.as_subclass or Tensor._make_subclass"
+        )
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run a function on instances of a subclass, and make its results instances of it."""
+        return protocol.default(cls, func, types, args, kwargs)
 
     @staticmethod
     def _wrap(a: Any) -> Tensor:
@@ -170,6 +194,8 @@ class Tensor(Facts, Interop, metaclass=Named):
     @property
     def grad(self) -> Any:
         """The gradient that backward walks have accumulated, or None."""
+        if MODE.trace is not None:
+            MODE.trace.gradient(self)
         g = self._grad
         if (
             g is None
@@ -191,6 +217,8 @@ class Tensor(Facts, Interop, metaclass=Named):
 
     @grad.setter
     def grad(self, g: Any) -> None:
+        if MODE.trace is not None:
+            MODE.trace.gradient(self)
         if g is not None:
             if not isinstance(g, BaseTensor):
                 raise TypeError(
@@ -204,10 +232,14 @@ class Tensor(Facts, Interop, metaclass=Named):
                 raise RuntimeError(
                     f"assigned grad has data of a different size: {list(g.shape)}, the tensor is {list(self.shape)}"
                 )
+            if g._composite:
+                SparseArray.met = True
         self._grad = g
 
     @grad.deleter
     def grad(self) -> None:
+        if MODE.trace is not None:
+            MODE.trace.gradient(self)
         self._grad = None
 
     def retain_grad(self) -> None:
@@ -330,7 +362,9 @@ class Tensor(Facts, Interop, metaclass=Named):
 
     # -- devices -----------------------------------------------------------------------------------------------------
     def cpu(self, memory_format: Any = None) -> Tensor:
-        """Give itself: data is on the CPU."""
+        """Give itself: data is on the CPU; NotImplementedError where there is none."""
+        if not self._composite and self._a.__class__ is MetaArray:
+            raise no_data()
         return self
 
     def cuda(self, device: Any = None, non_blocking: bool = False) -> Tensor:
@@ -358,6 +392,7 @@ class Parameter(Tensor, metaclass=_TensorMeta):
 
     __slots__ = ()
     _is_parameter = True
+    __torch_function__ = protocol.disabled
 
     def __new__(cls, data: Any = None, requires_grad: bool = True) -> Any:
         if data is None:
@@ -366,6 +401,16 @@ class Parameter(Tensor, metaclass=_TensorMeta):
             raise TypeError(f"Parameter data must be a Tensor, not {type(data).__name__}: wrap it by torch.tensor(...)")
         if MODE.trace is not None:
             MODE.trace.asked(data, "detach() for a Parameter")
+        if type(data) is not Tensor and cls is Parameter and protocol.WANTS[type(data)] == 1:
+            kept: Any = data.detach().requires_grad_(requires_grad)
+            if type(kept) is not type(data):
+                raise RuntimeError(
+                    f"Creating a Parameter from an instance of type {type(data).__name__} requires that detach() returns an "
+                    f"instance of the same type, but return type {type(kept).__name__} was found instead: let its "
+                    "__torch_function__ wrap what detach gives"
+                )
+            kept._is_param = True  # type: ignore[attr-defined]
+            return kept
         t = _new(cls)
         t._a, t._s = data._a, data._s
         t._node = t._base = t._grad = None

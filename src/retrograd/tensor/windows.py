@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core import check_device
 from ..core import dtypes as _d
+from ..core import elsewhere
 from ..core.dtypes import to_numpy
 from ..ops import special
 from .creation import _finish
@@ -31,7 +31,7 @@ def _window(
         requires_grad: bool = False,
         **named: float,
     ) -> Any:
-        check_device(device)
+        elsewhere(device)
         d = to_numpy(_d.get_default_dtype() if dtype is None else dtype)
         if d.kind not in "fV":
             raise RuntimeError(f"{name} expects floating point dtypes, got: {dtype}")
@@ -41,9 +41,9 @@ def _window(
         if set(numbers) != set(names):
             raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(set(numbers) - set(names)))}'")
         if window_length == 1:
-            return _finish(np.ones(1, d), requires_grad)
+            return _finish(np.ones(1, d), requires_grad, device)
         places = np.arange(window_length) / max(window_length if periodic else window_length - 1, 1)
-        return _finish(np.asarray(shape(places, *numbers.values())).astype(d), requires_grad)
+        return _finish(np.asarray(shape(places, *numbers.values())).astype(d), requires_grad, device)
 
     fn.__name__ = fn.__qualname__ = name
     fn.__doc__ = doc

@@ -9,6 +9,8 @@ from typing import Any
 
 import retrograd as torch
 
+from ..tensor import protocol
+
 
 class TVTensor(torch.Tensor):
     """A tensor with a meaning; what is computed from it is a plain tensor."""
@@ -33,6 +35,18 @@ class TVTensor(torch.Tensor):
     def _like(self, data: Any) -> Any:
         """Give the same kind of tensor with other data."""
         return data.as_subclass(type(self)) if isinstance(data, torch.Tensor) else data
+
+    def clone(self, *args: Any, **options: Any) -> Any:
+        """Give a copy of the same kind."""
+        return wrap(super().clone(*args, **options), like=self)  # type: ignore[misc]
+
+    def to(self, *args: Any, **options: Any) -> Any:
+        """Give it in another dtype, of the same kind."""
+        return wrap(super().to(*args, **options), like=self)  # type: ignore[misc]
+
+    def detach(self) -> Any:
+        """Give it without history, of the same kind."""
+        return wrap(super().detach(), like=self)
 
     def _told(self) -> str:
         return ""
@@ -157,4 +171,65 @@ def wrap(wrappee: Any, *, like: Any, **kwargs: Any) -> Any:
     return wrappee.as_subclass(type(like))
 
 
-__all__ = ["BoundingBoxFormat", "BoundingBoxes", "Image", "Mask", "TVTensor", "Video", "wrap"]
+class _Kept:
+    """``__torch_function__`` of these classes while results keep their meaning."""
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        def handle(func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            with protocol.Off():
+                r = func(*args, **(kwargs or {}))
+                first = next(
+                    (x for x in protocol.overloaded((*args, *(kwargs or {}).values())) if isinstance(x, owner)), None
+                )
+                return wrap(r, like=first) if type(r) is torch.Tensor and first is not None else r
+
+        return handle
+
+
+class _Returns:
+    """What ``set_return_type`` gives: as a block, it puts back what was set before."""
+
+    def __init__(self, before: bool) -> None:
+        self.before = before
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: Any) -> None:
+        _keep(self.before)
+
+
+def _keeps() -> bool:
+    return protocol.NAME in vars(Image)
+
+
+def _keep(wanted: bool) -> None:
+    if wanted is _keeps():
+        return
+    for cls in (Image, Video, Mask, BoundingBoxes):
+        if wanted:
+            setattr(cls, protocol.NAME, _Kept())
+        else:
+            delattr(cls, protocol.NAME)
+    protocol.WANTS.clear()
+    protocol.install()
+
+
+def set_return_type(return_type: str) -> Any:
+    """Let what is computed from these tensors be plain ("Tensor", as it is) or keep its meaning ("TVTensor"), for good or a block.
+
+    Examples
+    --------
+    >>> with set_return_type("TVTensor"):
+    ...     type(Image([[1, 2]]) + 1).__name__
+    'Image'
+    """
+    wanted = {"tensor": False, "tvtensor": True}.get(return_type.lower())
+    if wanted is None:
+        raise ValueError(f"return_type must be 'Tensor' or 'TVTensor', not {return_type!r}")
+    before = _keeps()
+    _keep(wanted)
+    return _Returns(before)
+
+
+__all__ = ["BoundingBoxFormat", "BoundingBoxes", "Image", "Mask", "TVTensor", "Video", "set_return_type", "wrap"]

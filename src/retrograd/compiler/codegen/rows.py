@@ -77,7 +77,7 @@ _simple("minimum", lambda l, x, y: l.minimum(x, y), "fi")
 _simple("fmax", lambda l, x, y: l.fmax(x, y))
 _simple("fmin", lambda l, x, y: l.fmin(x, y))
 _simple("relu", lambda l, x: l.select(l.compare("lt", x, l.const(0)), l.const(0), x), "fi")  # NaN and -0.0 go through
-_simple("step", lambda l, x: l.select(l.compare("gt", x, l.const(0)), l.const(1), l.const(0)), "fi")
+_simple("step", lambda l, x: l.select(l.compare("le", x, l.const(0)), l.const(0), l.const(1)), "fi")  # 1 for NaN
 _simple("floor", Lanes.floor)
 _simple("ceil", Lanes.ceil)
 _simple("trunc", Lanes.trunc)
@@ -234,6 +234,14 @@ def _is_number(node: Node, constants: dict[Node, Any]) -> bool:
 def sort_of(dtype: Any) -> str:
     """Give f, i or b."""
     return "b" if dtype.kind == "b" else "i" if dtype.kind in "iu" else "f"
+
+
+def in_dtype(number: Any, dtype: Any) -> Any:
+    """Give a Python number as it is beside operands of a dtype: rounded where they are half precisions, as NumPy rounds it."""
+    if dtype.itemsize == 2 and dtype.kind in "fV" and isinstance(number, (int, float)):
+        with np.errstate(over="ignore"):
+            return float(np.asarray(number, np.float64).astype(dtype))
+    return number
 
 
 def operand_dtype(node: Node, constants: dict[Node, Any]) -> Any:

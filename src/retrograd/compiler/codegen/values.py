@@ -10,7 +10,7 @@ from ..lowering.maps import Affine
 from .analysis import ERROR, IDENTITY, Analysis
 from .emit import Count, Function, Value
 from .lanes import Lanes
-from .rows import ROWS, kind_of, moved_as, operand_dtype
+from .rows import ROWS, in_dtype, kind_of, moved_as, operand_dtype
 from .strided import MOST, weave
 from .strided import load as load_strided
 
@@ -50,7 +50,7 @@ class Values:
             dtype = operand_dtype(user, self.constants) if not hasattr(value, "reshape") else node.dtype
             if user.op.name == "where" and node is not user.inputs[0]:  # type: ignore[union-attr]
                 dtype = user.dtype
-            return self.lanes(dtype, 1).const(number)
+            return self.lanes(dtype, 1).const(in_dtype(number, dtype))
         return self.scalars[node]
 
     def _offset(self, address: Affine, dims: list[tuple[int, int]], index: dict[int, Count]) -> Count:
@@ -100,7 +100,7 @@ class Values:
             dtype = s.node.dtype
         else:
             dtype = operand_dtype(s.node, self.constants)
-        return self.lanes(dtype, width).const(o.node)
+        return self.lanes(dtype, width).const(in_dtype(o.node, dtype))
 
     @staticmethod
     def combined(node: Node, lanes: Lanes, a: Value, b: Value) -> Value:

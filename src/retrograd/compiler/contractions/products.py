@@ -112,7 +112,7 @@ def _row(result: Any) -> Any:
 
 
 def _planned(key: Any, x: Any, y: Any, bias: Any = None) -> Callable[..., Any] | None:
-    if MODE.aside and x.dtype.char in "fd" and x.size * y.shape[-1] < LONG:
+    if MODE.aside and not MODE.beside and x.dtype.char in "fd" and x.size * y.shape[-1] < LONG:
         return None
     if len(_plans) >= PLANS:
         _plans.clear()

@@ -1,7 +1,8 @@
 """Products of a large matrix with few vectors: the matrix is read once, straight through, by all threads.
 
 ``Y[v, r] = sum over k of M[r, k] * X[v, k]``. Where M runs along k, four of its rows are multiplied at a time and each sum is kept in
-vectors; where it runs along r, eight of its columns are added at a time to a piece of Y that stays in the first cache. The outer
+vectors; where it runs along r, eight of its columns are added at a time to a piece of Y that stays in the first cache. There the sum is cut
+into parts, whoever computes them, which are added in their order: so each thread reads memory from end to end. The outer
 product of two vectors is written past the caches where it is larger than they are.
 """
 
@@ -20,16 +21,19 @@ from ..codegen.emit import PAST as NONTEMPORAL
 from ..codegen.emit import Count, Function, Module, Value
 from ..codegen.kinds import KINDS
 from ..codegen.lanes import Lanes
-from ..runtime import cache, jit, pool
+from ..runtime import cache, entry, jit, pool
 from .driver import JOB
 
 MOST = 4  # vectors
 ROWS = 4  # of M at once, where it runs along the sum
 TOGETHER = 8  # columns of M at once, where it runs along its rows
+SEVERAL = 4  # vectors of a column at a time
 PIECE = 16 << 10  # bytes of Y's vectors that are added to again and again
 CHUNK = 1 << 18  # bytes of M for which one more thread is worth its call
 PAST = 8 << 20  # bytes of a result that is written past the caches
-FIELDS = ("m", "x", "y", "rows", "k", "m_step", "x_vector", "x_step", "y_vector", "y_step", "chunks")
+PARTS = 16  # at most, of a sum that is cut
+DEEP = 128  # products of a part, at least: a part's sums are written and read once more
+FIELDS = ("m", "x", "y", "rows", "k", "m_step", "x_vector", "x_step", "y_vector", "y_step", "chunks", "work", "parts")
 PLACES = {name: place for place, name in enumerate(FIELDS)}
 _Frame = ctypes.c_int64 * len(FIELDS)
 
@@ -79,7 +83,16 @@ def write_stream(module: Module, stream: Stream) -> None:
         return []
 
     f.choose(f.op(f"icmp sle i64 {chunks}, 1"), [], alone, several)
+    if stream.how == "sweeps":
+        _Writer(f, stream, f.frame).joined()
     f.ret()
+
+
+def cut(stream: Stream, size: int, k: int) -> int:
+    """Give into how many parts the sum of a matrix of so many bytes is cut: by sizes alone, so that bits do not depend on threads."""
+    if stream.how != "sweeps" or size < 2 * CHUNK:
+        return 1
+    return max(1, min(PARTS, size // CHUNK, k // DEEP))
 
 
 @functools.cache
@@ -97,23 +110,30 @@ def prepare(stream: Stream, itemsize: int, numbers: dict[str, int]) -> Callable[
         words[PLACES[name]] = value
     size = numbers["rows"] * itemsize * (numbers["m_step"] if stream.how == "outer" else numbers["k"])
     chunks = max(1, min(pool.available(), size // CHUNK))
-    words[PLACES["chunks"]] = chunks
+    parts = cut(stream, size, numbers.get("k", 1))
+    words[PLACES["chunks"]] = chunks if parts == 1 else parts
+    words[PLACES["parts"]] = parts
+    partial = parts * stream.vectors * numbers["rows"] * itemsize if parts > 1 else 0
     kernel = code(stream)
     block = words.tobytes()
-    m, x, y = (PLACES[name] for name in "mxy")
+    m, x, y, w = (PLACES[name] for name in ("m", "x", "y", "work"))
+    at = entry.pointers()
 
     def run(m_at: int, x_at: int, y_at: int) -> None:
         if chunks > 1:
             pool.ensure(threads())
         frame = _Frame.from_buffer_copy(block)
         frame[m], frame[x], frame[y] = m_at, x_at, y_at
+        if partial:
+            held = np.empty(partial, np.uint8)
+            frame[w] = at(held)
         kernel(frame)
 
     return run
 
 
 class _Writer:
-    def __init__(self, f: Function, stream: Stream) -> None:
+    def __init__(self, f: Function, stream: Stream, frame: Value = "") -> None:
         self.f, self.stream = f, stream
         self.width = jit.host().lanes(KINDS[stream.kind].size)
         self.lanes = Lanes(f, stream.kind, self.width, contract=True)
@@ -121,8 +141,8 @@ class _Writer:
         self.item = KINDS[stream.kind].type
         self.given: dict[str, Value] = {}
         for name, place in PLACES.items():
-            type = "ptr" if name in ("m", "x", "y") else "i64"
-            self.given[name] = f.load(type, f.element("i64", f.argument, place), 8)
+            type = "ptr" if name in ("m", "x", "y", "work") else "i64"
+            self.given[name] = f.load(type, f.element("i64", frame or f.argument, place), 8)
 
     def share(self, unit: int) -> tuple[Count, Count]:
         """Give this chunk's rows, in whole units."""
@@ -179,24 +199,64 @@ class _Writer:
     def sweeps(self) -> None:
         """Columns of M, several at a time, times numbers of X, added to pieces of Y."""
         f, given = self.f, self.given
-        start, stop = self.share(4 * self.width)
+        whole = f.op(f"icmp eq i64 {given['parts']}, 1")
+
+        def by_rows() -> list[Value]:
+            self._swept(*self.share(4 * self.width), 0, given["k"])
+            return []
+
+        def by_parts() -> list[Value]:
+            groups = f.op(f"sdiv i64 {f.add(given['k'], TOGETHER - 1)}, {TOGETHER}")
+            begin, end = (
+                f.mul(f.op(f"sdiv i64 {f.mul(c, groups)}, {given['parts']}"), TOGETHER)
+                for c in (f.chunk, f.add(f.chunk, 1))
+            )
+            result = given["y"], given["y_vector"]
+            of_part = f.mul(f.mul(f.chunk, self.stream.vectors), given["rows"])
+            given["y"], given["y_vector"] = f.element(self.item, given["work"], of_part), given["rows"]
+            self._swept(0, given["rows"], begin, f.min(end, given["k"]))
+            given["y"], given["y_vector"] = result
+            return []
+
+        f.choose(whole, [], by_rows, by_parts)
+
+    def joined(self) -> None:
+        """Add up the parts of the sums, in their order."""
+        f, given, lanes = self.f, self.given, self.lanes
+        rows, work = given["rows"], given["work"]
+        with f.if_(f.op(f"icmp sgt i64 {given['parts']}, 1")):
+            for v in range(self.stream.vectors):
+                y = f.element(self.item, given["y"], f.mul(given["y_vector"], v))
+                with f.loop(0, rows, self.width) as at:
+                    mask = lanes.tail(str(f.sub(rows, at)))
+                    first = f.element(self.item, work, f.mul(rows, v))
+                    start = lanes.load(first, at, 1, mask)
+                    with f.loop_carry(1, given["parts"], 1, [(lanes.type, start)]) as loop:
+                        place = f.mul(f.mul(loop.i, self.stream.vectors), rows)
+                        part = lanes.load(f.element(self.item, first, place), at, 1, mask)
+                        loop.set(lanes.add(loop.values[0], part))
+                    lanes.store(loop.results[0], y, at, 1, mask)
+
+    def _swept(self, start: Count, stop: Count, begin: Count, behind: Count) -> None:
+        """Sweep rows from start to stop over the products from ``begin`` to before ``behind``."""
+        f = self.f
         piece = PIECE // (KINDS[self.stream.kind].size * self.stream.vectors)
-        whole = f.round_down(given["k"], TOGETHER)
+        count = f.sub(behind, begin)
+        whole = f.add(begin, f.round_down(str(count), TOGETHER))
         with f.loop(start, stop, piece) as r:
             end = f.min(f.add(r, piece), stop)
-            # the first columns write, the others add; of a sum of nothing all is 0
-            first = f.min(given["k"], TOGETHER)
 
+            # the first columns write, the others add; of a sum of nothing all is 0
             def columns(k: Count, count: int, fresh: bool, r: Value = r, end: Count = end) -> list[Value]:
                 self._columns(r, end, k, count, fresh)
                 return []
 
-            full = f.op(f"icmp eq i64 {first}, {TOGETHER}")
-            f.choose(full, [], lambda: columns(0, TOGETHER, True), lambda: columns(0, 0, True))
-            after = f.op(f"select i1 {full}, i64 {TOGETHER}, i64 0")
+            full = f.op(f"icmp sge i64 {count}, {TOGETHER}")
+            f.choose(full, [], lambda: columns(begin, TOGETHER, True), lambda: columns(begin, 0, True))
+            after = f.add(begin, f.op(f"select i1 {full}, i64 {TOGETHER}, i64 0"))
             with f.loop(after, whole, TOGETHER) as k:
                 columns(k, TOGETHER, False)
-            with f.loop(whole, given["k"]) as k:
+            with f.loop(whole, behind) as k:
                 columns(k, 1, False)
 
     def _columns(self, r: Count, end: Count, k: Count, count: int, fresh: bool) -> None:
@@ -213,18 +273,25 @@ class _Writer:
             )
         ys = [f.element(self.item, given["y"], f.mul(given["y_vector"], v)) for v in range(vectors)]
 
-        def step(at: Value, mask: Value | None) -> None:
-            read = [lanes.load(p, at, 1, mask) for p in columns]
+        def step(at: Count, mask: Value | None, vectors_at_once: int = 1) -> None:
+            places = [f.add(at, i * self.width) for i in range(vectors_at_once)]
+            read = [[lanes.load(p, place, 1, mask) for place in places] for p in columns]
             for v in range(vectors):
-                value = lanes.const(0)
-                for i in range(count):
-                    value = lanes.fma(read[i], factors[v][i], value)
-                if not fresh:  # added together first: a long sum of equal numbers goes on for longer
-                    value = lanes.add(lanes.load(ys[v], at, 1, mask), value)
-                lanes.store(value, ys[v], at, 1, mask)
+                for i, place in enumerate(places):
+                    value = lanes.const(0)
+                    for column, factor in zip(read, factors[v], strict=True):
+                        value = lanes.fma(column[i], factor, value)
+                    if not fresh:  # added together first: a long sum of equal numbers goes on for longer
+                        value = lanes.add(lanes.load(ys[v], place, 1, mask), value)
+                    lanes.store(value, ys[v], place, 1, mask)
 
+        # some lines of each column at a time, for memory is fetched best in runs
+        several = SEVERAL if vectors == 1 else 2
+        runs = f.add(r, f.round_down(str(f.sub(end, r)), several * self.width))
         whole = f.add(r, f.round_down(str(f.sub(end, r)), self.width))
-        with f.loop(r, whole, self.width) as at:
+        with f.loop(r, runs, several * self.width) as at:
+            step(at, None, several)
+        with f.loop(runs, whole, self.width) as at:
             step(at, None)
         with f.if_(f.op(f"icmp slt i64 {whole}, {end}")):
             step(str(whole), lanes.tail(str(f.sub(end, whole))))

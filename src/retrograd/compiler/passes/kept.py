@@ -192,7 +192,9 @@ def encoded(made: Graph, graph: Graph, nodes: list[Node]) -> bytes:
     file = io.BytesIO()
     try:
         _Pickler(file, _generators(nodes)).dump((attrs, rows, constants, ends, turn))
-    except Exception:  # an attribute that cannot be pickled raises what it likes: the graph is made anew in the next process
+    except (
+        Exception
+    ):  # an attribute that cannot be pickled raises what it likes: the graph is made anew in the next process
         raise Unkeepable from None
     return file.getvalue()
 

@@ -79,3 +79,16 @@ def gemm(kind: str) -> int:
     """Give the address of ``cblas_sgemm`` or ``cblas_dgemm`` with 64-bit integers, or 0."""
     lib = library()
     return 0 if lib is None else int(ctypes.cast(getattr(lib, NAMES[kind]), ctypes.c_void_p).value or 0)
+
+
+@functools.cache
+def numpys(kind: str) -> int:
+    """Give the address of the very function by which NumPy multiplies matrices, or 0 where it has another library."""
+    path = _path()
+    if path is None or not hasattr(os, "RTLD_NOLOAD"):
+        return 0
+    try:
+        lib = ctypes.CDLL(path, mode=os.RTLD_NOLOAD | os.RTLD_NOW)
+        return int(ctypes.cast(getattr(lib, NAMES[kind]), ctypes.c_void_p).value or 0)
+    except (OSError, AttributeError):
+        return 0

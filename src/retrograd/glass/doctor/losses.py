@@ -12,6 +12,7 @@ from .finding import Finding
 from .look import Call, Look, LossRefuses
 
 ONE = 1e-3  # how near to one a row of probabilities sums
+RANGES = {"sigmoid": (0, 1), "tanh": (-1, 1)}  # what squashing functions give
 MOVES = ("view", "reshape", "transpose", "permute", "movedim", "squeeze", "unsqueeze", "clone", "contiguous", "cast")
 PICKED = {"neg", "mean", "sum", "mul", "div", "view", "cast", "where", "ne", "eq", "expand", "index", "gather"}
 
@@ -27,9 +28,9 @@ def given(found: Look) -> list[Finding]:
             continue
         name = call.op.name
         if name == "amax":
-            return _softmax_twice(call)
+            return _softmax_twice(call) or _narrowed(found, out, call)
         if name == "softplus" or (name == "neg" and _next_is(calls, call, "softplus")):
-            return _sigmoid_twice(found, out, call)
+            return _sigmoid_twice(found, out, call) or _rectified(found, out, call)
         if name == "gather":
             return _not_logarithms(calls, call)
     return []
@@ -80,11 +81,62 @@ def _softmax_twice(call: Call) -> list[Finding]:
     ]
 
 
-def _sigmoid_twice(found: Look, out: Any, call: Call) -> list[Finding]:
+def _made_by(found: Look, out: Any) -> Call | None:
+    """Give the operation that made the numbers of the output, behind those that only moved them."""
     by_out = {id(c.out): c for c in found.calls[: found.in_loss]}
     at = by_out.get(id(out))
     while at is not None and (at.op.name in MOVES or at.op.view):
         at = by_out.get(id(at.inputs[0]))
+    return at
+
+
+def _narrowed(found: Look, out: Any, call: Call) -> list[Finding]:
+    """Logits that a squashing function has left too near to each other for a softmax to be sure of anything, or a rectifier cut off."""
+    at, axis = _made_by(found, out), _axis(call)
+    if at is None or axis is None or at.op.name not in RANGES:
+        return _rectified(found, out, call)
+    a, low, high = out._a, *RANGES[at.op.name]
+    classes = a.shape[axis]
+    if classes < 2:
+        return []
+    share, least = 1 / (1 + (classes - 1) * math.exp(low - high)), math.log(1 + (classes - 1) * math.exp(low - high))
+    return [
+        Finding(
+            "loss",
+            "error",
+            f"a {at.op.name} stands before a loss that takes logits",
+            f"The loss makes probabilities of numbers of any size; between {low} and {high} the largest probability of {classes} classes is "
+            f"{share:.2g}, so it never gets below {least:.3g}.",
+            f"the output is between {float(a.min()):.3g} and {float(a.max()):.3g}",
+            f"leave the {at.op.name} out of the model",
+            module=at.module,
+            place=at.line or call.line,
+        )
+    ]
+
+
+def _rectified(found: Look, out: Any, call: Call) -> list[Finding]:
+    at = _made_by(found, out)
+    if at is None or at.op.name != "relu":
+        return []
+    a = out._a
+    return [
+        Finding(
+            "loss",
+            "error",
+            "a relu stands before a loss that takes logits",
+            "Logits say no by being negative, which these cannot be; and where one is zero no gradient passes, so a class whose number is zero for "
+            "every sample is never learnt.",
+            f"{float((a == 0).mean()):.0%} of the output is zero, nothing is below",
+            "leave the relu out of the model: the last layer's numbers are the logits",
+            module=at.module,
+            place=at.line or call.line,
+        )
+    ]
+
+
+def _sigmoid_twice(found: Look, out: Any, call: Call) -> list[Finding]:
+    at = _made_by(found, out)
     if at is None or at.op.name != "sigmoid":
         return []
     a = out._a

@@ -60,6 +60,8 @@ class Budget:
             self.plain.append(seconds)
             del self.plain[:-PLAIN_STEPS]
             self.unmeasured = 0
+        elif self.plain and self.looks:  # what a look did to the steps right behind it is of its making
+            self.spent += min(max(seconds - middle.median(self.plain), 0.0), self.looks[-1])
         if self.every is None and (self.next == step + 1 or (self.guessed and self.since == FIRST - 1)):
             self.guessed = False
             self.next = step + max(1, self._owed())  # plain steps may take less than was thought

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ...compiler.compiled import Compiled
@@ -13,6 +14,7 @@ from ...tensor import Tensor
 if TYPE_CHECKING:
     from .recorder import Recorder
 
+OURS = os.path.dirname(os.path.abspath(__file__))
 _running: list[Recorder] = []
 _real_call, _real_backward, _real_compiled = Module.__call__, Tensor.backward, Compiled.__call__
 
@@ -48,6 +50,29 @@ def _forked() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
+
+
+def hide(error: BaseException | None) -> None:
+    """Take the recorder's frames out of an exception's traceback, and of those that led to it: it is the program's own."""
+    waiting, seen = [error], set()
+    while waiting:
+        each = waiting.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        each.__traceback__ = _without_ours(each.__traceback__)
+        waiting += [each.__cause__, each.__context__, *getattr(each, "exceptions", ())]
+
+
+def _without_ours(first: TracebackType | None) -> TracebackType | None:
+    kept = []
+    while first is not None:
+        if os.path.dirname(first.tb_frame.f_code.co_filename) != OURS:
+            kept.append(first)
+        first = first.tb_next
+    for frame, after in zip(kept, [*kept[1:], None], strict=True):
+        frame.tb_next = after
+    return kept[0] if kept else None
 
 
 def running() -> Recorder | None:

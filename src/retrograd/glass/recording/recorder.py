@@ -29,6 +29,10 @@ from .tape import Seen, arrays_of
 
 MOST_HELD = 512 << 20  # bytes of arrays in memory; the oldest go first (a directory keeps them all)
 MOST_WITHOUT = 64  # backward passes before an optimizer that is there, but does nothing, is no longer waited for
+WORTH, WORTH_WAITING = (
+    3,
+    32,
+)  # looks after which operations have kernels of their own; later where a cost is kept to, which pays for them
 MOST_PLACES = 20_000  # operations in the description
 UNSEEN = "within a memory budget, autocast or anomaly detection only losses and parameters are recorded, no operations"
 
@@ -98,8 +102,9 @@ class Recorder(Record):
         self.began = time.perf_counter()
         return self
 
-    def __exit__(self, *exc: Any) -> None:
+    def __exit__(self, kind: Any, error: BaseException | None, frames: Any) -> None:
         doors.leave()
+        doors.hide(error)
         for handle in self.handles:
             handle.remove()
         if os.getpid() != self.process:
@@ -140,6 +145,7 @@ class Recorder(Record):
         """Do the recorder's own work: its time is counted, and an error in it ends the looking, never the training."""
         start = time.perf_counter()
         self.busy = MODE.aside = True
+        MODE.beside = WORTH_WAITING if self.every is None else WORTH
         try:
             return work(*arguments)
         except Exception as error:
@@ -150,6 +156,7 @@ class Recorder(Record):
             return None
         finally:
             self.busy = MODE.aside = False
+            MODE.beside = 0
             self.extra += time.perf_counter() - start
 
     # -- eager steps --------------------------------------------------------------------------------------------------------

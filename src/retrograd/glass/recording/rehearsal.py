@@ -12,6 +12,7 @@ import numpy as np
 from ... import random as _random
 from ...compiler.witness import Served
 from ...core import MODE
+from ...core.node import Hooks
 from ...nn.modules.module import Module
 from ...optim import hooks as optimizer_hooks
 from ...tensor import Tensor
@@ -74,7 +75,7 @@ class Rehearsal:
         spared = self.known.spared if self.short and self.known is not None else frozenset()
         self.arrays = {k: t._a.copy() for k, t in enumerate(self.tensors) if k not in spared}
         versions = self.versions = [t._s.version for t in self.tensors]
-        generator = _random.default_generator.get_state()
+        generator, changes = _random.default_generator.get_state(), Hooks.changes
         hook = optimizer_hooks.register_optimizer_step_pre_hook(self._updates)
         real = Tensor.backward
         Tensor.backward = functools.partialmethod(_went_back, self, real)  # type: ignore[assignment]
@@ -93,8 +94,14 @@ class Rehearsal:
             for p, g in zip(self.leaves, self.grads, strict=True):
                 p._grad = g
             _random.default_generator.set_state(generator)
-            self.arrays = {}
-        if any(self.tensors[k]._s.version != versions[k] for k in spared):
+            Hooks.changes = changes  # what was registered was on what the run made: the real call need not look for it
+            written = any(self.tensors[k]._s.version != versions[k] for k in spared)
+            self.arrays, self.tensors, self.grads = (
+                {},
+                [],
+                [],
+            )  # a gradient that somebody else holds gets new memory in the next step
+        if written:
             raise RuntimeError("a tensor was written before the update, which it was not in the run before")
         if self.tape is not None:
             self.seen = self.tape.finished()
@@ -146,7 +153,7 @@ class _Following(Tape):
         if self.silent:
             return
         for out in result if isinstance(result, tuple) else (result,):
-            if out is not None and out.requires_grad and id(out) in self.index:
+            if out is not None and out.requires_grad and not out.is_leaf and id(out) in self.index:
                 out.register_hook(self._hook(self.index[id(out)]))
 
     def _hook(self, i: int) -> Any:

@@ -70,7 +70,17 @@ def dead_share(a: Any, axis: int) -> tuple[float, float]:
     others = tuple(i for i in range(a.ndim) if i != axis)
     if not a.size:
         return 0.0, 0.0
-    dead = float((~a.any(axis=others)).mean())
+    waiting = np.arange(
+        a.shape[axis]
+    )  # units that were zero for all samples so far: most show themselves in the first few
+    first, count = 0, 1
+    while waiting.size and first < len(a) and axis:
+        part = a[first : first + count]
+        if waiting.size < a.shape[axis]:
+            part = part.take(waiting, axis)
+        waiting = waiting[~part.any(axis=others)]
+        first, count = first + count, 2 * count
+    dead = waiting.size / a.shape[axis] if axis else float((~a.any(axis=others)).mean())
     return dead, float(a.all(axis=others).mean()) if dead >= MANY else 0.0
 
 

@@ -109,6 +109,9 @@ class Tape(Observing):
         """Note an operation's gradient; ``own`` tells that nobody else writes to its memory."""
         made = self.seen[i]
         made.gradient = statistics(a)
+        self._keep_gradient(made, a, own)
+
+    def _keep_gradient(self, made: Seen, a: Any, own: bool) -> None:
         if self.keep:
             made.out = (made.out[0], a if own else a.copy())
 
@@ -120,9 +123,18 @@ class Tape(Observing):
             return
         with enable_grad():
             got = grad([o for o, _ in chosen], [t for _, t in inner], [g for _, g in chosen], allow_unused=True)
+        known: dict[
+            Any, tuple[list[float], Any]
+        ] = {}  # with the arrays, so that no other comes to lie there; an addition hands on the array that it was given
         for (i, _), g in zip(inner, got, strict=True):
             if g is not None:
-                self.arrived(i, array_of(g))
+                a = array_of(g)
+                key = a.__array_interface__["data"], a.shape, a.strides, a.dtype
+                made = self.seen[i]
+                if key not in known:
+                    known[key] = statistics(a), a
+                made.gradient = known[key][0]
+                self._keep_gradient(made, a, own=True)
 
     def forget(self) -> None:
         """Let the history go."""

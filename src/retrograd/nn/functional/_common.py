@@ -58,10 +58,3 @@ def pair_of_dtypes(name: str, input: Any, *others: Any) -> None:
             f"{name}: mixed dtype: expect parameters and statistics to have the input's dtype {input.dtype}, "
             f"but got {other.dtype}; convert the module or the input with .to(dtype)"
         )
-
-
-def labelled(result: Any, name: str) -> Any:
-    """Give a result whose ``grad_fn`` prints under torch's name for the function."""
-    if result._node is not None:
-        result._node.label = name
-    return result

@@ -9,7 +9,8 @@ from ...core import apply, dtypes
 from ...ops.elementwise import relu as relu_op
 from ...ops.elementwise import softplus as _softplus
 from ...tensor.composed import composed
-from ...tensor.dispatch import type_name
+from ...tensor.dispatch import labelled, type_name
+from ...tensor.functions.reductions import narrowed, widened
 from .. import _functions as T
 from ._common import in_place, require_floats
 
@@ -70,12 +71,13 @@ def _require_real(name: str, input: Any) -> None:
 
 @composed("EluBackward0")
 def _elu(x: Any, alpha: float, scale: float, rate: float) -> Any:
+    given, x = x, widened(x)
     # the exponential sees no positive number, so it cannot overflow where it is not chosen
     low = T.where(x > 0, 0.0, x)
     below = T.expm1(low * rate if rate != 1 else low)
     if alpha * scale != 1:
         below = below * (alpha * scale)
-    return T.where(x > 0, x * scale if scale != 1 else x, below)
+    return narrowed(T.where(x > 0, x * scale if scale != 1 else x, below), given)
 
 
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
@@ -223,6 +225,8 @@ def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """
     require_floats("softplus", input)
     _require_real("softplus_cpu", input)
+    if beta != 1 and widened(input) is not input:
+        return narrowed(softplus(widened(input), beta, threshold), input)
     smooth = _softplus(input) if beta == 1 else _softplus(input * beta) * (1 / beta)
     if threshold >= 20 and input.dtype in _SINGLE:
         return smooth  # beyond 20 the two are the same number in these dtypes
@@ -284,4 +288,4 @@ def glu(input: Any, dim: int = -1) -> Any:
         raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {input.size(dim)}")
     require_floats("glu", input)
     kept, gate = input.chunk(2, dim)
-    return kept * T.sigmoid(gate)
+    return labelled(kept * T.sigmoid(gate), "GluBackward0")

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ...core import BaseTensor, show_type, wrap
+from ...tensor.dispatch import labelled
 from ...tensor.functions.linear_algebra import depends_on_values
 from .. import _functions as T
-from ._common import labelled
 
 _NEVER = -1e30  # the logarithm that stands for probability 0: finite, so that no difference of two of them is NaN
 

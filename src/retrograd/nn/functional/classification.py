@@ -13,10 +13,10 @@ from ...core.mode import mode
 from ...ops.assemble import check_index
 from ...ops.elementwise import softplus
 from ...tensor.composed import composed
-from ...tensor.dispatch import type_name
+from ...tensor.dispatch import labelled, type_name
 from ...tensor.functions.reductions import narrowed, widened
 from .. import _functions as T
-from ._common import labelled, reduced, reduction_of
+from ._common import reduced, reduction_of
 
 _INT64, _UINT64 = np.dtype(np.int64), np.dtype(np.uint64)
 

@@ -13,7 +13,7 @@ from ...ops.assemble import check_index
 from ...ops.contract import linear_layer
 from ...ops.index import take_axis
 from ...ops.rows import take_rows
-from ...tensor.dispatch import with_sparse
+from ...tensor.dispatch import labelled, with_sparse
 from .. import _functions as T
 
 
@@ -165,7 +165,7 @@ def embedding(
         if scale_grad_by_freq:
             raise RuntimeError("embedding_backward: scale_grad_by_freq not supported with sparse gradients")
         return take_rows(weight, index=input._a, skip=padding_idx)
-    result = take_axis(weight, input, axis=0)
+    result = labelled(take_axis(weight, input, axis=0), "EmbeddingBackward0")
     if not weight.requires_grad:
         return result
     if padding_idx is not None:
@@ -203,7 +203,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
         return T.empty(*tensor.shape, num_classes, dtype=dtypes.int64)
-    if num_classes > 0 and mode().trace is not None:
+    if num_classes > 0 and (mode().trace is not None or tensor.is_meta):
         return (tensor.unsqueeze(-1) == T.arange(num_classes)).long()
     if int(tensor.min()) < 0:
         raise RuntimeError(f"Class values must be non-negative: one_hot of {int(tensor.min())}")

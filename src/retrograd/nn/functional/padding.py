@@ -9,6 +9,7 @@ import numpy as np
 from ...core import wrap
 from ...ops.index import take_axis
 from ...ops.shape import pad as _pad
+from ...tensor.dispatch import labelled
 
 
 def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None) -> Any:
@@ -63,7 +64,7 @@ def _constant(input: Any, pads: tuple[int, ...], value: Any) -> Any:
     widths = tuple((max(before, 0), max(after, 0)) for before, after in sides)
     if not any(map(any, widths)):
         return input.clone()
-    return _pad(input, widths=widths, value=value)
+    return labelled(_pad(input, widths=widths, value=value), "ConstantPadNdBackward0")
 
 
 def _from_itself(input: Any, pads: tuple[int, ...], mode: str) -> Any:

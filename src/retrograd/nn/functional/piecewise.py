@@ -7,6 +7,8 @@ from typing import Any
 from ...core import dtypes
 from ...tensor import Tensor
 from ...tensor.composed import composed
+from ...tensor.dispatch import labelled
+from ...tensor.functions.reductions import narrowed, widened
 from .. import _functions as T
 from ._common import in_place, require_floats
 
@@ -109,7 +111,7 @@ def prelu(input: Any, weight: Any) -> Any:
         weight = weight.reshape(-1, *[1] * (input.dim() - 2))
     elif weight.dim() == 1 and input.dim() == 0:
         weight = weight.reshape(())
-    return T.where(input > 0, input, weight * input)
+    return labelled(T.where(input > 0, input, weight * input), "PreluKernelBackward0")
 
 
 def rrelu(
@@ -212,7 +214,8 @@ def softshrink(input: Any, lambd: float = 0.5) -> Any:
             f"lambda must be in range [0, {dtypes.finfo(input.dtype).max:g}] for input dtype {input.dtype}, "
             f"but found {lambd:g}"
         )
-    return input - T.clamp(input, -lambd, lambd)
+    wide = widened(input)
+    return narrowed(wide - T.clamp(wide, -lambd, lambd), input)
 
 
 def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:

@@ -11,8 +11,9 @@ import numpy as np
 from ...core import here, shapes_error
 from ...core.mode import mode
 from ...tensor.composed import composed
+from ...tensor.dispatch import labelled
 from .. import _functions as T
-from ._common import labelled, reduced, reduction_of
+from ._common import reduced, reduction_of
 
 
 def _warn_of_sizes(name: str, input: Any, target: Any) -> None:
@@ -104,7 +105,9 @@ def l1_loss(
 def _near_far(error: Any, width: float) -> Any:
     """Give error^2 / 2 where abs(error) < width, else width * (abs(error) - width / 2)."""
     size = T.abs(error)
-    return T.where(size.detach() < width, T.square(error) * 0.5, (size - 0.5 * width) * width)
+    far = size.detach() >= width
+    # the square of what is far is not taken: infinite, it would make the slope NaN
+    return T.where(far, (size - 0.5 * width) * width, T.square(T.where(far, 0.0, error)) * 0.5)
 
 
 def smooth_l1_loss(

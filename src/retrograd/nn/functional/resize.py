@@ -11,6 +11,7 @@ import numpy as np
 
 from ...core import dtypes, wrap
 from ...ops.index import take_axis
+from ...tensor.dispatch import labelled
 from .pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 
 _DIMS = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
@@ -74,7 +75,8 @@ def interpolate(
             input = _along(input, axis, _smooth_weights(before, after, step, mode, bool(align_corners)))
         else:
             input = _along(input, axis, _weights(before, after, step, mode, bool(align_corners)))
-    return input
+    kind = "".join(part.capitalize() for part in mode.split("-"))
+    return labelled(input, f"Upsample{kind}{dims}D{'Aa' if antialias else ''}Backward0") if dims else input
 
 
 def _picture(

@@ -13,6 +13,7 @@ from ...core import no_grad, wrap
 from ...core.mode import mode
 from ...ops.computed import computed
 from ...ops.index import take_axis
+from ...tensor.functions.reductions import narrowed, widened
 from ...tensor.spaced import evenly
 from .. import _functions as T
 
@@ -159,7 +160,8 @@ def sampled(input: Any, grid: Any, mode: str, padding: str, align: bool) -> Any:
     places = []  # one for each dimension of space, in the input's order, in elements
     for i, n in enumerate(sizes):
         x = points[..., d - 1 - i]
-        places.append((x + 1) * ((n - 1) / 2) if align else ((x + 1) * n - 1) / 2)
+        x = _exact(x + 1)
+        places.append(_exact(x * ((n - 1) / 2) if align else _exact(_exact(x * n) - 1) / 2))
     table = input.movedim(1, -1).reshape(-1, input.shape[1])  # a row for each element of space
 
     def confined(x: Any, n: int) -> Any:
@@ -177,6 +179,11 @@ def sampled(input: Any, grid: Any, mode: str, padding: str, align: bool) -> Any:
     if mode == "nearest" and grid.requires_grad:  # the slope is 0, not missing
         result = result + T.where(wrap(np.zeros(points.shape, np.bool_)), points, 0.0).sum(-1, keepdim=True)
     return result.reshape(input.shape[0], *grid.shape[1:-1], input.shape[1]).movedim(-1, 1).contiguous()
+
+
+def _exact(x: Any) -> Any:
+    """Round a half precision where it is computed, in generated code too: a place's last bit chooses its neighbours."""
+    return narrowed(widened(x), x)
 
 
 def _as_it_is(x: Any, n: int) -> Any:
@@ -219,14 +226,14 @@ def _nearest_terms(x: Any) -> list[Any]:
 
 def _linear_terms(x: Any) -> list[Any]:
     low = _found(np.floor, x)
-    rest = x - low
+    rest = _exact(x - low)
     return [(low, 1 - rest), (low + 1, rest)]
 
 
 def _cubic_terms(x: Any) -> list[Any]:
     """Give the four neighbours in one dimension with the weights of Keys's kernel."""
     low = _found(np.floor, x)
-    t = x - low
+    t = _exact(x - low)
     a = _SLOPE
     far, near = t + 1, 1 - t
     return [
@@ -265,4 +272,4 @@ def _reflected(x: Any, low: float, high: float) -> Any:
 
     if not x.requires_grad and mode().trace is None and mode().dual is None:
         return _found(target, x)
-    return x * _found(sign, x) + _found(lambda a: target(a) - a * sign(a), x)
+    return _exact(_exact(x * _found(sign, x)) + _found(lambda a: target(a) - a * sign(a), x))

@@ -118,6 +118,8 @@ def trunc_normal_(
         )
     low, high = (0.5 * (1 + math.erf((bound - mean) / std / math.sqrt(2))) for bound in (a, b))
     with no_grad():
+        if tensor.is_meta:
+            return tensor
         if high - low > 0.3:
             return _redrawn(tensor, mean, std, a, b, generator)
         return _thinned(tensor, mean, std, a, b, generator)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from ...core import dtypes
 from ...core.device import check_device
 from ...core.device import device as Device
+from ...core.meta import is_meta, no_data
 from ...core.mode import no_grad
 from ...tensor import Tensor
 from .. import _functions as T
@@ -124,6 +125,11 @@ class Convertible:
         extra = {} if device is None else {"device": device}
 
         def convert(tensor: Any) -> Any:
+            if device is not None and device.type != "meta" and is_meta(tensor):
+                raise no_data(
+                    " Please use torch.nn.Module.to_empty() instead of torch.nn.Module.to() when moving module from meta "
+                    "to a different device."
+                )
             floats = tensor.is_floating_point() or tensor.is_complex()
             return (
                 tensor.to(**extra, dtype=dtype)

@@ -208,6 +208,13 @@ class Stateful:
         try:
             with no_grad():
                 if not assign:
+                    if held.is_meta and not given.is_meta:
+                        warnings.warn(
+                            f"for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in the current "
+                            "model, which is a no-op. (Did you mean to pass `assign=True` to assign items in the state "
+                            "dictionary to their corresponding key in the module instead of copying them in place?)",
+                            stacklevel=4,
+                        )
                     held.copy_(given)
                 elif isinstance(held, Parameter) and not isinstance(given, Parameter):
                     setattr(self, name, Parameter(given, requires_grad=held.requires_grad))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import math
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,15 @@ from ...core import MODE, BaseTensor, apply, at, here, show_type, wrap
 from ...core import dtypes as _d
 from ...core.rows import SparseOperand
 from ...ops import elementwise as e
+from ..composed import composed
 from ..dispatch import (
+    BESIDE_NUMBERS,
     METHODS,
     as_dtype,
     binary,
     function,
     in_place,
+    labelled,
     one_tensor,
     operand,
     refused,
@@ -26,6 +30,43 @@ from ..dispatch import (
     unary,
     with_sparse,
 )
+
+
+def _wide(x: Any) -> Any:
+    """Give an operand in float32, or a number."""
+    return as_dtype(x, _d.float32) if isinstance(x, BaseTensor) else x
+
+
+def _beside(op: Any) -> Any:
+    """Give how an op of a half precision and a number is computed: in float32, and rounded once."""
+
+    def wide(x: Any, y: Any) -> Any:
+        return e.cast(apply(op, _wide(x), _wide(y)), dtype=result_type(x, y).numpy)
+
+    return wide
+
+
+BESIDE_NUMBERS[e.mul] = composed("MulBackward0")(_beside(e.mul))
+BESIDE_NUMBERS[e.div] = composed("DivBackward0")(_beside(e.div))
+BESIDE_NUMBERS[e.floor_divide], BESIDE_NUMBERS[e.trunc_divide] = _beside(e.floor_divide), _beside(e.trunc_divide)
+
+
+@composed("AddBackward0")
+def _sum_scaled(x: Any, y: Any, alpha: Any) -> Any:
+    # both summands and alpha are rounded before, as in torch, and the sum once
+    d = result_type(x, y).numpy
+    x, y, alpha = [
+        e.cast(t, dtype=d) if isinstance(t, BaseTensor) else float(np.asarray(t).astype(d)) for t in (x, y, alpha)
+    ]
+    return e.cast(
+        apply(e.add, _wide(x), apply(e.mul, _wide(y), alpha) if isinstance(y, BaseTensor) else y * alpha), dtype=d
+    )
+
+
+def _is_narrow(*xs: Any) -> bool:
+    """Tell whether operands meet in a half precision, and one of them at least is a tensor of it."""
+    d = result_type(*xs)
+    return d.numpy.itemsize == 2 and d.category == _d.FLOATING
 
 
 def is_bool(x: Any) -> bool:
@@ -56,6 +97,8 @@ def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """Add, elementwise with broadcasting: ``input + alpha * other``."""
     if alpha != 1 or alpha is True:
         try:
+            if isinstance(alpha, (int, float)) and _is_narrow(operand(input, "add", "input"), operand(other, "add")):
+                return _sum_scaled(input, other, alpha)
             other = _scaled(input, other, alpha, "add")
         except SparseOperand:
             return with_sparse("add", (input, other), {"alpha": alpha})
@@ -87,6 +130,8 @@ def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     except SparseOperand:
         return with_sparse("sub", (input, other), {"alpha": alpha})
     if alpha != 1:
+        if isinstance(alpha, (int, float)) and _is_narrow(operand(input, "sub", "input"), operand(other, "sub")):
+            return _sum_scaled(input, other, -alpha)
         other = _scaled(input, other, alpha, "sub")
     return binary(e.sub, input, other, "sub")
 
@@ -97,7 +142,7 @@ def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     _no_bools(tensor_operand(input, "rsub"), other)
     if alpha != 1:
         input = _scaled(other, input, alpha, "rsub")
-    return binary(e.sub, other, input, "rsub")
+    return labelled(binary(e.sub, other, input, "rsub"), f"RsubBackward{int(not isinstance(other, BaseTensor))}")
 
 
 @function("mul", "multiply", inplace=True)
@@ -247,7 +292,7 @@ def sgn(input: Any) -> Any:
     kind = tensor_operand(input, "sgn")._a.dtype.kind
     if kind == "c":
         size = apply(e.absolute, input)
-        return div(input, apply(e.where, size == 0, 1.0, size))
+        return div(input, apply(e.where, size == 0, math.inf, size))  # at 0 its slope is taken as 0
     return input.clone() if kind == "b" else apply(e.sign, input)
 
 
@@ -279,6 +324,12 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
             )
     if input._a.dtype.kind not in "fcV":
         raise refused("lerp", input.dtype)
+    if _is_narrow(input):
+        return as_dtype(lerp(_wide(input), _wide(end), _wide(weight)), input.dtype)
+    return labelled(_between(input, end, weight), f"LerpBackward{int(isinstance(weight, BaseTensor))}")
+
+
+def _between(input: Any, end: Any, weight: Any) -> Any:
     step = sub(end, input)
     if isinstance(weight, BaseTensor):
         near = add(input, mul(weight, step))
@@ -288,7 +339,7 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
     return sub(end, mul(step, 1.0 - weight))
 
 
-@function("addcmul", inplace=True)
+@function("addcmul", inplace=True, shown="AddcmulBackward0")
 def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     """Give input + value * tensor1 * tensor2."""
     _tensors("addcmul", input, tensor1, tensor2)
@@ -298,11 +349,13 @@ def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     if d.category < _d.FLOATING:
         value = int(value)
     xs = [as_dtype(x, d) for x in (input, tensor1, tensor2)]
+    if _is_narrow(*xs):
+        return as_dtype(addcmul(*map(_wide, xs), value=value), d)
     product = mul(xs[1], xs[2])
     return add(xs[0], product if value == 1 else mul(product, value))
 
 
-@function("addcdiv", inplace=True)
+@function("addcdiv", inplace=True, shown="AddcdivBackward0")
 def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     """Give input + value * tensor1 / tensor2."""
     _tensors("addcdiv", input, tensor1, tensor2)
@@ -314,5 +367,7 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
         )
     d = result_type(input, tensor1, tensor2)
     xs = [as_dtype(x, d) for x in (input, tensor1, tensor2)]
+    if _is_narrow(*xs):
+        return as_dtype(addcdiv(*map(_wide, xs), value=value), d)
     quotient = div(xs[1], xs[2])
     return add(xs[0], quotient if value == 1 else mul(quotient, value))

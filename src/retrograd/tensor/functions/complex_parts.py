@@ -75,7 +75,7 @@ def angle(input: Any) -> Any:
     if tensor_operand(input, "angle")._a.dtype.kind == "c":
         return atan2(imag(input), real(input))
     x = to_default_float(input)
-    return where(isnan(x), x, where(x < 0, math.pi, 0.0 * abs(where(isnan(x) | ~(x - x == 0), 0.0, x))))
+    return where(isnan(x), x.detach(), where(x < 0, math.pi, 0.0 * abs(where(isnan(x) | ~(x - x == 0), 0.0, x))))
 
 
 @function("isreal", out=False)

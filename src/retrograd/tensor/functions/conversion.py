@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core import BaseTensor, apply, assign, check_device, check_writable, show_type, wrap
+from ...core import BaseTensor, MetaArray, apply, assign, blank, check_writable, elsewhere, no_data, show_type, wrap
 from ...core import dtypes as _d
 from ...ops.elementwise import cast, clone
 from ...ops.shape import expand
@@ -35,11 +35,15 @@ def to(
         elif isinstance(a, bool):
             copy = copy or (a and len(args) > 2)
         elif a is not None:
-            check_device(a)
+            device = a
     if other is not None:
         dtype = _d.from_numpy(other._a.dtype)
     if device is not None:
-        check_device(device)
+        there = elsewhere(device)
+        if there is not (input._a.__class__ is MetaArray):
+            if not there:
+                raise no_data()
+            return wrap(blank(input._a.shape, input._a.dtype if dtype is None else _d.to_numpy(dtype)))
     if dtype is None or _d.to_numpy(dtype) == input._a.dtype:
         return apply(clone, input, order="K") if copy else input
     return apply(cast, input, dtype=_d.to_numpy(dtype))
@@ -250,8 +254,10 @@ def _new(name: str, doc: str, make: Any) -> None:
         pin_memory: bool = False,
         **named: Any,
     ) -> Any:
-        check_device(device)
-        t = wrap(np.asarray(make(self, args, named, self._a.dtype if dtype is None else _d.to_numpy(dtype))))
+        a = make(self, args, named, self._a.dtype if dtype is None else _d.to_numpy(dtype))
+        if elsewhere(device) or (device is None and self._a.__class__ is MetaArray):
+            a = blank(a.shape, a.dtype)
+        t = wrap(np.asanyarray(a))
         return t.requires_grad_() if requires_grad else t
 
     method.__name__ = name

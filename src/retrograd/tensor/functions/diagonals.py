@@ -9,7 +9,7 @@ import numpy as np
 from ...core import apply, at, here, show_type, wrap
 from ...core import dtypes as _d
 from ...ops import shape as s
-from ..dispatch import as_dtype, function, result_type, tensor_operand, wrap_dim
+from ..dispatch import as_dtype, function, labelled, result_type, tensor_operand, wrap_dim
 from .joining import atleast_2d
 from .shaping import clone, ravel
 from .strides import as_strided, copied
@@ -49,7 +49,7 @@ def diag(input: Any, diagonal: int = 0) -> Any:
     if n == 1:
         return diag_embed(input, diagonal)
     if n == 2:
-        return clone(apply(s.diagonal, input, offset=diagonal, a=0, b=1))
+        return labelled(clone(apply(s.diagonal, input, offset=diagonal, a=0, b=1)), "DiagonalBackward0_copy")
     raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {n}D")
 
 

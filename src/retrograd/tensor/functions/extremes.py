@@ -11,7 +11,7 @@ from ...ops import reduce as r
 from ...ops.index import gather
 from ...ops.shape import reshape
 from .. import return_types
-from ..dispatch import function, type_name, wrap_dim
+from ..dispatch import function, labelled, type_name, wrap_dim
 from . import arithmetic, comparing
 from .reductions import EVERY, axes_of, check_input, check_nonempty, number, renamed, wants_grad
 from .reductions import sum as _sum
@@ -71,6 +71,8 @@ def share_evenly(input: Any, where: Any, value: Any) -> Any:
 
 
 def _max_or_min(name: str, op: Any, arg: Any, pair: Any, result: Any, doc: str) -> Any:
+    shown = f"{name.capitalize()}Backward1"
+
     def fn(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None, **named: Any) -> Any:
         if named:
             return fn(**{"input": input, "dim": dim, "keepdim": keepdim, "other": other, **renamed(name, named)})
@@ -82,11 +84,9 @@ def _max_or_min(name: str, op: Any, arg: Any, pair: Any, result: Any, doc: str) 
         check_nonempty(a, dim, name)
         if dim is None:
             found = apply(op, input, axis=EVERY[a.ndim], keepdims=False)
-            return (
-                share_evenly(input, None, found)
-                if found._node is not None and MODE.trace is None and found._a != found._a
-                else found
-            )
+            if found._node is not None and MODE.trace is None and found._a != found._a:
+                return share_evenly(input, None, found)
+            return labelled(found, shown)
         axis = wrap_dim(dim, a.ndim, name)
         if not a.ndim:
             return result(apply(e.clone, input), apply(arg, input, axis=None, keepdims=False))

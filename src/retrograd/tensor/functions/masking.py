@@ -140,7 +140,7 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
 
 
 # -- masks -------------------------------------------------------------------------------------------------------------
-@function("masked_fill", inplace=True)
+@function("masked_fill", inplace=True, shown="MaskedFillBackward0")
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """Write a number where the mask holds.
 
@@ -158,7 +158,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
         )
     if not input._a.flags.c_contiguous:
         input = input.contiguous()
-    if value.__class__ is float and input._a.dtype.kind == "f" and (math.isinf(value) or abs(value) < 60000):
+    if value.__class__ is float and input._a.dtype.kind == "f" and (abs(value) < 60000 or abs(value) == math.inf):
         r = apply(e.where, mask, value, input)
     else:
         r = apply(e.where, mask, number_like(value, input, "masked_fill", on_axis=True), input)

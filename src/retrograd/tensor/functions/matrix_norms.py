@@ -17,7 +17,7 @@ from ...ops import reduce as r
 from ...ops import shape as s
 from ...ops.computed import computed
 from .. import return_types
-from ..dispatch import as_dtype, function, tensor_operand, type_name, wrap_dims
+from ..dispatch import as_dtype, function, labelled, tensor_operand, type_name, wrap_dims
 from .complex_parts import real
 from .decompositions import eigvalsh, svdvals
 from .linear_algebra import (
@@ -195,7 +195,8 @@ def vector_norm(x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False, *,
     wide = widened(given)
     if not wide._a.ndim and isinstance(dim, (tuple, list)):
         dim = dim[0] if dim else None
-    return narrowed(_vector_norm(wide, float(ord), axes_of(dim, wide._a.ndim, "linalg.vector_norm"), keepdim), given)
+    found = _vector_norm(wide, float(ord), axes_of(dim, wide._a.ndim, "linalg.vector_norm"), keepdim)
+    return labelled(narrowed(found, given), "LinalgVectorNormBackward0")
 
 
 def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None) -> Any:

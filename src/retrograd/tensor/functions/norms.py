@@ -13,7 +13,7 @@ from ...ops import elementwise as e
 from ...ops import reduce as r
 from ...ops.shape import reshape as _reshape
 from ..composed import composed
-from ..dispatch import as_dtype, function, to_default_float, type_name, wrap_dim
+from ..dispatch import as_dtype, function, labelled, to_default_float, type_name, wrap_dim
 from . import arithmetic, comparing
 from .reductions import (
     axes_of,
@@ -188,10 +188,12 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dty
         return matrix_norm(given, "nuc", tuple(range(given._a.ndim)) if dim is None else dim, keepdim)
     order = 2.0 if p is None or p == "fro" else float(p)
     x = widened(given)
-    return narrowed(vector_norm(x, order, axes_of(dim, x._a.ndim, "norm"), keepdim), given)
+    return labelled(
+        narrowed(vector_norm(x, order, axes_of(dim, x._a.ndim, "norm"), keepdim), given), "LinalgVectorNormBackward0"
+    )
 
 
-@function("dist")
+@function("dist", shown="DistBackward0")
 def dist(input: Any, other: Any, p: Any = 2) -> Any:
     """Give the p-norm of ``input - other``.
 

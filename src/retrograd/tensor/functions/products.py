@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ...core import BaseTensor, apply, at, here, show_type
+from ...core import BaseTensor, apply, at, here, show_type, with_history
 from ...core.rows import SparseOperand
 from ...ops import contract as c
 from ...ops import shape as s
@@ -46,6 +46,11 @@ def _by(shape: tuple[int, ...]) -> str:
 @function("matmul")
 def matmul(input: Any, other: Any) -> Any:
     """Multiply matrices, with vectors and broadcasting batches by torch's rules."""
+    quick = c.matmul.quick_door
+    if quick is not None:
+        t = quick(input, other)
+        if t is not None:
+            return t if t._node is None else with_history(c.matmul, (input, other), t)
     if not isinstance(other, BaseTensor) or not isinstance(input, BaseTensor):
         raise TypeError(
             "matmul(): argument 'other' (position 2) must be Tensor, not "
@@ -94,6 +99,11 @@ def _need(x: Any, ndim: int, name: str, which: str) -> None:
 @function("mm")
 def mm(input: Any, mat2: Any) -> Any:
     """Multiply two matrices."""
+    quick = c.matmul.quick_door
+    if quick is not None:
+        t = quick(input, mat2)
+        if t is not None:
+            return t if t._node is None else with_history(c.matmul, (input, mat2), t)
     try:
         _pair(input, mat2, "mm")
     except SparseOperand:
@@ -111,7 +121,7 @@ def spmm(input: Any, mat2: Any) -> Any:
     return mm(input, mat2)
 
 
-@function("bmm")
+@function("bmm", shown="BmmBackward0")
 def bmm(input: Any, mat2: Any) -> Any:
     """Multiply matrices pairwise along the first dimension."""
     _pair(input, mat2, "bmm")
@@ -126,7 +136,7 @@ def bmm(input: Any, mat2: Any) -> Any:
     return apply(c.matmul, input, mat2)
 
 
-@function("mv")
+@function("mv", shown="MvBackward0")
 def mv(input: Any, vec: Any) -> Any:
     """Multiply a matrix with a vector."""
     _pair(input, vec, "mv")
@@ -140,7 +150,7 @@ def mv(input: Any, vec: Any) -> Any:
     return matmul(input, vec)
 
 
-@function("dot")
+@function("dot", shown="DotBackward0")
 def dot(input: Any, tensor: Any) -> Any:
     """Give the inner product of two vectors."""
     if not isinstance(tensor, BaseTensor) or input._a.ndim != 1 or tensor._a.ndim != 1:
@@ -221,13 +231,13 @@ def _weighted(beta: Any, x: Any, product: Any, alpha: Any, d: Any) -> Any:
     return r if beta == 0 else p.add(_scaled(x, beta), r)
 
 
-@function("addmm", inplace=True)
+@function("addmm", inplace=True, shown="AddmmBackward0")
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """Give beta * input + alpha * (mat1 @ mat2)."""
     return _plus("addmm", beta, input, mm(mat1, mat2), alpha)
 
 
-@function("addmv", inplace=True)
+@function("addmv", inplace=True, shown="AddmvBackward0")
 def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """Give beta * input + alpha * (mat @ vec)."""
     return _plus("addmv", beta, input, mv(mat, vec), alpha)
@@ -246,7 +256,7 @@ def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> 
     return _weighted(beta, input, product, alpha, d)
 
 
-@function("baddbmm", inplace=True)
+@function("baddbmm", inplace=True, shown="BaddbmmBackward0")
 def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """Give beta * input + alpha * bmm(batch1, batch2)."""
     return _plus("baddbmm", beta, input, bmm(batch1, batch2), alpha)
@@ -370,7 +380,7 @@ def kron(input: Any, other: Any) -> Any:
     return reshaped(p.mul(x, y), tuple(i * j for i, j in zip(a, b, strict=True)))
 
 
-@function("trace")
+@function("trace", shown="TraceBackward0")
 def trace(input: Any) -> Any:
     """Sum a matrix's diagonal."""
     if input._a.ndim != 2:

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ...core import MODE, BaseTensor, apply
+from ...core import MODE, BaseTensor, apply, meta
 from ...core import dtypes as _d
 from ...ops import elementwise as e
 from ...ops import reduce as r
 from ...ops.shape import reshape, slice_
-from ..dispatch import as_dtype, function, type_name, wrap_dim, wrap_dims
+from ..dispatch import as_dtype, function, labelled, type_name, wrap_dim, wrap_dims
 from ..tensor import Tensor
 from . import arithmetic, comparing
 from .shaping import reshaped
@@ -89,6 +89,8 @@ def literal(a: Any) -> Any:
 
 def untraceable(name: str, *xs: Any) -> None:
     """Ask the running trace about an operation whose result has a shape that depends on the values of ``xs``."""
+    if any(map(meta.is_meta, xs)):
+        raise meta.depends(name)
     if MODE.trace is not None:
         for x in xs:
             MODE.trace.asked(x, f"shape of {name}")
@@ -252,7 +254,7 @@ def prod(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
             y = apply(slice_, y, index=(*(slice(None),) * axes[0], 0))
         elif a.shape[axes[0]] == 1:
             y = apply(e.clone, y)
-    return narrowed(y, input)
+    return labelled(narrowed(y, input), "ProdBackward0" if dim is None else "ProdBackward1")
 
 
 @function("count_nonzero")
@@ -342,7 +344,7 @@ def _spread(
     return variance, centre
 
 
-@function("var")
+@function("var", shown="VarBackward0")
 def var(
     input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, **named: Any
 ) -> Any:
@@ -357,7 +359,7 @@ def var(
     return narrowed(_spread("var", input, dim, unbiased, keepdim, correction, named)[0], input)
 
 
-@function("std")
+@function("std", shown="StdBackward0")
 def std(
     input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, **named: Any
 ) -> Any:

@@ -60,7 +60,7 @@ def rot90(input: Any, k: int = 1, dims: Any = (0, 1)) -> Any:
     return transpose(flip(input, b), a, b) if k == 1 else flip(transpose(input, a, b), b)
 
 
-@function("roll", out=False)
+@function("roll", out=False, shown="RollBackward0")
 def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     """Shift around along dimensions (along the flattened tensor if none is given)."""
     by = (int(shifts),) if isinstance(shifts, int) else tuple(shifts)
@@ -79,7 +79,7 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     return apply(s.roll, input, shifts=by, axes=tuple(wrap_dim(d, input._a.ndim, "roll") for d in axes))
 
 
-@function("repeat", torch=False)
+@function("repeat", torch=False, shown="RepeatBackward0")
 def repeat(input: Any, *repeats: Any) -> Any:
     """Copy the tensor a number of times along each dimension."""
     times = sizes(repeats, "repeat")

@@ -153,11 +153,11 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
     axis = wrap_dim(dim, input._a.ndim, "diff")
+    if n == 0:
+        return apply(e.clone, input)
     parts = [x for x in (prepend, input, append) if x is not None]
     x = apply(cat, *parts, axis=axis) if len(parts) > 1 else input
     lead = (slice(None),) * axis
-    if n == 0:
-        return apply(e.clone, x)
     op = e.logical_xor if x._a.dtype.kind == "b" else e.sub
     for _ in range(min(n, x._a.shape[axis])):
         size = x._a.shape[axis]

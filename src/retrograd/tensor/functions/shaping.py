@@ -12,7 +12,7 @@ from ...core import dtypes as _d
 from ...ops import shape as s
 from ...ops.computed import computed
 from ...ops.elementwise import clone as clone_op
-from ..dispatch import function, sizes, tensor_operand, wrap_dim, wrap_dims
+from ..dispatch import function, labelled, sizes, tensor_operand, wrap_dim, wrap_dims
 
 ALL = slice(None)
 
@@ -254,15 +254,16 @@ def squeeze(input: Any, dim: Any = None) -> Any:
     """Leave out dimensions of length 1: all, or those named; a view."""
     shape = input._a.shape
     if dim is None:
-        return apply(s.reshape, input, shape=tuple([n for n in shape if n != 1]))
+        return labelled(apply(s.reshape, input, shape=tuple([n for n in shape if n != 1])), "SqueezeBackward0")
     if isinstance(dim, (tuple, list)):
         dims: Any = wrap_dims(dim, len(shape), "squeeze") if dim else ()
     else:
         dims = (wrap_dim(dim, len(shape), "squeeze"),)
-    return apply(s.reshape, input, shape=tuple([n for i, n in enumerate(shape) if not (n == 1 and i in dims)]))
+    r = apply(s.reshape, input, shape=tuple([n for i, n in enumerate(shape) if not (n == 1 and i in dims)]))
+    return labelled(r, "SqueezeBackward2" if isinstance(dim, (tuple, list)) else "SqueezeBackward1")
 
 
-@function("unsqueeze", out=False)
+@function("unsqueeze", out=False, shown="UnsqueezeBackward0")
 def unsqueeze(input: Any, dim: int) -> Any:
     """Put in a dimension of length 1; a view."""
     shape = tensor_operand(input, "unsqueeze")._a.shape

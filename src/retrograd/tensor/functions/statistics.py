@@ -152,7 +152,7 @@ def _points(x: Any, which: str, name: str) -> None:
         raise RuntimeError(f"{name} only supports floating-point dtypes, {which} got: {type_name(x._a.dtype)}")
 
 
-@function("cdist", method=False)
+@function("cdist", method=False, shown="CdistBackward0")
 def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str | None = "use_mm_for_euclid_dist_if_necessary") -> Any:
     """Give the p-norms of the differences of all pairs of rows: (..., P, M), (..., R, M) -> (..., P, R).
 

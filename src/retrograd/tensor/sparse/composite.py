@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ...core import MODE
+from ...core import CPU, MODE
 from ...core.dtypes import from_numpy as dtype_of
 from ...core.dtypes import to_numpy
 from ...core.rows import SparseOperand
@@ -106,6 +106,14 @@ class Sparse(Tensor):
     def ndim(self) -> int:
         """The number of dimensions."""
         return len(self._size)
+
+    is_cpu = True
+    is_meta = False
+
+    @property
+    def device(self) -> Any:
+        """Where the bytes are: the CPU."""
+        return CPU
 
     @property
     def dtype(self) -> Any:

@@ -51,6 +51,33 @@ def sparse_dense(x: Any, y: Any, label: str = "MmBackward0") -> Any:
     return named(_summed(t._v, where[0], where[1], y, t._size[0]), label)
 
 
+def sparse_dense_reduced(x: Any, y: Any, reduce: str) -> Any:
+    """Give for each row the mean, largest or smallest of the products that meet, 0 where there are none.
+
+    A gradient goes to the first of equal products.
+    """
+    t = as_coo(x)
+    if t.ndim != 2 or y.dim() != 2 or t._size[1] != y.shape[0]:
+        raise _misfit(x, y)
+    _same_dtype(x, y)
+    n = t._size[0]
+    rows, columns = t._i._a
+    if reduce == "mean":
+        counts = np.maximum(np.bincount(rows, minlength=n), 1).reshape(-1, 1)
+        return _summed(t._v, rows, columns, y, n) / wrap(counts)
+    scaled = apply(mul_op, t._v.reshape(-1, 1), apply(ix.take_axis, y, wrap(columns), axis=0))
+    shape = (n, y._a.shape[1])
+    if not len(rows):
+        return apply(ix.add_axis, scaled, wrap(rows), axis=0, shape=shape)
+    filled, starts = np.unique(rows, return_index=True)  # the rows of a compressed tensor come in order
+    best = (np.fmax if reduce == "amax" else np.fmin).reduceat(scaled._a, starts, axis=0)
+    chosen = scaled._a == np.repeat(best, np.diff(starts, append=len(rows)), axis=0)
+    chosen |= np.isnan(scaled._a)
+    place = np.where(chosen, np.arange(len(rows))[:, None], len(rows))
+    first = np.minimum.reduceat(place, starts, axis=0)
+    return apply(ix.add_axis, apply(ix.gather, scaled, wrap(first), axis=0), wrap(filled), axis=0, shape=shape)
+
+
 def sparse_sparse(x: Any, y: Any, label: str = "MmBackward0") -> Any:
     """Multiply two sparse matrices: every pair of a value in the first and one in the row that its column names."""
     a, b = as_coo(x).coalesce(), as_coo(y).coalesce()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...core.dtypes import get_default_dtype
-from ..printing import _silent_dtypes, _with_suffixes, array_text
+from ..printing import _silent_dtypes, array_text, with_suffixes
 from .composite import Sparse
 
 
@@ -31,7 +31,7 @@ def sparse_repr(t: Sparse) -> str:
         suffixes.append(f"grad_fn=<{node.name()}>")
     elif t.requires_grad:
         suffixes.append("requires_grad=True")
-    return _with_suffixes("tensor(" + body, suffixes, indent, own_line=t.is_sparse)
+    return with_suffixes("tensor(" + body, suffixes, indent, own_line=t.is_sparse)
 
 
 __all__ = ["sparse_repr"]

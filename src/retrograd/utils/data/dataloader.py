@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...data.collate import default_collate, default_convert
+from ...data.fetch import DatasetKind as _DatasetKind
 from ...data.iterators import LoaderIterator as _BaseDataLoaderIter
 from ...data.iterators import SingleProcessIterator as _SingleProcessDataLoaderIter
 from ...data.loader import DataLoader
@@ -13,6 +14,7 @@ from ...data.workers import get_worker_info
 __all__ = [
     "DataLoader",
     "_BaseDataLoaderIter",
+    "_DatasetKind",
     "_SingleProcessDataLoaderIter",
     "default_collate",
     "default_convert",

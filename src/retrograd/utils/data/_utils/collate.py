@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ....data.collate import (
     collate,
     collate_float_fn,
@@ -15,6 +17,8 @@ from ....data.collate import (
     default_convert,
 )
 
+np_str_obj_array_pattern = re.compile(r"[SaUO]")  # the kinds of arrays that no tensor holds
+
 __all__ = [
     "collate",
     "collate_float_fn",
@@ -26,4 +30,5 @@ __all__ = [
     "default_collate",
     "default_collate_fn_map",
     "default_convert",
+    "np_str_obj_array_pattern",
 ]
