@@ -266,7 +266,11 @@ def backward_name(node: Node) -> str:
         return f"{node.attrs['cls'].__name__}Backward"
     shown = node.op.shown(node.attrs) if callable(node.op.shown) else node.op.shown
     shown = shown or "".join(part.capitalize() for part in node.op.name.strip("_").split("_"))
-    return shown if shown.endswith(("Backward", "Backward0", "Backward1")) or shown == "CopySlices" else f"{shown}Backward0"
+    return (
+        shown
+        if shown.endswith(("Backward", "Backward0", "Backward1")) or shown == "CopySlices"
+        else f"{shown}Backward0"
+    )
 
 
 class BaseTensor:
