@@ -2,9 +2,9 @@
 
 usage: python benchmarks/peak_memory.py [--only NAME ...] [--steps FILE] [--smoke]
 
-Each row is two fresh processes, one compiled and one eager. `state` is what both hold between steps besides gradients: parameters, buffers,
-the optimizer's state, the batch. `plan` is what a compiled step needs besides: the arena, the new gradients, the results, and the
-table of addresses. `compiled` and `eager` are the most bytes of arrays that there were at a time in a warm step (tracemalloc), less the
+Each row is two fresh processes, one compiled and one eager. `state` is what the compiled one keeps when gradients and the program are let
+go: parameters, buffers, the optimizer's state, the batch, and what kernels of the first calls, which were eager, keep to work in. `plan` is
+what a compiled step needs besides: the arena, the new gradients, the results, and the table of addresses. `compiled` and `eager` are the most bytes of arrays that there were at a time in a warm step (tracemalloc), less that
 state, so that gradients and the arena, which stay, are counted. In MiB; the last columns are compiled over plan and over eager.
 """
 
@@ -52,12 +52,12 @@ def measure(name, way):
     if way == "compiled":
         memory = run.explain(rounds=0).data["programs"][0]["parts"][0]["memory"]
         found["plan"] = memory["arena_bytes"] + memory["output_bytes"] + memory["table_bytes"]
-    else:
-        for t in gc.get_objects():
-            if type(t) is torch.nn.Parameter:
-                t.grad = None
-        gc.collect()
-        found["state"] = arrays()
+    del run
+    for t in gc.get_objects():
+        if type(t) is torch.nn.Parameter:
+            t.grad = None
+    gc.collect()
+    found["state"] = arrays()
     return found
 
 
@@ -82,8 +82,8 @@ if arguments.one:
 print("step           state      plan  compiled     eager   over plan  over eager")
 for name in arguments.only or names():
     compiled, eager = one(name, "compiled"), one(name, "eager")
-    state = eager["state"]
-    plan, peak, other = compiled["plan"], compiled["peak"] - state, eager["peak"] - state
+    state, plan = compiled["state"], compiled["plan"]
+    peak, other = compiled["peak"] - state, eager["peak"] - state
     mib = [x / 2**20 for x in (state, plan, peak, other)]
     ratios = peak / plan, peak / other
     print(f"{name:10s} " + " ".join(f"{x:9.3f}" for x in mib) + f" {ratios[0]:11.3f} {ratios[1]:11.3f}", flush=True)
