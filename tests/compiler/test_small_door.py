@@ -90,6 +90,65 @@ def test_products_have_numpys_bits(dtype):
             same(*both("linear", *(Tensor._wrap(a) for a in (x, w))))
 
 
+def ready(name, *xs):
+    """Give what the builtin makes of products of middle size, once it has learnt dtypes and shapes, and what the door in Python makes."""
+    DOORS[name](*xs)
+    return both(name, *xs)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", [(64, 64, 64), (33, 65, 129), (31, 37, 41), (100, 100, 100), (200, 30, 10)])
+def test_products_of_middle_size(sizes, dtype):
+    rng = np.random.default_rng(0)
+    m, k, n = sizes
+    x, y, b = (rng.standard_normal(s).astype(dtype) for s in ((m, k), (k, n), (n,)))
+    for u in (x, np.asfortranarray(x), np.repeat(x, 2, 0)[::2], x[::-1], x[:, ::-1]):
+        for v in (y, np.asfortranarray(y), np.repeat(y, 2, 1)[:, ::2]):
+            same(*ready("matmul", Tensor._wrap(u), Tensor._wrap(v)))
+            same(*ready("linear", Tensor._wrap(u), Tensor._wrap(v.T)))
+            same(*ready("linear", Tensor._wrap(u), Tensor._wrap(v.T), Tensor._wrap(b)))
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((64, 16, 16), (64, 16, 16)),
+        ((64, 16, 16), (16, 16)),
+        ((2, 3, 40, 50), (3, 50, 7)),
+        ((4, 1, 20, 30), (5, 30, 40)),
+        ((50, 60), (4, 60, 50)),
+    ],
+)
+def test_batches_of_products(shapes):
+    xs = [Tensor._wrap(np.random.default_rng(k).standard_normal(s).astype(np.float32)) for k, s in enumerate(shapes)]
+    same(*ready("matmul", *xs))
+    if len(shapes[1]) == 2:
+        same(*ready("linear", xs[0], xs[1].T))
+
+
+def test_more_kinds_of_products_than_the_table_has_places():
+    rng = np.random.default_rng(0)
+    kinds = [(m, k, 33) for m in range(32, 52) for k in range(32, 52)]
+    for _ in range(2):
+        for m, k, n in kinds:
+            same(*ready("matmul", *(Tensor._wrap(rng.standard_normal(s).astype(np.float32)) for s in ((m, k), (k, n)))))
+
+
+def test_products_follow_the_number_of_threads():
+    rng = np.random.default_rng(0)
+    x, y = (Tensor._wrap(rng.standard_normal((100, 100)).astype(np.float32)) for _ in range(2))
+    before = torch.get_num_threads()
+    _, wanted = ready("matmul", x, y)
+    try:
+        for count in (1, 3, 2, 1):
+            torch.set_num_threads(count)
+            found, now = ready("matmul", x, y)
+            same(found, wanted)
+            same(now, wanted)
+    finally:
+        torch.set_num_threads(before)
+
+
 class Own(torch.Tensor):
     pass
 
@@ -130,9 +189,12 @@ def test_what_is_not_for_it_is_left_alone(case):
         ((3, 4), (4, 1)),
         ((3, 1), (1, 4)),
         ((2, 3, 4), (4, 5)),
-        ((40, 40), (40, 40)),
-        ((4,), (4, 5)),
+        ((40,), (40, 1000)),
         ((0, 4), (4, 5)),
+        ((2, 200), (200, 300)),
+        ((200, 300), (300, 200)),
+        ((40, 40), (41, 40)),
+        ((2, 40, 40), (3, 40, 40)),
     ],
 )
 def test_products_that_are_left_alone(shapes):

@@ -16,6 +16,7 @@ import numpy as np
 from ..core import MODE, BaseTensor, Node, Storage, tensor_class
 from ..core.large import LARGE
 from ..ops.contract import WORTH
+from . import eager_products
 from .codegen.emit import Count, Module, Value
 from .eager import compiling
 from .eager_gate import BUSY, DRIVE, LENGTHS, RECORD_COUNT, RECORDS, ROW_WORDS, ROWS, STEP, Unsuitable, cut
@@ -23,7 +24,7 @@ from .eager_ops import Pointwise
 from .runtime import blas, cache, entry, gate
 from .runtime.jit import forever
 
-PLANS, PLAN_COUNT, LEARN = range(3)  # words of an op's door
+PLANS, PLAN_COUNT, LEARN, KINDS_OF_PRODUCTS, LEARN_PRODUCT, DOOR_WORDS = range(6)  # words of an op's door
 # words of a plan: what is done, of how many operands, the dtype of each (or FLOAT, INT), the result's, what does it, the bytes of
 # numbers, whether the result has a history
 HOW, COUNT, KINDS, RESULT, RUNS, SIZE, RECORDED, PLAN_WORDS = 0, 1, 2, 5, 6, 7, 8, 9
@@ -166,6 +167,8 @@ class _Door:
         dims = f.alloca("i64", DIMS)
         count = f.alloca("i32")
         pointwise, product, ready = f.label("pointwise"), f.label("product"), f.label("ready")
+        kind = f.alloca("ptr")  # of a product of middle size
+        f.store("ptr", "null", kind)
         is_pointwise = f.op(f"icmp eq i64 {how}, {POINTWISE}")
         f.branch(is_pointwise, pointwise, product)
         f.block(pointwise)
@@ -173,6 +176,16 @@ class _Door:
         f.jump(ready)
         f.block(product)
         turns = f.op(f"icmp eq i64 {how}, {LINEAR}")
+        small, middle = f.label("small"), f.label("middle")
+        f.branch(self._is_small(turns), small, middle)
+        f.block(middle)
+        table, learn = (f.load("ptr", f.element("i64", self.words, w)) for w in (KINDS_OF_PRODUCTS, LEARN_PRODUCT))
+        row = eager_products.find(self, table, learn)
+        f.store("ptr", row, kind)
+        eager_products.shape(self, row, dims, count)
+        f.jump(ready)
+        f.block(small)
+        self.need(f.op(f"icmp ne ptr {self.field(plan, 8 * RUNS)}, null"))
         lies = self._matrices(dims, count, turns)
         f.jump(ready)
         f.block(ready)
@@ -192,12 +205,19 @@ class _Door:
         ]
         a = f.call(new, "ptr", given)
         self.need(f.op(f"icmp ne ptr {a}, null"), self.failed)
-        run_kernel, run_product, done = f.label("kernel"), f.label("blas"), f.label("done")
+        run_kernel, run_product, done = f.label("kernel"), f.label("product"), f.label("done")
+        run_ready, run_library = f.label("ready"), f.label("library")
         f.branch(is_pointwise, run_kernel, run_product)
         f.block(run_kernel)
         self._kernel(plan, a)
         f.jump(done)
         f.block(run_product)
+        row = f.load("ptr", kind)
+        f.branch(f.op(f"icmp ne ptr {row}, null"), run_ready, run_library)
+        f.block(run_ready)
+        eager_products.run(self, row, a)
+        f.jump(done)
+        f.block(run_library)
         self._gemm(plan, a, dims, lies, turns)
         f.jump(done)
         f.block(done)
@@ -286,14 +306,18 @@ class _Door:
             f.block(other)
         f.jump(missing)
         f.block(missing)
-        learn = f.load("ptr", f.element("i64", self.words, LEARN))
+        self.ask(f.load("ptr", f.element("i64", self.words, LEARN)))
+        f.block(found)
+        return f.load("ptr", place)
+
+    def ask(self, learn: Value) -> None:
+        """Write: tell a function of Python of the operands, and leave the call alone."""
+        f = self.f
         call = self.module.declare("PyObject_Vectorcall", "ptr", ["ptr", "ptr", "i64", "ptr"])
         r = f.call(call, "ptr", [("ptr", learn), ("ptr", f.args), ("i64", f.n), ("ptr", "null")])
         self.need(f.op(f"icmp ne ptr {r}, null"), self.failed)
         self.drop(r)
         f.jump(self.refused)
-        f.block(found)
-        return f.load("ptr", place)
 
     def _same_shapes(self, dims: Value, count: Value) -> None:
         """Write: all arrays are plain rows of one shape, which is neither empty nor large."""
@@ -330,6 +354,22 @@ class _Door:
         self.need(f.op(f"icmp ne i64 {size}, 0"))
         self.need(f.op(f"icmp ult i64 {size}, {LARGE}"))
 
+    def _is_small(self, turns: Value) -> Value:
+        """Write: whether a product is of matrices, and too small for the library's own kernels."""
+        f = self.f
+        x, y = (f.load("ptr", f.element("i64", self.arrays, i)) for i in range(2))
+        small = f.alloca("i1")
+        two = [f.op(f"icmp eq i32 {self.field(a, entry.NDIM, 'i32')}, 2") for a in (x, y)]
+        f.store("i1", "false", small)
+        with f.if_(f.op(f"and i1 {two[0]}, {two[1]}")):
+            (m, k), (p, q) = [
+                [f.min(f.load("i64", f.element("i64", self.field(a, entry.SHAPE), d)), WORTH) for d in range(2)]
+                for a in (x, y)
+            ]
+            n = f.op(f"select i1 {turns}, i64 {p}, i64 {q}")
+            f.store("i1", f.op(f"icmp slt i64 {f.mul(f.mul(m, k), n)}, {WORTH}"), small)
+        return f.load("i1", small)
+
     def _matrices(self, dims: Value, count: Value, turns: Value) -> dict[str, Value]:
         """Write: two matrices that NumPy would hand to its library as they are; gives how they lie, and their lengths."""
         f = self.f
@@ -343,7 +383,6 @@ class _Door:
         for length in (m, k, n):  # a vector is another function's
             self.need(f.op(f"icmp sge i64 {length}, 2"))
             self.need(f.op(f"icmp slt i64 {length}, {WORTH}"))
-        self.need(f.op(f"icmp slt i64 {f.mul(f.mul(m, k), n)}, {WORTH}"))
         one, two = (f.load("ptr", f.element("i64", self.data, i)) for i in range(2))
         self.need(f.op(f"icmp ne ptr {one}, {two}"))  # a matrix by its own transpose is another function's
         columns = []
@@ -499,12 +538,16 @@ class _Plans:
     def __init__(self, op: Any) -> None:
         self.op = op
         self.rows = np.zeros((MOST, PLAN_WORDS), np.uint64)
-        self.words = np.zeros(3, np.uint64)
+        self.words = np.zeros(DOOR_WORDS, np.uint64)
         self.words[PLANS] = self.rows.ctypes.data
         self.learn = self._learn  # one object, whose address is kept
         self.words[LEARN] = id(self.learn)
         self.kept: list[Any] = []
         self.pointwise = None if op.name in ("matmul", "linear") else Pointwise(op.name, _pointwise(op).make, warm=1)
+        if self.pointwise is None:
+            self.products = eager_products.Kinds(op.name)
+            self.words[KINDS_OF_PRODUCTS] = self.products.rows.ctypes.data
+            self.words[LEARN_PRODUCT] = id(self.products.learn)
 
     def _learn(self, *xs: Any) -> None:
         """Make the plan for operands like these."""
@@ -532,9 +575,9 @@ class _Plans:
         if len(dtypes) != 1 or (dtype := next(iter(dtypes))).char not in "fd":
             raise Unsuitable("numbers of another kind")
         if self.pointwise is None:
-            if not all(isinstance(x, np.ndarray) for x in arrays) or not (address := _gemm(dtype.char)):
-                raise Unsuitable("NumPy's library has another form")
-            return LINEAR if self.op.name == "linear" else PRODUCT, address, dtype
+            if not all(isinstance(x, np.ndarray) for x in arrays) or len(arrays) < 2:
+                raise Unsuitable("no product")
+            return LINEAR if self.op.name == "linear" else PRODUCT, _gemm(dtype.char), dtype
         if any(isinstance(x, np.ndarray) and not x.ndim for x in arrays):
             raise Unsuitable("arrays of no dimensions")
         given = [np.zeros(x.shape, x.dtype) if isinstance(x, np.ndarray) else x for x in arrays]

@@ -6,8 +6,10 @@ import contextlib
 import ctypes
 import glob
 import os
+from collections.abc import Callable
 
 _wanted: list[int] = []
+told: list[Callable[[], None]] = []  # what is called when the number is set
 # what libraries for matrices call the function that sets their number of threads
 SETTERS = (
     *("scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads", "openblas_set_num_threads64_"),
@@ -19,6 +21,8 @@ NAMES = ("openblas", "libmkl_rt", "blis")
 def set_threads(count: int) -> None:
     """Set the number, for generated code and for the libraries for matrices that are loaded now."""
     _wanted[:] = [count]
+    for tell in told:
+        tell()
     for path in _libraries():
         with contextlib.suppress(OSError):
             library = ctypes.CDLL(path, mode=getattr(os, "RTLD_NOLOAD", 0) | getattr(os, "RTLD_NOW", 0))

@@ -116,11 +116,15 @@ def _planned(key: Any, x: Any, y: Any, bias: Any = None) -> Callable[..., Any] |
         return None
     if len(_plans) >= PLANS:
         _plans.clear()
-    found = _plans[key] = _plan(x, y, bias)
+    found = _plans[key] = planned(x, y, bias)
     return found
 
 
-def _plan(x: Any, y: Any, bias: Any) -> Callable[..., Any] | None:
+def planned(x: Any, y: Any, bias: Any) -> Callable[..., Any] | None:
+    """Give a function of arrays like these that multiplies them; its ``made`` are the contraction and the result's shape, if it is one.
+
+    None where NumPy is to do it.
+    """
     what = describe(x.dtype, x.shape, x.strides, y.shape, y.strides)
     if what is None or y.dtype != x.dtype:
         return None
@@ -216,7 +220,9 @@ def _runner(ready: Prepared, shape: tuple[int, ...], dtype: Any) -> Callable[...
         call(x, y, out)
         return out
 
-    return run if ready.contraction.epilogue else pair
+    found: Any = run if ready.contraction.epilogue else pair
+    found.made = ready, shape
+    return found  # type: ignore[no-any-return]
 
 
 def describe(

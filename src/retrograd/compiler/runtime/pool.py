@@ -421,6 +421,12 @@ def ensure(threads: int | None = None) -> None:
         _the().ensure(wanted)
 
 
+def counted() -> tuple[int, int]:
+    """Give the address of the number of threads that share jobs, an i32, and that number."""
+    at = _the().state + THREADS
+    return at, ctypes.c_int32.from_address(at).value
+
+
 def symbols() -> dict[str, int]:
     """Give the addresses of rg_parallel and rg_parallel_awake: void (job, argument, i64 chunks), job void (argument, chunk).
 
