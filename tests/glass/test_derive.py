@@ -210,6 +210,35 @@ def test_losses(name):
     assert max(paper.check().values()) < 1e-8
 
 
+CORNERS = {
+    "a window of equals": lambda x: F.max_pool1d(x + 1e4, 2),
+    "a slope at zero": lambda x: torch.relu((x + 1e4) - 1e4),
+    "behind a layer": lambda x: F.max_pool1d(
+        F.linear(x, torch.eye(2, dtype=x.dtype), torch.full((2,), 1e4, dtype=x.dtype)), 2
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CORNERS)
+def test_at_a_corner_the_gradient_goes_where_it_went(name):
+    x = torch.tensor(
+        [[[1e-5, 2e-5]]], dtype=torch.float32, requires_grad=True
+    )  # 1e4 more, and float32 has no difference between them
+    assert max(glass.derive(CORNERS[name], x).check().values()) < 1e-6
+
+
+def test_long_equations_go_on_below():
+    weights = [torch.randn(4) for _ in range(20)]
+    paper = glass.derive(lambda x: torch.cat([torch.tanh(x * w) for w in weights]), torch.randn(4, requires_grad=True))
+    longest = max((str(e) for e in paper.equations), key=len)
+    text, latex = str(paper).splitlines(), paper.to_latex().splitlines()
+    assert len(longest) > 200
+    assert all(len(line) < 160 for line in text)
+    assert all(len(line) < 450 for line in latex)
+    assert any(line.startswith("  &\\quad + ") for line in latex)
+    assert longest.replace(" ", "") in "".join(text).replace(" ", "")
+
+
 def test_the_perceptron_reads_as_in_the_textbook():
     net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2))
     target = torch.tensor([0, 1, 1, 0])

@@ -241,10 +241,12 @@ def test_five_thousand_nodes_are_painted_within_two_seconds_and_fold(show):
 
 def test_a_deep_network_unfolds_by_module(show):
     net = torchvision.models.alexnet(num_classes=10)
-    with glass.watch():
+    with glass.watch() as seen:
         loss = torch.nn.functional.cross_entropy(net(torch.randn(1, 3, 63, 63)), torch.tensor([1]))
-    data = gather(glass.explain(loss))
+    data = gather(glass.explain(loss, watched=seen))
     tab = show(data)
+    for name, size in (("features", "34 nodes"), ("avgpool", "1 node"), ("classifier", "15 nodes")):
+        assert tab.locator(".node.folded", has_text=f"▸ {name}").locator("text=/nodes?$/").text_content() == size
     tab.click('text="Unfold all"')
     until(tab, "document.querySelectorAll('.node.folded').length === 0")
     tab.click('[aria-label="Show all (0)"]')

@@ -44,6 +44,9 @@ export function count(value) {
   return `${short(Math.abs(value) < 100 && unit ? Number(value.toFixed(1)) : Math.round(value))}${units[unit]}`;
 }
 
+/** "1 node", "5 nodes". */
+export const some = (number, what) => `${number} ${what}${number === 1 ? "" : "s"}`;
+
 /** [2, 3] -> 2×3; a number has none. */
 export const shape = (dimensions) => (dimensions?.length ? dimensions.join("×") : "");
 

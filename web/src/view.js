@@ -2,7 +2,7 @@
 
 import { h, put, s } from "./dom.js";
 import { curve, layout } from "./layout.js";
-import { brief } from "./numbers.js";
+import { brief, some } from "./numbers.js";
 import { Group, Tree } from "./tree.js";
 
 const ALL = 500; // so many boxes are drawn whether in sight or not
@@ -59,7 +59,7 @@ export class View {
   }
 
   lines(item) {
-    if (item instanceof Group) return [{ kind: "name", text: clip(`▸ ${item.name}`, 30) }, { kind: "note", text: `${item.size} nodes` }];
+    if (item instanceof Group) return [{ kind: "name", text: clip(`▸ ${item.name}`, 30) }, { kind: "note", text: some(item.size, "node") }];
     const node = this.graph.nodes[item];
     const lines = [{ kind: "name", text: clip(this.title(item), 30) }];
     const dimensions = node.shape?.length ? node.shape.join("×") : "";
@@ -218,7 +218,7 @@ export class View {
       ...(group ? { "data-group": item.key } : { "data-node": item }),
     }, s("rect", { width: w, height: t, rx: group || !node.inputs.length ? 12 : 5 }),
     ...this.lines(item).map((line, i) => s("text", { class: line.kind, x: w / 2, y: 20 + 16 * i }, line.text)),
-    s("title", {}, group ? `${[item.key, this.graph.classes?.[item.key]].filter(Boolean).join(": ")}, ${item.size} nodes, click to unfold` : `${node.expression || this.title(item)}${node.module ? `\n${node.module}` : ""}`));
+    s("title", {}, group ? `${[item.key, this.graph.classes?.[item.key]].filter(Boolean).join(": ")}, ${some(item.size, "node")}, click to unfold` : `${node.expression || this.title(item)}${node.module ? `\n${node.module}` : ""}`));
     const mark = group ? null : this.marks.get(item);
     if (mark) element.append(s("circle", { class: `mark ${mark}`, cx: w - 4, cy: 4, r: 6 }));
     return element;

@@ -63,7 +63,8 @@ class Builder:
         if unknown:
             made.notes.append(
                 f"The values of {', '.join(unknown[:4])}{' and others' if len(unknown) > 4 else ''} were not kept, because no "
-                "derivative needs them. Give explain the function and its inputs, or compute under glass.watch(), to see them."
+                "derivative needs them. Give explain the function and its inputs, or compute under `with glass.watch() as seen:` and "
+                "give it watched=seen, to see them."
             )
         if live.hooked:
             made.notes.append(

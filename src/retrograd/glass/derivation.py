@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,46 @@ from .paper import Equation
 from .symbols import escaped
 
 NOISE = 1e-6
+WIDTH = 110  # of a printed equation; a longer one goes on below itself
+MARKUP = 3  # characters of LaTeX to one that is seen, about
+
+
+def broken(text: str, width: int) -> list[str]:
+    """Break a long equation's side into lines: before a plus or minus outside of all brackets, or else behind a comma within one.
+
+    Parameters
+    ----------
+    text : str
+        Plain text or LaTeX.
+    width : int
+        How long a line may be; a term that is longer by itself is left whole.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> from retrograd.glass.derivation import broken
+    >>> broken("f(a + b) + c + d", 12)
+    ['f(a + b) + c', '+ d']
+    """
+    if len(text) <= width:
+        return [text]
+    depth, terms, commas = 0, [], []
+    for i, letter in enumerate(text):
+        depth += (letter in "([{") - (letter in ")]}")
+        if depth == 0 and text[i : i + 3] in (" + ", " - "):
+            terms.append(i + 1)
+        elif depth == 1 and text[i : i + 2] == ", ":
+            commas.append(i + 2)
+    lines, start = [], 0
+    ends = [*(terms or commas), len(text)]
+    for end, after in itertools.pairwise(ends):
+        if len(text[start:after].rstrip()) > width:
+            lines.append(text[start:end].rstrip())
+            start = end
+    return [*lines, text[start:]]
 
 
 class Derivation:
@@ -84,7 +126,9 @@ class Derivation:
         width = min(width, 76)
         lines = [f"{self.title}: each example is a column; L is what the gradient is of"]
         if self.legend:
-            lines.append("with " + ", ".join(f"{k} = {v}" for k, v in self.legend.items()))
+            known = ", ".join(f"{k}\0=\0{v}" for k, v in self.legend.items())  # an entry is not torn apart
+            found = textwrap.wrap(known, WIDTH, break_long_words=False, break_on_hyphens=False)
+            lines += [f"{'     ' if i else 'with '}{line}".replace("\0", " ") for i, line in enumerate(found)]
         phase = layer = None
         for e in self.equations:
             heading = "forward" if e.phase == "forward" else "backward"
@@ -97,7 +141,11 @@ class Derivation:
             shape = "x".join(map(str, e.shape))
             note = f"  {e.note}" if e.note else ""
             where = "where " if e.phase == "definition" else ""
-            lines.append(f"    {where + str(e):{width}}  {f'[{shape}]' if shape else ''}{note}".rstrip())
+            *above, last = broken(where + str(e), WIDTH)
+            indent = " " * (len(where) + len(e.left) + 3)
+            lines += [f"    {indent if i else ''}{line}" for i, line in enumerate(above)]
+            last = f"{indent if above else ''}{last}"
+            lines.append(f"    {last:{width}}  {f'[{shape}]' if shape else ''}{note}".rstrip())
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -127,7 +175,8 @@ class Derivation:
                 lines += [rf"\paragraph{{{escaped(e.layer)}}}", r"\begin{align*}"]
                 opened, layer = heading, e.layer
             note = rf" && \text{{{escaped(e.note)}}}" if e.note else ""
-            lines.append(rf"{e.left_latex} &= {e.right_latex}{note} \\")
+            right = " \\\\\n  &\\quad ".join(broken(e.right_latex, MARKUP * WIDTH))
+            lines.append(rf"{e.left_latex} &= {right}{note} \\")
         if opened:
             lines.append(r"\end{align*}")
         body = "\n".join(lines)

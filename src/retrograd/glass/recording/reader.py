@@ -158,7 +158,7 @@ class Record:
         return findings(self)
 
     def __str__(self) -> str:
-        first = f"{self.meta.get('model') or 'training'}: {len(self.losses)} losses, {len(self.steps)} steps looked at"
+        first = f"{self.meta.get('model') or 'training'}: {len(self.losses)} losses, {len(self.steps)} step{'' if len(self.steps) == 1 else 's'} looked at"
         lines = [first]
         if self.losses:
             lines.append(
