@@ -119,6 +119,8 @@ class Entry(Held):
         storage = Storage(a)
         if recorded_walk():  # what reads the value is an operation of the run, and this one's cell its operand
             storage.notes = {"cells": {id(a): (0, cell)}}
+            if self.round.fetched is not None:
+                self.round.fetched.setdefault(len(self.round.cells), []).append(self.owner.index)
         return a, storage, 0
 
     def __del__(self) -> None:
@@ -166,6 +168,9 @@ class Round:
         self.seconds = 0.0
         self.listener: Any = None  # told of each step of the walk, while a round is measured,
         self.watch: Any = None  # and of each array that is made again
+        self.fetched: dict[int, list[int]] | None = (
+            None  # by number of the next operation: what a recorded walk has read, then too
+        )
 
     # -- forward ------------------------------------------------------------------------------------------------------------------
     @property

@@ -80,6 +80,9 @@ class Profile:
     rows: list[Row] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     saved: dict[int, list[int]] = field(default_factory=dict)  # by position: the values that its node reads
+    fetched: dict[int, list[int]] = field(
+        default_factory=dict
+    )  # by number: what a recorded walk has read for that operation
     until: dict[int, int] = field(default_factory=dict)  # the event at which the program let a value go
     watches: dict[int, Any] = field(default_factory=dict)
     trial: int = 1  # how many runs of this kind had been measured with it
@@ -123,6 +126,7 @@ class Profile:
         self.kept = sorted(
             {o for p, some in self.saved.items() if p in self.positions for o in some if rows[o].op is not None}
             | {self.memory[i] for r in rows if r.walked for i in r.operands if rows[self.memory[i]].op is not None}
+            | {o for some in self.fetched.values() for o in some if o >= 0 and rows[o].op is not None}
         )
         needed = bytearray(count)
         for k in self.kept:
@@ -236,9 +240,9 @@ class Simulation:
                 self._set(self.user, gone, 0)
             if row.walked:
                 self.base = row.other
-                for i in row.operands:
+                for i in (*row.operands, *p.fetched.get(k, ())):
                     o = p.memory[i]
-                    if p.rows[o].op is not None and not (self.held[o] or self.user[o]):
+                    if i >= 0 and p.rows[o].op is not None and not (self.held[o] or self.user[o]):
                         self._restore(o)
             if row.op is not None and row.owner < 0:
                 self._set(self.user, k, 1)

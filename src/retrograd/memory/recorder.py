@@ -73,7 +73,7 @@ class Recorder(Keeper):
         self.profile = Profile()
         self.counter = Counter()
         self.counter.__enter__()
-        self.round.listener, self.round.watch = self.walked, self.watch
+        self.round.listener, self.round.watch, self.round.fetched = self.walked, self.watch, self.profile.fetched
         self.highest = 0
         self.last = perf_counter()
 
