@@ -189,7 +189,7 @@ def check(count, seed=1):
     )
     print("by", ", ".join(f"{way}: {n}" for way, n in sorted(ways.items())))
     assert worst["float32"] <= 2e-6 and worst["float64"] <= 1e-14
-    assert rooted["float32"] <= 2e-5 and rooted["float64"] <= 1e-13
+    assert rooted["float32"] <= 1e-5 and rooted["float64"] <= 1e-13
 
 
 if arguments.check or arguments.smoke:

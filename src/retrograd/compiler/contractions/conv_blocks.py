@@ -12,7 +12,7 @@ from ...core.threads import processors
 from ..codegen.emit import Count, Function, Module, Value
 from ..codegen.kinds import KINDS
 from ..codegen.lanes import Lanes
-from .conv_geometry import Ints
+from .conv_geometry import Correlation, Ints
 
 LINE = 64  # bytes of a cache line
 ROUND = 4096  # rows this far apart compete for the same places of the first cache
@@ -142,6 +142,37 @@ def divided(f: Function, value: Count, by: int) -> tuple[Count, Count]:
     if isinstance(value, int):
         return divmod(value, by)
     return f.op(f"udiv i64 {value}, {by}"), f.op(f"urem i64 {value}, {by}")
+
+
+@dataclass(frozen=True)
+class Along:
+    """What plans have in common that put result channels along vectors.
+
+    Attributes
+    ----------
+    correlation : Correlation
+    kind : str
+        Of its numbers.
+    width : int
+        Lanes of a vector.
+    vectors : int
+        Vectors of result channels in registers.
+    """
+
+    correlation: Correlation
+    kind: str
+    width: int
+    vectors: int
+
+    @property
+    def across(self) -> int:
+        """Channels side by side in sums and packed kernels."""
+        return self.vectors * self.width
+
+    @property
+    def panels(self) -> int:
+        """Blocks of result channels of a group."""
+        return up(self.correlation.out, self.across)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from . import conv_blocks as blocks
 from .conv_blocks import (
     LINE,
     SLOTS,
+    Along,
     Window,
     rounded,
     size,
@@ -24,13 +25,11 @@ FAR_BYTES = 1 << 20  # of all kernels, from which they do
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Along):
     """How a correlation is cut up, for any number of images.
 
     Attributes
     ----------
-    vectors : int
-        Vectors of result channels in registers.
     pixels : int
         Most pixels in registers.
     high : int
@@ -45,26 +44,12 @@ class Plan:
         Whether something follows, which is given the results of each block.
     """
 
-    correlation: Correlation
-    kind: str
-    width: int
-    vectors: int
     pixels: int
     high: int
     block: tuple[int, int]
     channels: int
     splits: int
     behind: bool = False
-
-    @property
-    def across(self) -> int:
-        """Channels side by side in sums and packed kernels."""
-        return self.vectors * self.width
-
-    @property
-    def panels(self) -> int:
-        """Blocks of result channels of a group."""
-        return up(self.correlation.out, self.across)
 
     @property
     def steps(self) -> tuple[int, int, int]:

@@ -13,7 +13,7 @@ from ..codegen.emit import Count, Module, Value
 from ..codegen.lanes import Lanes
 from . import conv_blocks as blocks
 from . import conv_shares as shares
-from .conv_blocks import LINE, SLOTS, Window, item, rounded, size, up
+from .conv_blocks import LINE, SLOTS, Along, Window, item, rounded, size, up
 from .conv_geometry import Correlation
 
 GRADIENT_BYTES = 36 << 10  # of one panel of a block's gradient: it stays in the first cache
@@ -21,13 +21,11 @@ SOURCE_BYTES = 384 << 10  # of a block of the source
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Along):
     """How a weight gradient is cut up, for any number of images.
 
     Attributes
     ----------
-    vectors : int
-        Vectors of result channels in registers.
     pieces : tuple of tuple of int
         Cuts of the rows of sums (a channel's taps, then the next channel's) that are in registers at a time: for as many
         channels as divide the rows well, and for what is left of the channels.
@@ -41,26 +39,12 @@ class Plan:
         Parts of the images, with sums of their own, and of the result channels.
     """
 
-    correlation: Correlation
-    kind: str
-    width: int
-    vectors: int
     together: int
     pieces: tuple[tuple[int, ...], tuple[int, ...]]
     images: int
     block: tuple[int, int]
     parts: int
     splits: int
-
-    @property
-    def across(self) -> int:
-        """Channels side by side."""
-        return self.vectors * self.width
-
-    @property
-    def panels(self) -> int:
-        """Blocks of result channels of a group."""
-        return up(self.correlation.out, self.across)
 
     @property
     def blocks(self) -> tuple[int, int]:

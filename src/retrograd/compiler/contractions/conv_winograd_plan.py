@@ -9,6 +9,7 @@ from . import conv_blocks as blocks
 from .conv_blocks import (
     LINE,
     SLOTS,
+    Along,
     Window,
     rounded,
     size,
@@ -29,13 +30,11 @@ GAIN = 1.1  # by which the estimate must be better, for what it does not know
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Along):
     """How a correlation is cut up, for any number of images.
 
     Attributes
     ----------
-    vectors : int
-        Vectors of result channels in registers.
     rows : int
         Rows of tiles in a block.
     images : int
@@ -48,26 +47,12 @@ class Plan:
         Whether something follows, which is given the results of each block.
     """
 
-    correlation: Correlation
-    kind: str
-    width: int
-    vectors: int
     held: int
     rows: int
     images: int
     splits: int
     apart: bool = False
     behind: bool = False
-
-    @property
-    def across(self) -> int:
-        """Channels side by side in sums and packed kernels."""
-        return self.vectors * self.width
-
-    @property
-    def panels(self) -> int:
-        """Blocks of result channels."""
-        return up(self.correlation.out, self.across)
 
     @property
     def squares(self) -> list[tuple[int, int]]:

@@ -19,16 +19,7 @@ MOST_WAITING = 24  # nodes that may wait for each other
 
 
 class Values:
-    """What is known of a graph's values while its steps are being found.
-
-    Parameters
-    ----------
-    graph : Graph
-    native : callable
-        Tells whether loops can compute a node.
-    continues : callable
-        Tells whether a product's nest can go on with its elements: 0 no, 1 yes, and add columns up, 3 tile by tile.
-    """
+    """What is known of a graph's values while its steps are being found; :class:`.schedule.Schedule` says of what it is made."""
 
     def __init__(self, graph: Graph, native: Any, continues: Any = lambda call: 0) -> None:
         self.graph = graph

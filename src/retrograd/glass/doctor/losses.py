@@ -90,6 +90,12 @@ def _made_by(found: Look, out: Any) -> Call | None:
     return at
 
 
+def _mistaken(at: Call, call: Call, title: str, text: str, evidence: str, remedy: str) -> list[Finding]:
+    """Give the finding, in its words, that an operation should not stand before a loss."""
+    place = at.line or call.line
+    return [Finding("loss", "error", title, text, evidence, remedy, module=at.module, place=place)]
+
+
 def _narrowed(found: Look, out: Any, call: Call) -> list[Finding]:
     """Logits that a squashing function has left too near to each other for a softmax to be sure of anything, or a rectifier cut off."""
     at, axis = _made_by(found, out), _axis(call)
@@ -100,19 +106,15 @@ def _narrowed(found: Look, out: Any, call: Call) -> list[Finding]:
     if classes < 2:
         return []
     share, least = 1 / (1 + (classes - 1) * math.exp(low - high)), math.log(1 + (classes - 1) * math.exp(low - high))
-    return [
-        Finding(
-            "loss",
-            "error",
-            f"a {at.op.name} stands before a loss that takes logits",
-            f"The loss makes probabilities of numbers of any size; between {low} and {high} the largest probability of {classes} classes is "
-            f"{share:.2g}, so it never gets below {least:.3g}.",
-            f"the output is between {float(a.min()):.3g} and {float(a.max()):.3g}",
-            f"leave the {at.op.name} out of the model",
-            module=at.module,
-            place=at.line or call.line,
-        )
-    ]
+    return _mistaken(
+        at,
+        call,
+        f"a {at.op.name} stands before a loss that takes logits",
+        f"The loss makes probabilities of numbers of any size; between {low} and {high} the largest probability of {classes} classes is "
+        f"{share:.2g}, so it never gets below {least:.3g}.",
+        f"the output is between {float(a.min()):.3g} and {float(a.max()):.3g}",
+        f"leave the {at.op.name} out of the model",
+    )
 
 
 def _rectified(found: Look, out: Any, call: Call) -> list[Finding]:
@@ -120,19 +122,15 @@ def _rectified(found: Look, out: Any, call: Call) -> list[Finding]:
     if at is None or at.op.name != "relu":
         return []
     a = out._a
-    return [
-        Finding(
-            "loss",
-            "error",
-            "a relu stands before a loss that takes logits",
-            "Logits say no by being negative, which these cannot be; and where one is zero no gradient passes, so a class whose number is zero for "
-            "every sample is never learnt.",
-            f"{float((a == 0).mean()):.0%} of the output is zero, nothing is below",
-            "leave the relu out of the model: the last layer's numbers are the logits",
-            module=at.module,
-            place=at.line or call.line,
-        )
-    ]
+    return _mistaken(
+        at,
+        call,
+        "a relu stands before a loss that takes logits",
+        "Logits say no by being negative, which these cannot be; and where one is zero no gradient passes, so a class whose number is zero for "
+        "every sample is never learnt.",
+        f"{float((a == 0).mean()):.0%} of the output is zero, nothing is below",
+        "leave the relu out of the model: the last layer's numbers are the logits",
+    )
 
 
 def _sigmoid_twice(found: Look, out: Any, call: Call) -> list[Finding]:
@@ -140,19 +138,15 @@ def _sigmoid_twice(found: Look, out: Any, call: Call) -> list[Finding]:
     if at is None or at.op.name != "sigmoid":
         return []
     a = out._a
-    return [
-        Finding(
-            "loss",
-            "error",
-            "a sigmoid stands before a loss that has its own",
-            "The loss takes logits and applies a sigmoid; it is given what one gave already, so its probabilities lie between 0.5 and 0.73 and "
-            "no output can say no.",
-            f"the output is between {float(a.min()):.3g} and {float(a.max()):.3g}",
-            "leave the sigmoid out of the model, or use binary_cross_entropy (BCELoss), which takes probabilities",
-            module=at.module,
-            place=at.line or call.line,
-        )
-    ]
+    return _mistaken(
+        at,
+        call,
+        "a sigmoid stands before a loss that has its own",
+        "The loss takes logits and applies a sigmoid; it is given what one gave already, so its probabilities lie between 0.5 and 0.73 and "
+        "no output can say no.",
+        f"the output is between {float(a.min()):.3g} and {float(a.max()):.3g}",
+        "leave the sigmoid out of the model, or use binary_cross_entropy (BCELoss), which takes probabilities",
+    )
 
 
 def _not_logarithms(calls: list[Call], call: Call) -> list[Finding]:
