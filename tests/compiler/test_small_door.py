@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import retrograd as torch
-from retrograd.compiler import eager_small
+from retrograd.compiler import eager_door, eager_small
 from retrograd.core import REGISTRY, apply, small
 from retrograd.tensor import Tensor
 
@@ -277,7 +277,7 @@ def test_nothing_is_kept(doors):
     held = [weakref.ref(r) for r in results] + [weakref.ref(r._s) for r in results]
     del results
     assert not any(ref() is not None for ref in held)
-    things = (x._a.dtype, x._a, y._a, x, y, eager_small.WANTED, type(x), x._s.__class__)
+    things = (x._a.dtype, x._a, y._a, x, y, eager_door.WANTED, type(x), x._s.__class__)
     gc.collect()
     before = [sys.getrefcount(t) for t in things]
     for _ in range(1000):
