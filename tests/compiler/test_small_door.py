@@ -12,7 +12,8 @@ import pytest
 
 import retrograd as torch
 from retrograd.compiler import eager_door, eager_small
-from retrograd.core import REGISTRY, apply, small
+from retrograd.core import MODE, REGISTRY, apply, small
+from retrograd.core.saving import Keeper
 from retrograd.tensor import Tensor
 
 UNARY = ("neg", "abs", "square", "reciprocal", "sqrt", "relu", "step")
@@ -269,6 +270,47 @@ def test_modes_are_kept(doors):
     for _ in range(4):
         assert torch.equal(doubled(x), torch.full((2, 3), 2.0))
     assert torch.equal(torch.vmap(lambda v: v * v)(x), x * x)
+
+
+def test_those_who_listen_hear_of_all(doors, monkeypatch):
+    w, b, x = torch.randn(6, 5, requires_grad=True), torch.randn(6), torch.randn(4, 5)
+
+    def listened():
+        heard, kept = [], []
+
+        class Keeps(Keeper):
+            def keep(self, tensor, node, i):
+                kept.append((node.op.name, i, tensor is not None))
+
+        before = MODE.observers, MODE.saving
+        MODE.observers = (lambda op, xs, attrs, t: heard.append((op.name, len(xs), attrs, t.shape)),)
+        MODE.saving = Keeps()
+        MODE.settle()
+        try:
+            y = torch.nn.functional.linear(x, w, b)
+            z = (torch.relu(y) * 2.0 + (y > 0)).sum()
+            with torch.no_grad():
+                a = x @ w.T
+        finally:
+            MODE.observers, MODE.saving = before
+            MODE.settle()
+        assert z.requires_grad and not a.requires_grad and a.grad_fn is None and y.grad_fn.name() == "AddmmBackward0"
+        return heard, kept, torch.autograd.grad(z, w)[0]
+
+    listened()
+    quick = listened()
+    calls = []
+    for name in ("linear", "relu", "mul", "matmul"):
+        door = DOORS[name]
+        monkeypatch.setattr(
+            REGISTRY[name], "quick_door", lambda *xs, d=door, n=name: calls.append((n, (t := d(*xs)) is not None)) or t
+        )
+    listened()
+    assert {n for n, taken in calls if taken} == {"linear", "relu", "mul", "matmul"}
+    for name in DOORS:
+        monkeypatch.setattr(REGISTRY[name], "quick_door", None)
+    slow = listened()
+    assert quick[:2] == slow[:2] and torch.equal(quick[2], slow[2])
 
 
 def test_nothing_is_kept(doors):

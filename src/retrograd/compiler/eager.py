@@ -33,6 +33,7 @@ import numpy as np
 
 from ..autodiff.trace import Trace
 from ..core import MODE, REGISTRY, Graph, Node, Op, wrap
+from ..core.mode import unheard
 from .eager_gate import RAN, Kernel, Unsuitable
 from .program import Program
 
@@ -91,7 +92,8 @@ def compiling(name: str, make: Callable[[], Any]) -> Any:
         try:
             if callable(watcher):  # what is done here is no part of what it watches
                 sys.setprofile(None)
-            return make()
+            with unheard():
+                return make()
         except Unsuitable as reason:
             log.debug("%s runs by NumPy: %s", name, reason)
         except Exception:
@@ -295,13 +297,7 @@ class Beside:
         self.kinds[kind] = found + 1
         if found + 1 < MODE.beside:
             return None
-        observers, MODE.observers = MODE.observers, ()  # who looks is not told of what a kernel is made of
-        MODE.settle()
-        try:
-            made = self.kinds[kind] = make()
-        finally:
-            MODE.observers = observers
-            MODE.settle()
+        made = self.kinds[kind] = make()
         return made
 
 

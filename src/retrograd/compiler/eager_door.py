@@ -1,7 +1,7 @@
 """The builtin behind the door for small arrays: it checks operands, runs the kernel and makes the resulting tensor.
 
 What an operation of a few hundred elements takes in Python is mostly the way to NumPy and back. The builtin does what ``core.apply`` does, for
-plain tensors in no special mode, with the same bits: elementwise operations by the kernels that large arrays have, products by the very
+plain tensors in no mode but those that only hear of results, with the same bits: elementwise operations by the kernels that large arrays have, products by the very
 function of NumPy's library. Anything else it leaves alone, and gives None.
 """
 
@@ -59,7 +59,7 @@ def _outside() -> dict[str, int] | None:
         "float": float,
         "int": int,
         "mode": MODE,
-        "special": "special",
+        "straight": "straight",
         "grad": "grad",
         "nothing": (),
         "zero": 0,
@@ -409,29 +409,30 @@ class _Door:
         return slots
 
     def _modes(self, plan: Value) -> Value:
-        """Write: the thread is in no special mode; gives whether the result has a history."""
+        """Write: the door alone need not make the result; gives whether it has a history, or somebody who is to hear of it."""
         f = self.f
         get = self.module.declare("PyObject_GetAttr", "ptr", ["ptr", "ptr"])
 
         def switch(name: str) -> Value:
-            found = f.call(get, "ptr", [("ptr", self.object("mode")), ("ptr", self.object(name))])
+            found: Value = f.call(get, "ptr", [("ptr", self.object("mode")), ("ptr", self.object(name))])
             self.need(f.op(f"icmp ne ptr {found}, null"), self.failed)
-            self.drop(found)  # True and False stay
-            return f.op(f"icmp eq ptr {found}, {self.true}")
+            self.drop(found)  # True, False and None stay
+            return found
 
-        special = switch("special")
-        self.need(f.op(f"xor i1 {special}, true"))
+        straight = switch("straight")
+        heard = f.op(f"icmp eq ptr {straight}, {self.none}")
+        self.need(f.op(f"or i1 {heard}, {f.op(f'icmp eq ptr {straight}, {self.true}')}"))
         keeps = f.op(f"icmp ne i64 {self.field(plan, 8 * RECORDED, 'i64')}, 0")
         some = f.op(f"icmp ne i64 {f.load('i64', self.mask)}, 0")
         wanted = f.alloca("i1")
         f.store("i1", "false", wanted)
         with f.if_(f.op(f"and i1 {keeps}, {some}")):
-            f.store("i1", switch("grad"), wanted)
+            f.store("i1", f.op(f"icmp eq ptr {switch('grad')}, {self.true}"), wanted)
         is_pointwise = f.op(f"icmp eq i64 {self.field(plan, 8 * HOW, 'i64')}, {POINTWISE}")
         with f.if_(is_pointwise):  # nobody else is in the kernel
             words = self.field(plan, 8 * RUNS)
             self.need(f.op(f"icmp eq i64 {self.field(words, 8 * BUSY, 'i64')}, 0"))
-        return f.load("i1", wanted)
+        return f.op(f"or i1 {heard}, {f.load('i1', wanted)}")
 
     def _kernel(self, plan: Value, a: Value) -> None:
         """Write: the addresses into the kernel's table, and run it."""

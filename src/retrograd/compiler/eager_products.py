@@ -67,7 +67,7 @@ class Kinds:
 
     def _learn(self, *xs: Any) -> None:
         """Find out what is done with operands like these."""
-        if MODE.aside or MODE.special:
+        if MODE.aside or MODE.straight is False:
             return
         arrays = [x._a for x in xs]
         key = key_of(arrays)

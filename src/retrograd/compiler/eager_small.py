@@ -60,7 +60,7 @@ class _Plans:
     def _learn(self, *xs: Any) -> None:
         """Make the plan for operands like these."""
         count = int(self.words[PLAN_COUNT])
-        if count == MOST or MODE.aside or MODE.special:
+        if count == MOST or MODE.aside or MODE.straight is False:
             return
         row = self.rows[count]
         arrays = [x._a if isinstance(x, BaseTensor) else x for x in xs]

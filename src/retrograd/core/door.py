@@ -200,7 +200,7 @@ def apply(op: Op, *xs: Any, **attrs: Any) -> Any:
 
 
 def with_history(op: Op, xs: Any, t: Any) -> Any:
-    """Give a result that was made without the door its Node."""
+    """Give a result that was made without the door its Node, and tell those who hear of operations."""
     mask = 0
     nodes: list[Node | None] = []
     for x in xs:
@@ -211,6 +211,8 @@ def with_history(op: Op, xs: Any, t: Any) -> Any:
             mask |= 1 << len(nodes)
         nodes.append(node)
     t._node = None
+    if MODE.special:
+        return _finish_special(op, xs, {}, mask, t, MODE)
     t._node = record(op, xs, {}, mask, tuple(nodes), t, False)
     return t
 

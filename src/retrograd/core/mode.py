@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import threading
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -16,6 +19,9 @@ class Mode(threading.local):
     trace: Any = None  # the running trace, which wants a Node for every operation
     keep_inputs = False  # forward mode will want what jvp rules read
     special = False  # any of the above or below is on: the door takes its slower path (see `settle`)
+    straight: Any = (
+        True  # False: the door alone makes results; None: others may, and tell those who hear of finished operations
+    )
     anomaly: Any = None  # settings of detect_anomaly while it is on
     observers: tuple[Any, ...] = ()  # called with (op, inputs, attrs, result) after each operation
     autocast: Any = None  # the dtype that an autocast block casts to, while one is on
@@ -27,6 +33,7 @@ class Mode(threading.local):
     )
     saving: Any = None  # the Keeper that is handed what nodes save
     endings: tuple[Any, ...] = ()  # called once, when the running backward walk has ended
+    ending = False  # they are being called
     mixing: Any = None  # told (name, input) where a function reads all rows of a batch together
     target: Any = None  # memory that the operation about to run may write its result to: its own operand's, overwritten next anyway
     aside = False  # what runs leaves no mark on later calls: kinds of calls are not counted, and nothing is compiled for them
@@ -37,19 +44,35 @@ class Mode(threading.local):
 
     def settle(self) -> None:
         """Work out ``special`` after one of the switches changed."""
-        self.special = bool(
+        closed = bool(
             self.inference
             or self.trace is not None
             or self.keep_inputs
             or self.anomaly is not None
-            or self.observers
             or self.dual is not None
-            or self.saving is not None
             or self.autocast is not None
         )
+        self.special = bool(closed or self.observers or self.saving is not None)
+        self.straight = False if closed else None if self.special else True
 
 
 MODE = Mode()
+
+
+@contextlib.contextmanager
+def unheard() -> Iterator[None]:
+    """Let nobody hear of what is run inside: what a kernel is made of is no part of a program."""
+    before = MODE.observers, MODE.saving
+    if before == ((), None):
+        yield
+        return
+    MODE.observers, MODE.saving = (), None
+    MODE.settle()
+    try:
+        yield
+    finally:
+        MODE.observers, MODE.saving = before
+        MODE.settle()
 
 
 def mode() -> Mode:
@@ -62,7 +85,13 @@ class _Switch:
 
     def __call__(self, fn: Any) -> Any:
         if inspect.isclass(fn):
-            raise TypeError(f"{type(self).__name__} decorates functions, not the class {fn.__name__}")
+            warnings.warn(
+                f"Decorating classes is deprecated: {type(self).__name__} makes a function of the class {fn.__name__}, under which "
+                "instances are made; decorate functions or methods",
+                FutureWarning,
+                stacklevel=2,
+            )
+            return functools.partial(self.__call__(_made_by), fn)
         if inspect.isgeneratorfunction(fn):
 
             @functools.wraps(fn)
@@ -86,6 +115,11 @@ class _Switch:
 
     def __exit__(self, *exc: Any) -> None:
         raise NotImplementedError
+
+
+def _made_by(cls: Any, *args: Any, **kwargs: Any) -> Any:
+    """Make an instance of a class."""
+    return cls(*args, **kwargs)
 
 
 def _stepped(steps: Any, switch: Any) -> Any:

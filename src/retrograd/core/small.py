@@ -29,7 +29,7 @@ def attach(op: Any) -> None:
 
     def counted(*_: Any) -> None:
         _calls[0] += 1
-        if _calls[0] >= PATIENCE and not (MODE.special or MODE.aside or sys.getprofile()):
+        if _calls[0] >= PATIENCE and not (MODE.straight is False or MODE.aside or sys.getprofile()):
             make = executors.find("small door")
             op.quick_door = None if make is None else make(op)
 

@@ -257,7 +257,8 @@ class Live:
                 node.register_hook(after(node))
         leaves = [n for n in self.order if n.op is None]
         try:
-            pullback([self.root], [seed], retain=True, as_tensors=False, wanted=leaves)
+            # nothing is done with a leaf's gradient, but its hook sees it
+            pullback([self.root], [seed], retain=True, as_tensors=False, wanted=leaves, leaf=lambda *_: None)
         finally:
             for node in self.order:
                 node.hooks = None

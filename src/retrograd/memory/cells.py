@@ -16,6 +16,7 @@ import numpy as np
 from ..core import MODE, BaseTensor, Held, Op, Storage, quiet_off, quiet_on
 from ..core.door import _quiet
 from ..core.errors import show_type
+from .course import Course, computed
 
 FAR = 1 << 60
 _ref = weakref.ref
@@ -138,11 +139,11 @@ class Entry(Held):
 class Interval:
     """A part of the run that is computed again in one go: which operations, in order, and which of their results are then held."""
 
-    __slots__ = ("children", "high", "keep", "low", "ops", "times")
+    __slots__ = ("children", "course", "high", "keep", "low", "ops")
 
     def __init__(self, low: int, high: int, ops: list[int], keep: frozenset[int]) -> None:
         self.low, self.high, self.ops, self.keep = low, high, ops, keep
-        self.times: tuple[dict[int, list[int]], set[int]] | None = None  # see `Round._times`
+        self.course: Course | None = None  # worked out when it is run for the first time
         self.children: list[Interval] = []
 
     def around(self, index: int) -> Interval | None:
@@ -168,6 +169,8 @@ class Round:
         self.seconds = 0.0
         self.listener: Any = None  # told of each step of the walk, while a round is measured,
         self.watch: Any = None  # and of each array that is made again
+        self.room: Any = None  # what a run without a plan may take
+        self.turning: Any = None  # called when the walk begins
         self.fetched: dict[int, list[int]] | None = (
             None  # by number of the next operation: what a recorded walk has read, then too
         )
@@ -195,6 +198,9 @@ class Round:
             return
         if self.position is None or position > self.position:
             self.opened.clear()
+            if self.position is None and self.turning is not None:
+                turning, self.turning = self.turning, None
+                turning()
         self.position = position
         held = self.held
         while held and held[-1] > position:
@@ -210,7 +216,7 @@ class Round:
         owner = cell.memory
         while part is not None:
             part = part.around(owner.index)
-            if part is None:
+            if part is None or part.high > len(self.cells):  # this run walks back from an earlier place than the plan's
                 break
             if id(part) not in self.opened:
                 self.opened.add(id(part))
@@ -223,23 +229,23 @@ class Round:
     def _run(self, part: Interval) -> None:
         """Compute a part's operations again in order, each result for as long as another of them needs it."""
         cells, keep = self.cells, part.keep
-        leaving, lasting = self._times(part)
+        course = part.course
+        if course is None:
+            course = part.course = Course(cells, part.ops, keep)
+        chains, within, leaving, lasting = course.chains, course.within, course.leaving, course.lasting
         alive: dict[int, Any] = {}
         token = quiet_on(_quiet)
         try:
             for k in part.ops:
+                if k in within:  # computed where its chain ends
+                    continue
                 cell = cells[k]
                 a = cell.present()
                 if a is None:
-                    values = []
-                    for x in cell.operands:
-                        if x.__class__ is Cell:
-                            v = x.present()
-                            values.append(self._nearest(x) if v is None else v)
-                        else:
-                            values.append(x)
-                    a = cell.op(*values, **cell.attrs)  # type: ignore[misc]  # what the door would run
-                    del values
+                    if k in chains:
+                        a = computed(cells, course, k, self._value)
+                    if a is None:
+                        a = cell.op(*map(self._value, cell.operands), **cell.attrs)  # type: ignore[misc]  # what the door would run
                     self._made(cell, a)
                 if k in keep:
                     self.hold(cell, a)
@@ -250,21 +256,12 @@ class Round:
         finally:
             quiet_off(token)
 
-    def _times(self, part: Interval) -> tuple[dict[int, list[int]], set[int]]:
-        """Give what is read for the last time at each operation of a part, and which results a later one of them reads; worked out once."""
-        if part.times is None:
-            last: dict[int, int] = {}
-            for k in part.ops:
-                for x in self.cells[k].operands:
-                    if isinstance(x, Cell) and x.index >= 0:
-                        last[x.memory.index] = k
-            own = set(part.ops)
-            leaving: dict[int, list[int]] = {}
-            for i, k in last.items():
-                if i in own:
-                    leaving.setdefault(k, []).append(i)
-            part.times = leaving, {i for i, k in last.items() if k > i}
-        return part.times
+    def _value(self, x: Any) -> Any:
+        """Give an operand's array, computed from the nearest values where it is not there."""
+        if x.__class__ is not Cell:
+            return x
+        a = x.present()
+        return self._nearest(x) if a is None else a
 
     def _made(self, cell: Cell, a: Any) -> None:
         cell.ref = weakref.ref(a)
@@ -282,6 +279,8 @@ class Round:
                 continue
             missing[c.index] = c
             todo.extend(x for x in c.operands if isinstance(x, Cell))
+        if self.room is not None:
+            return self.room.again(cell, missing)
         order = sorted(missing)
         last = {x.index: k for k in order for x in missing[k].operands if isinstance(x, Cell) and x.index in missing}
         values: dict[int, Any] = {}

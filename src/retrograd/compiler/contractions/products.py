@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...core import MODE
+from ...ops.contract import WORTH
 from ..codegen.kinds import KINDS
 from ..runtime import entry, jit
 from . import split, streams
@@ -64,6 +65,52 @@ def linear(x: Any, w: Any, b: Any = None) -> Any:
     except KeyError:
         run = _planned(key, x, w.T, b)
     return None if run is None else run(x, w.T, b)
+
+
+def followed(name: str, operands: Any, steps: tuple[str, ...], others: Any) -> Any:
+    """Compute a product and what follows it, element by element, in one pass with the same bits; None where that cannot be.
+
+    Parameters
+    ----------
+    name : str
+        "matmul" or "linear".
+    operands : sequence of ndarray
+        The product's.
+    steps : tuple of str
+        "relu", or "add" of the next array of ``others``.
+    others : sequence of ndarray
+        Contiguous, of the result's shape.
+    """
+    x, y, *bias = operands
+    key = (name, steps, *[(a.shape, a.strides, a.dtype) for a in operands])
+    try:
+        run = _plans[key]
+    except KeyError:
+        if MODE.aside:
+            return None
+        run = _plans[key] = _with_steps(name, operands, steps)
+    if run is None:
+        return None
+    shape = run.made[1]  # type: ignore[attr-defined]
+    if any(o.shape != shape or o.dtype != x.dtype or not o.flags.c_contiguous for o in others):
+        return None
+    return run(x, y.T if name == "linear" else y, *bias, *others)
+
+
+def _with_steps(name: str, operands: Any, steps: tuple[str, ...]) -> Callable[..., Any] | None:
+    """Give the function of a product's operands and of what its epilogue reads; None unless the product by itself is such a contraction."""
+    x, y, *bias = operands
+    if x.ndim < 2 or y.ndim < 2 or len(bias) > (name == "linear") or (name == "linear" and y.ndim > 2):
+        return None
+    y = y.T if name == "linear" else y
+    if x.shape[-1] != y.shape[-2] or x.size * y.shape[-1] < WORTH:
+        return None
+    made = getattr(planned(x, y, bias[0] if bias else None), "made", None)
+    if made is None or made[0].contraction.source:  # half precisions are rounded before what follows
+        return None
+    ready, shape = made
+    contraction = ready.contraction
+    return _runner(prepare(replace(contraction, epilogue=(*contraction.epilogue, *steps))), shape, x.dtype)
 
 
 def plan(
