@@ -240,6 +240,54 @@ def test_steps_of_two_kinds_get_a_plan_each():
     assert len(budget.library.found) == 2
 
 
+def test_runs_that_walk_back_from_an_earlier_place_than_the_planned_one():
+    torch.manual_seed(0)
+    layers = nn.ModuleList([nn.Linear(32, 32) for _ in range(10)])
+    x = torch.randn(256, 32)
+
+    def step(count):
+        h = x
+        for layer in layers[:count]:
+            h = layer(h).tanh()
+        h.backward(torch.ones_like(h))
+
+    def grads(count, budget=None):
+        clear(layers)
+        with Counter() as counter:
+            if budget is None:
+                step(count)
+            else:
+                with budget:
+                    step(count)
+        return [None if p.grad is None else p.grad.clone() for p in layers.parameters()], counter.peak
+
+    plain = {count: grads(count)[0] for count in (10, 6, 3)}
+    whole = memory_budget("1TB")
+    whole.library = Library(whole.bytes)
+    while not whole.library.found:
+        grads(10, whole)
+    budget = memory_budget((whole.smallest + whole.choices()[0][0]) // 2)
+    budget.library = Library(budget.bytes)
+    for count in (10, 10, 10, 6, 3, 10, 6, 6, 3, 10, 6):
+        found, _ = grads(count, budget)
+        assert all((a is None and b is None) or torch.equal(a, b) for a, b in zip(found, plain[count], strict=True))
+    assert {p.turn == 20 for p, _, _ in budget.library.found} == {True, False}  # each kind is planned as what it is
+
+
+def test_the_first_steps_are_thinned_out_on_the_way_back_too():
+    torch.manual_seed(0)
+    layers = nn.Sequential(*[nn.Sequential(nn.Linear(32, 32), nn.Tanh()) for _ in range(40)])
+    x = torch.randn(512, 32)
+    loss = lambda: (layers(x) ** 2).mean()
+    plain, grads = stepped(layers, loss)
+    budget = memory_budget(bytes_there() + plain // 3)
+    budget.library = Library(budget.bytes)
+    peak, found = stepped(layers, loss, budget)
+    assert not budget.library.found  # no plan yet
+    assert peak <= plain // 3 * 1.2
+    assert all(torch.equal(a, b) for a, b in zip(grads, found, strict=True))
+
+
 def test_a_block_around_the_loop_and_the_place_that_remembers():
     net, x = residual(8, 16), torch.randn(64, 16)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01)

@@ -131,9 +131,11 @@ def test_a_selective_second_run_does_not_compute_what_was_kept():
         return op.name == "matmul"
 
     call(lambda x: (x @ x).exp().sum(), x, context_fn=lambda: create_selective_checkpoint_contexts(policy)).backward()
-    assert (False, "matmul") in asked
-    assert (True, "matmul") not in asked
-    assert (True, "exp") in asked
+    assert asked == [
+        (False, "matmul"),
+        (False, "exp"),
+        (False, "sum"),
+    ]  # the second run does what was said in the first
     with pytest.raises(ValueError, match="is no operation"):
         create_selective_checkpoint_contexts(["no such thing"])
 
@@ -197,7 +199,10 @@ def test_hidden_randomness_is_named(fn, text):
 def test_draws_that_are_not_replayed_are_named():
     x = torch.ones(40, requires_grad=True)
     y = call(lambda x: nn.functional.dropout(x.exp(), 0.5).exp(), x, preserve_rng_state=False).sum()
-    with pytest.raises(CheckpointError, match="preserve_rng_state=False"):
+    with pytest.warns(UserWarning, match=r"drew other random numbers .* preserve_rng_state=False"):
+        y.backward()
+    y = call(lambda x: (x * random.random()).exp().exp(), x, preserve_rng_state=False).sum()
+    with pytest.raises(CheckpointError, match="another generator"):  # that was not waived
         y.backward()
 
 
@@ -215,7 +220,7 @@ def test_parameters_that_an_optimizer_wrote_are_named():
 def test_debug_lists_both_runs():
     x = torch.ones(4, requires_grad=True)
     y = call(lambda x: torch.tanh(x * random.random()), x, debug=True).sum()
-    with pytest.raises(CheckpointError, match="Saved by the second run"):
+    with pytest.raises(CheckpointError, match="Operations executed during recomputation"):
         y.backward()
 
 

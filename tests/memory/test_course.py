@@ -52,6 +52,7 @@ def test_what_is_left_to_the_operations_themselves():
     assert followed("linear", [x, w], ("add",), [matrix(64)]) is None  # broadcast
     assert followed("linear", [x, w], ("add",), [matrix(64, 64).T]) is None
     assert followed("linear", [x, w], ("add",), [matrix(64, 64, dtype=np.float64)]) is None
+    assert followed("linear", [x, w], ("add",), [2.0]) is None
     assert followed("linear", half, ("relu",), []) is None  # the product is rounded first
     assert followed("linear", [x[:2, :2].copy(), w[:2, :2].copy()], ("relu",), []) is None  # NumPy's product
     assert followed("matmul", [x[0], w], ("relu",), []) is None
@@ -106,7 +107,7 @@ def test_gradients_within_a_budget_have_the_same_bits(kind, monkeypatch):
         for _ in range(2):
             for one, two in zip(plain, stepped(net, loss, budget), strict=True):
                 assert np.array_equal(one, two)
-    steps = {len(members) for course in courses for members in course.chains.values()}
+    steps = {len(chain.members) for course in courses for chain in course.chains.values()}
     assert steps == {"residual": {2}, "after": {2, 3}, "twice": {2}}[kind]
 
 
@@ -153,6 +154,6 @@ def test_a_chain_that_cannot_be_is_severed():
     for cell in run:
         cell.ref = None
     course = cells.Course(run, [0, 1], frozenset([1]))
-    assert course.chains == {1: (0, 1)} and course.within == {0}
+    assert course.chains[1].members == [0, 1] and course.within == {0}
     assert cells.computed(run, course, 1, lambda cell: cell.present()) is None
     assert course.chains == {} and course.within == set() and course.leaving == {1: [0]} and course.lasting == {0}

@@ -42,12 +42,22 @@ class Packed(Held):
         return t._a, t._s, t._s.version
 
 
-def packed(pack: Callable[[Any], Any], unpack: Callable[[Any], Any], tensor: Any, node: Node) -> Packed:
+def _as_result(tensor: Any, node: Node) -> Any:
+    """Give a node's result to look at: one with a history, but not the node itself, which would hold itself by what the hook keeps."""
+    if tensor._node is not None or node is None or tensor._a.dtype.kind not in "fcV":
+        return own_copy(tensor)
+    a = tensor._a
+    return wrap(a, tensor._s, Node(node.op, (), {}, a.shape, a.dtype, True, node.place, (), None, None))
+
+
+def packed(
+    pack: Callable[[Any], Any], unpack: Callable[[Any], Any], tensor: Any, node: Node, result: bool = False
+) -> Packed:
     """Run a pack hook on a value that a node saves."""
     storage = tensor._s
     version = storage.version
     with no_grad():
-        payload = pack(own_copy(tensor))
+        payload = pack(_as_result(tensor, node) if result else own_copy(tensor))
     if storage.version != version:
         raise RuntimeError(
             "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook can not be modified by "

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from ..core import MODE, BaseTensor, here
 from ..random.generator import default_generator
 from ..random.snapshot import Snapshot
+from .counter import uncounted
 from .planning import Plan, plans
 from .profile import Profile
 from .recorder import Recorder
@@ -124,7 +125,8 @@ class Library:
                 if not profile.agrees(first) and profile.trial < MOST_TRIALS:
                     break
                 profile.least(first)
-                choices = plans(profile)
+                with uncounted():
+                    choices = plans(profile)
                 self.found.append((profile, choices, self.choose(choices)))
                 return
         self.trials = [*self.trials[-3:], profile]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -30,6 +31,7 @@ class _Stop(BaseException):
 class _Settings(threading.local):
     early_stop: bool | None = None
     debug: bool | None = None
+    group: GraphExecGroup | None = None
 
 
 SETTINGS = _Settings()
@@ -81,13 +83,23 @@ class _Mark:
 class _Slot(Held):
     """A value that the first run let go."""
 
-    __slots__ = ("__weakref__", "frame", "value")
+    __slots__ = ("__weakref__", "frame", "group", "value")
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self.value: tuple[Any, Storage, int] | None = None
+        self.group: GraphExecGroup | None = None  # in which it was read
 
     def fetch(self) -> tuple[Any, Storage, int]:
+        group = SETTINGS.group
+        if group is not None:
+            if self.group is group:
+                raise CheckpointError(
+                    "torch.utils.checkpoint: Unpack is being triggered for a tensor that was already unpacked once. Performing two "
+                    "backward calls that overlap (i.e. require the same saved activation in order to compute gradients) is not "
+                    "allowed while under the torch.utils.checkpoint.GraphExecGroup context. Walk them outside of it, or together."
+                )
+            self.group = group
         if self.value is None:
             self.frame.recompute()
         value, self.value = self.value, None
@@ -98,19 +110,36 @@ class _Slot(Held):
         return value
 
 
-class _Dropped(Held):
-    """Stands for what the second run's own nodes would have saved: nobody walks over them."""
+class GraphExecGroup:
+    """A block of walks over different parts of one graph: each checkpointed function in it runs again at most once.
 
-    __slots__ = ()
+    Two walks in the block may not read the same saved value, even with ``retain_graph=True``.
 
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> from retrograd.utils.checkpoint import GraphExecGroup, checkpoint
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> y, z = checkpoint(lambda x: (x.exp(), x.exp().exp()), x, use_reentrant=False)
+    >>> with GraphExecGroup():
+    ...     y.sum().backward()
+    ...     z.sum().backward()
+    """
 
-DROPPED = _Dropped()
+    def __enter__(self) -> GraphExecGroup:
+        if SETTINGS.group is not None:
+            raise RuntimeError(f"GraphExecGroup contexts cannot be nested. Already inside group {SETTINGS.group}")
+        SETTINGS.group = self
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        SETTINGS.group = None
 
 
 class _Argument:
     """A tensor that the function was given, as it was."""
 
-    __slots__ = ("copied", "held", "leaf", "node", "value")
+    __slots__ = ("copied", "held", "leaf", "node", "plain", "value")
 
     def __init__(self, t: Any, outer: Keeper | None) -> None:
         node = t._node
@@ -119,6 +148,8 @@ class _Argument:
         self.copied = False  # the function writes to it: each run is given its own copy
         self.held = outer.keep(t, None, 0) if outer is not None and self.leaf is None else None  # type: ignore[arg-type]
         self.value = None if self.held is not None or self.leaf is not None else (t._a, t._s, t._s.version)
+        # without a history, each run is given the tensor itself
+        self.plain = t if node is None and self.value is not None else None
 
     def spare(self) -> None:
         """Keep a copy of a value that is about to be written by the function itself."""
@@ -137,15 +168,38 @@ class _Argument:
                 f"torch.utils.checkpoint: an argument of the function, {show_type(a)}, was written in place since the function ran"
                 f"{f', by {by[0]} at {describe(by[1])}' if by else ''}: its values cannot be computed again. clone() it before the write."
             )
-        return wrap(a.copy(), None, self.node) if self.copied else wrap(a, storage, self.node)
+        if self.copied:
+            return wrap(a.copy(), None, self.node)
+        return self.plain if self.plain is not None and self.plain._a is a else wrap(a, storage, self.node)
 
 
-class _FirstRun(Keeper):
-    """Lets go of what the nodes of the first run would save."""
+class _Run(Keeper):
+    """One of the two runs of a function."""
 
-    def __init__(self, frame: Frame) -> None:
+    def __init__(self, frame: Frame, given: list[Any]) -> None:
         self.frame = frame
         self.watchers: list[Any] = []
+        self.given = {
+            id(t._a): (t, t._s.version)
+            for argument, t in zip(frame.arguments, given, strict=True)
+            if argument.value is not None
+        }
+
+    def at_hand(self, t: Any) -> bool:
+        """Tell whether a tensor is an argument, unwritten: the call holds it in any case."""
+        found = self.given.get(id(t._a))
+        return found is not None and found[0]._a is t._a and found[1] == t._s.version
+
+    def writing(self, tensor: Any, value: Any) -> None:
+        for watcher in self.watchers:
+            watcher.writing(tensor, value)
+
+
+class _FirstRun(_Run):
+    """Lets go of what the nodes of the first run would save."""
+
+    def __init__(self, frame: Frame, given: list[Any]) -> None:
+        super().__init__(frame, given)
         self.kept_bytes = 0
         self._last: Any = None
 
@@ -154,42 +208,50 @@ class _FirstRun(Keeper):
         if made_by is not None and made_by.op is None:
             self.frame.leaves.setdefault(id(tensor._s), (weakref.ref(tensor._s), tensor._s.version, show_type(tensor)))
             return None
+        if tensor._a is not self._last:
+            self.kept_bytes += tensor._a.nbytes
+            self._last = tensor._a
+        if self.at_hand(tensor):
+            return None
         frame = self.frame
         slot = _Slot(frame)
         frame.slots.append(weakref.ref(slot))
         frame.marks.append(_Mark(tensor._a, node, i, frame.check))
-        if tensor._a is not self._last:
-            self.kept_bytes += tensor._a.nbytes
-            self._last = tensor._a
         return slot
 
     def recorded(self, node: Any, xs: Any, t: Any) -> None:
         for x in xs:
             if isinstance(x, BaseTensor) and x._node is not None and x._node.op is None:
                 self.frame.leaves.setdefault(id(x._s), (weakref.ref(x._s), x._s.version, show_type(x)))
+        if self.frame.debug:
+            self.frame.log.append(f"{node.op.name}, at {describe(node.place)}")
         super().recorded(node, xs, t)
 
     def writing(self, tensor: Any, value: Any) -> None:
         for argument in self.frame.arguments:
             if argument.value is not None and argument.value[1] is tensor._s:
                 argument.spare()
-        for watcher in self.watchers:
-            watcher.writing(tensor, value)
+        super().writing(tensor, value)
 
 
-class _SecondRun(Keeper):
-    """Fills the slots of the first run in the order in which values are saved."""
+class _SecondRun(_Run):
+    """Fills the slots of the first run in the order in which values are saved; its own nodes save as they always do, for walks within it."""
 
-    def __init__(self, frame: Frame, stop: bool) -> None:
-        self.frame, self.count = frame, 0
-        self.watchers: list[Any] = []
+    def __init__(self, frame: Frame, given: list[Any], stop: bool) -> None:
+        super().__init__(frame, given)
+        self.count = 0
         alive = [k for k, s in enumerate(frame.slots) if s() is not None]
         self.last = alive[-1] if stop and alive else -1
-        self.marks: list[_Mark] = []
+        self.log: list[str] = []
         self.wrong: list[tuple[int, _Mark, str]] = []
 
+    def recorded(self, node: Any, xs: Any, t: Any) -> None:
+        if self.frame.debug:
+            self.log.append(f"{node.op.name}, at {describe(node.place)}")
+        super().recorded(node, xs, t)
+
     def keep(self, tensor: Any, node: Any, i: int) -> Any:
-        if tensor._node is not None and tensor._node.op is None:
+        if (tensor._node is not None and tensor._node.op is None) or self.at_hand(tensor):
             return None
         frame, k = self.frame, self.count
         self.count += 1
@@ -203,18 +265,12 @@ class _SecondRun(Keeper):
                     frame.changed() and now.sample.tobytes() != before.sample.tobytes()
                 ):
                     self.wrong.append((k, now, "values"))
-            if frame.debug:
-                self.marks.append(_Mark(a, node, i, False))
             slot = frame.slots[k]()
             if slot is not None:
                 slot.value = (a, tensor._s, tensor._s.version)
             if k == self.last:
                 raise _Stop
-        return DROPPED
-
-    def writing(self, tensor: Any, value: Any) -> None:
-        for watcher in self.watchers:
-            watcher.writing(tensor, value)
+        return None
 
 
 class Frame:
@@ -229,7 +285,7 @@ class Frame:
         self.arguments: list[_Argument] = []
 
         def put(x: Any) -> Any:
-            if not isinstance(x, BaseTensor) or x._composite:
+            if not _plain(x):
                 return x
             self.arguments.append(_Argument(x, outer))
             return self.arguments[-1]
@@ -240,14 +296,17 @@ class Frame:
         self.autocast = (MODE.autocast, MODE.autocast_cache)
         self.slots: list[weakref.ref[_Slot]] = []
         self.marks: list[_Mark] = []
+        self.log: list[str] = []  # what was recorded, for `debug`
         self.leaves: dict[int, Any] = {}
         self.place = here()
+        self.running = True  # whether the first run is still going on: a walk within it may ask for another one
+        self.drew = False  # whether it drew numbers that are not to be replayed
 
     def recompute(self) -> None:
         """Run the function again, and give every slot that is still wanted its value."""
         args = [x.tensor() if isinstance(x, _Argument) else x for x in self.args]
         kwargs = {k: x.tensor() if isinstance(x, _Argument) else x for k, x in self.kwargs.items()}
-        run = _SecondRun(self, self.early_stop)
+        run = _SecondRun(self, _tensors(args, kwargs), self.early_stop)
         stopped = False
         with self._as_it_was(), Installed(run), self.contexts[1] as watcher, enable_grad():
             if hasattr(watcher, "writing"):
@@ -256,11 +315,22 @@ class Frame:
                 self.fn(*args, **kwargs)
             except _Stop:
                 stopped = True
-        if run.wrong:
+        if run.wrong and self.drew and all(what == "values" for _, _, what in run.wrong):
+            warnings.warn(
+                f"torch.utils.checkpoint: {self._name()}, called at {describe(self.place)}, drew other random numbers when it ran again, as "
+                "preserve_rng_state=False lets it: its gradients are not those of what it gave",
+                stacklevel=2,
+            )
+        elif run.wrong:
             raise CheckpointError(self._difference(run))
-        if not stopped and self.check and run.count != len(self.slots):
+        if not stopped and not self.running and self.check and run.count != len(self.slots):
+            what = (
+                "A different number of tensors was saved during the original forward and recomputation."
+                if run.count < len(self.slots)
+                else "trying to save more tensors during recomputation than during the original forward pass."
+            )
             raise CheckpointError(
-                "torch.utils.checkpoint: A different number of tensors was saved during the original forward and recomputation.\n"
+                f"torch.utils.checkpoint: {what}\n"
                 f"Number of tensors saved during forward: {len(self.slots)}\nNumber of tensors saved during recomputation: {run.count}"
                 f"{self._reasons()}{self._listing(run)}"
             )
@@ -305,10 +375,13 @@ class Frame:
                 found.append(f"{shown}{f', by {by[0]} at {describe(by[1])}' if by else ''}")
         return found
 
+    def _name(self) -> str:
+        return getattr(self.fn, "__qualname__", None) or type(self.fn).__name__
+
     def _reasons(self) -> str:
         """Say what may have changed between the runs, and by whom."""
         changed = self.changed()
-        name = getattr(self.fn, "__qualname__", None) or type(self.fn).__name__
+        name = self._name()
         if changed:
             return (
                 f"\n{name}, called at {describe(self.place)}, reads parameters that were written since it ran: "
@@ -323,8 +396,22 @@ class Frame:
     def _listing(self, run: _SecondRun) -> str:
         if not self.debug:
             return ""
-        first, second = ("\n".join(f"  {k}: {m}" for k, m in enumerate(marks)) for marks in (self.marks, run.marks))
-        return f"\nSaved by the first run:\n{first}\nSaved by the second run:\n{second}"
+        saved = "\n".join(f"  {k}: {m}" for k, m in enumerate(self.marks))
+        first, second = ("\n".join(f"  {line}" for line in log) for log in (self.log, run.log))
+        return (
+            "\nYou are seeing this error because you passed `debug=True` to checkpoint.\n"
+            f"Operations executed during the original forward:\n{first}\nOperations executed during recomputation:\n{second}\n"
+            f"Saved by the first run:\n{saved}"
+        )
+
+
+def _plain(x: Any) -> bool:
+    return isinstance(x, BaseTensor) and not x._composite
+
+
+def _tensors(args: Any, kwargs: dict[str, Any]) -> list[Any]:
+    """List the tensors among arguments."""
+    return [x for x in (*args, *kwargs.values()) if _plain(x)]
 
 
 def noop_context_fn() -> tuple[Any, Any]:
@@ -349,12 +436,12 @@ def run(
     debug = debug if SETTINGS.debug is None else SETTINGS.debug
     if debug and context_fn is not noop_context_fn:
         raise ValueError("debug=True is incompatible with non-default context_fn")
-    contexts = context_fn()
-    if not MODE.grad or MODE.trace is not None:  # nothing is saved, or all is in the graph
-        with contexts[0]:
-            if MODE.grad:
-                return MODE.trace.checkpointed(lambda: fn(*args, **kwargs))
-            return fn(*args, **kwargs)
+    contexts = forward, _ = context_fn()
+    if not MODE.grad:  # nothing is saved
+        return fn(*args, **kwargs)
+    if MODE.trace is not None:  # all is in the graph
+        with forward:
+            return MODE.trace.checkpointed(lambda: fn(*args, **kwargs))
     options = {
         "check": determinism_check == "default",
         "debug": debug,
@@ -362,11 +449,21 @@ def run(
         "preserve_rng_state": preserve_rng_state,
     }
     frame = Frame(fn, args, kwargs, contexts, options)
-    first = _FirstRun(frame)
-    with Installed(first), contexts[0] as watcher:
+    first = _FirstRun(frame, _tensors(args, kwargs))
+    drawn = None if preserve_rng_state else Snapshot(default_generator)
+    done = False
+    with Installed(first), forward as watcher:
         if hasattr(watcher, "writing"):
             first.watchers.append(watcher)
-        return fn(*args, **kwargs)
+        result = fn(*args, **kwargs)
+        done = True
+    if not done:
+        raise RuntimeError(
+            "torch.utils.checkpoint: the forward context provided by context_fn suppressed an exception raised during the "
+            "checkpointed forward. This is not supported because checkpoint cannot return a value for a failed forward."
+        )
+    frame.running, frame.drew = False, drawn is not None and drawn.moved()
+    return result
 
 
 class CountedRun:
@@ -379,4 +476,4 @@ class CountedRun:
         return keeper.kept_bytes if isinstance(keeper, _FirstRun) else 0
 
 
-__all__ = ["SETTINGS", "CheckpointError", "Frame", "CountedRun", "sample", "noop_context_fn", "run"]
+__all__ = ["SETTINGS", "CheckpointError", "CountedRun", "Frame", "GraphExecGroup", "sample", "noop_context_fn", "run"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..compiler.draws.again import repeatable
 from ..compiler.lifetimes import Lifetimes, seconds
 from ..compiler.passes.recompute import Copies
 from ..compiler.program import PROGRAMS
@@ -28,9 +29,12 @@ class Measured:
         The step at which most bytes wait: what is before it is run forward, what is behind it is the way back.
     rows : list of Node
         The values of the profile's rows.
+    draws : frozenset of Node
+        Draws that may be made again: in a graph that is lowered in parts, there is no going back from the one to the other.
     """
 
-    def __init__(self, graph: Graph, targets: list[Any]) -> None:
+    def __init__(self, graph: Graph, targets: list[Any], in_parts: bool = False) -> None:
+        self.draws = frozenset() if in_parts else frozenset(repeatable(graph.nodes))
         self.lives = lives = Lifetimes(graph, targets)
         idle = lives.idle()
         self.turn = int(idle.argmax()) if len(idle) else -1
@@ -58,11 +62,12 @@ class Measured:
         self._steps(live)
 
     def _fixed(self) -> set[Node]:
-        """Give the values that are not computed again: draws, results, and those of operations that give several."""
+        """Give the values that are not computed again: results, those of operations that give several, and draws of some kinds."""
         graph = self.lives.graph
         made: list[Any] = list(self.lives.made)
-        several = {n for n in made if n.op.impure or n.op.outputs != 1 or n.op.name == "pick"}
-        return several | set(graph.outputs)
+        drawn = {n for n in made if n.op.impure} - self.draws
+        several = {n for n in made if n.op.outputs != 1 or n.op.name == "pick"}
+        return drawn | several | set(graph.outputs)
 
     def _others(self, number: dict[Node, int]) -> list[int]:
         """Give the bytes at each step that are not the rows'."""
@@ -105,7 +110,7 @@ class Measured:
     def graph(self, plan: Plan, gates: Any, stands: Any) -> Graph:
         """Give the graph that follows a plan."""
         held = {self.rows[k] for k in plan.keep}
-        return Copies(self.lives, self.rows, self.turn, held, plan.root, gates, stands).graph()
+        return Copies(self.lives, self.rows, self.turn, held, plan.root, gates, stands, self.draws).graph()
 
 
 class Form:
@@ -198,9 +203,11 @@ def fit(library: Any, function: Any) -> Any:
 
     known = weakref.ref(function)
 
-    def fitted(graph: Graph, targets: list[Any], measure: Any, ups: Any = (), results: Any = ()) -> Graph:
+    def fitted(
+        graph: Graph, targets: list[Any], measure: Any, ups: Any = (), results: Any = (), orders: Any = None
+    ) -> Graph:
         base = bytes_elsewhere(known())
-        found = Fitted(base, forms(graph, targets, measure, ups, results))
+        found = Fitted(base, forms(graph, targets, measure, ups, results, orders))
         chosen = found.choose(library.budget - base)
         if chosen is None:
             library.refuse(base, found.smallest)
@@ -214,26 +221,31 @@ def fit(library: Any, function: Any) -> Any:
     return fitted
 
 
-def forms(graph: Graph, targets: list[Any], measure: Any, ups: Any, results: Any) -> list[Form]:
-    """Give the ways to compile a graph; ``ups`` are the inputs that come only when the results are there."""
+def forms(graph: Graph, targets: list[Any], measure: Any, ups: Any, results: Any, orders: Any = None) -> list[Form]:
+    """Give the ways to compile a graph; ``ups`` are the inputs that come only when the results are there.
+
+    Sums keep the order in which the graph as it is adds them up; ``orders`` has it where the graph is lowered in parts.
+    """
     stands: dict[Node, Node] = {}
     gates: Any = None
     behind = graph
     if ups:
-        behind, stands = _behind(graph, ups, results)
+        behind, stands, new = _behind(graph, ups, results)
         gates = set(stands)
         for n in behind.nodes:
             if any(i in gates for i in n.inputs):
                 gates.add(n)
         gates -= set(stands)
-    measured = Measured(behind, targets)
+    measured = Measured(behind, targets, bool(ups))
+    if orders is not None:
+        measured.lives.orders = {new.get(n, n): order for n, order in orders.items()} if ups else orders
     whole, *others = measured.plans()
     again = lambda plan: measured.graph(plan, gates, stands)
     return [Form(whole, lambda plan: graph, measure), *[Form(plan, again, measure) for plan in others]]
 
 
-def _behind(graph: Graph, ups: Any, results: Any) -> tuple[Graph, dict[Node, Node]]:
-    """Give a graph in which gradients from outside come after the results that they are of."""
+def _behind(graph: Graph, ups: Any, results: Any) -> tuple[Graph, dict[Node, Node], dict[Node, Node]]:
+    """Give a graph in which gradients from outside come after the results that they are of, and what stands for what."""
     stands: dict[Node, Node] = {}
     new: dict[Node, Node] = {n: n for n in graph.nodes if n.op is None}
     for n in graph.nodes:
@@ -248,7 +260,7 @@ def _behind(graph: Graph, ups: Any, results: Any) -> tuple[Graph, dict[Node, Nod
         same = all(a is b for a, b in zip(inputs, n.inputs, strict=True))
         new[n] = n if same else Node(n.op, inputs, n.attrs, n.shape, n.dtype, False, n.place, (), None, None)
     made = Graph(graph.inputs, tuple([new[o] for o in graph.outputs]), graph.constants)
-    return made, stands
+    return made, stands, new
 
 
 __all__ = ["Fitted", "Form", "Measured", "fit", "forms"]

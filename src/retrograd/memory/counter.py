@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 SOURCE = """
@@ -113,6 +115,8 @@ class _Native:
         self.set = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)(address)
         self.name = b"mem_handler"  # the capsule keeps the pointer, not the bytes
         self.capsule = api.PyCapsule_New(ctypes.addressof(self.handler), self.name, None)
+        self.plain = self.set(self.capsule)  # what NumPy takes memory from otherwise
+        self.set(self.plain)
         forever(self)
         forever(loaded)
 
@@ -120,6 +124,26 @@ class _Native:
 @functools.cache
 def _native() -> _Native:
     return _Native()
+
+
+@contextmanager
+def uncounted() -> Iterator[None]:
+    """Open a block whose new arrays are not counted: what the library itself works with, such as a planner's tables.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> with Counter() as counter, uncounted():
+    ...     a = np.zeros(1000)
+    >>> counter.peak
+    0
+    """
+    native = _native()
+    before = native.set(native.plain)
+    try:
+        yield
+    finally:
+        native.set(before)
 
 
 class Counter:
@@ -194,4 +218,4 @@ class Counter:
         return found
 
 
-__all__ = ["Counter"]
+__all__ = ["Counter", "uncounted"]

@@ -6,12 +6,9 @@ two or three, and the same bits, for the kernel is the product's own.
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from ..core import executors
 
@@ -20,6 +17,30 @@ FOLLOWING = ("relu", "add")  # rounded alike wherever they are computed
 MOST = 3  # operations behind a product
 
 executors.register("followed", f"{__package__.partition('.')[0]}.compiler.contractions.products:followed")
+
+
+class Chain:
+    """A product and what follows it.
+
+    Attributes
+    ----------
+    first : int
+        The product's number.
+    links : tuple of (int, int, int)
+        For each operation behind: its number, the place of the one before among its operands, and that of another or -1.
+    steps : tuple of str
+        Their names.
+    """
+
+    __slots__ = ("first", "links", "steps")
+
+    def __init__(self, first: int, links: tuple[tuple[int, int, int], ...], steps: tuple[str, ...]) -> None:
+        self.first, self.links, self.steps = first, links, steps
+
+    @property
+    def members(self) -> list[int]:
+        """The numbers of all, in order."""
+        return [self.first, *[k for k, _, _ in self.links]]
 
 
 class Course:
@@ -37,7 +58,7 @@ class Course:
     Attributes
     ----------
     chains : dict
-        By the number of its last member, each chain that is computed at once: its members, a product and what follows it, in order.
+        By the number of its last member, each chain that is computed at once.
     within : set of int
         Operations that are computed as a part of a chain that ends later.
     leaving : dict
@@ -47,7 +68,7 @@ class Course:
     """
 
     def __init__(self, cells: list[Any], ops: list[int], keep: frozenset[int]) -> None:
-        self.chains: dict[int, tuple[int, ...]] = {}
+        self.chains: dict[int, Chain] = {}
         self.within: set[int] = set()
         self.ops = ops
         self.reads = {
@@ -60,7 +81,7 @@ class Course:
 
     def sever(self, last: int) -> None:
         """Compute a chain's operations one by one from now on."""
-        self.within.difference_update(self.chains.pop(last))
+        self.within.difference_update(self.chains.pop(last).members)
         self._find_times()
 
     def _find_chains(self, cells: list[Any], keep: frozenset[int]) -> None:
@@ -73,19 +94,22 @@ class Course:
         for k in self.ops:
             if cells[k].op.name not in PRODUCTS:
                 continue
-            members = [k]
-            while len(members) <= MOST:
-                last = members[-1]
+            last = k
+            links: list[tuple[int, int, int]] = []
+            while len(links) < MOST:
                 after = reader.get(last)
                 if after is None or reads[last] != 1 or last in keep or cells[after].op.name not in FOLLOWING:
                     break
-                members.append(after)
-            if len(members) > 1:
-                self.chains[members[-1]] = tuple(members)
-                self.within.update(members[:-1])
+                operands = cells[after].operands
+                place = next(i for i, x in enumerate(operands) if x is cells[last])
+                links.append((after, place, 1 - place if len(operands) > 1 else -1))
+                last = after
+            if links:
+                self.chains[last] = Chain(k, tuple(links), tuple([cells[n].op.name for n, _, _ in links]))
+                self.within.update(self.chains[last].members[:-1])
 
     def _find_times(self) -> None:
-        ends = {k: members[-1] for members in self.chains.values() for k in members}
+        ends = {k: end for end, chain in self.chains.items() for k in chain.members}
         last: dict[int, int] = {}
         for k, some in self.reads.items():
             at = ends.get(k, k)
@@ -111,23 +135,24 @@ def computed(cells: list[Any], course: Course, last: int, value: Callable[[Any],
     value : callable
         Gives a cell's array.
     """
-    members = course.chains[last]
-    others: list[Any] = []
-    for before, k in itertools.pairwise(members):
-        made, operands = cells[before], cells[k].operands
-        rest = [x for x in operands if x is not made]
-        if len(rest) + 1 != len(operands) or made.present() is not None:
+    chain = course.chains[last]
+    product = made = cells[chain.first]
+    others = []
+    for k, place, other in chain.links:
+        operands = cells[k].operands
+        if operands[place] is not made or made.present() is not None:
             return None
-        others += rest
-    first, steps = cells[members[0]], tuple([cells[k].op.name for k in members[1:]])
-    arrays, rest = ([value(x) for x in some] for some in (first.operands, others))
+        if other >= 0:
+            x = operands[other]
+            if x is made:
+                return None
+            others.append(value(x))
+        made = cells[k]
     run = executors.find("followed")
-    a = None
-    if run is not None and all(x.__class__ is np.ndarray for x in (*arrays, *rest)):
-        a = run(first.op.name, arrays, steps, rest)
+    a = None if run is None else run(product.op.name, [value(x) for x in product.operands], chain.steps, others)
     if a is None:
         course.sever(last)
     return a
 
 
-__all__ = ["Course", "computed"]
+__all__ = ["Chain", "Course", "computed"]

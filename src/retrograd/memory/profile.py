@@ -85,6 +85,7 @@ class Profile:
     )  # by number: what a recorded walk has read for that operation
     until: dict[int, int] = field(default_factory=dict)  # the event at which the program let a value go
     watches: dict[int, Any] = field(default_factory=dict)
+    turn: int = -1  # how many values there were when the walk began
     trial: int = 1  # how many runs of this kind had been measured with it
 
     # -- being measured --------------------------------------------------------------------------------------------------------------
@@ -109,6 +110,8 @@ class Profile:
             before.seconds += seconds
             if before.position == position:
                 return
+        else:
+            self.turn = len(self.rows)
         self.steps.append(Step(position, max(current - live, 0)))
 
     def ended(self, peak: int, highest: int) -> None:

@@ -14,10 +14,10 @@ from ..core.saving import SavedInputs, SavedResult
 from .cells import FAR, Cell, Entry, Round, cell_table, recorded_walk
 from .counter import Counter
 from .profile import Profile, Row
+from .thinning import STRIDE, Room
 
 MOST_KINDS = 4  # of runs that are measured in one block
 MOST_TRIES = 24  # times that a run left every plan, after which others are measured
-STRIDE = 16  # operations between two marks, at first
 
 
 class _Watch(weakref.ref[Any]):
@@ -62,6 +62,7 @@ class Recorder(Keeper):
         unknown = self.library.unknown.get(self.before, 0)
         if unknown:
             self.library.unknown[self.before] = unknown - 1
+        self.round.turning = self._turn
         if self.plan is None or self.library.wait == 0 or unknown:
             self.plan = self.round.root = None
             if not self.library.programs:
@@ -74,17 +75,21 @@ class Recorder(Keeper):
         self.counter = Counter()
         self.counter.__enter__()
         self.round.listener, self.round.watch, self.round.fetched = self.walked, self.watch, self.profile.fetched
+        self._bounded()
         self.highest = 0
         self.last = perf_counter()
+
+    def _bounded(self) -> None:
+        """Let what is held without a plan be thinned out."""
+        if self.limit is not None:
+            self.round.room = Room(self.limit, self.round, self.counter)
 
     def finish(self) -> None:
         """End the round: what was measured becomes a profile; cells that nothing will read let go of their makers."""
         profile, self.profile = self.profile, None
-        if self.counter is not None:
-            self.counter.__exit__()
-            self.counter = None
+        self._count_no_more()
         round_ = self.round
-        round_.listener = None
+        round_.listener = round_.turning = None
         if profile is not None and profile.steps:
             self.library.add(profile)
         if not any(c.readers for c in round_.cells):
@@ -293,9 +298,7 @@ class Recorder(Keeper):
     def _uncounted(self) -> None:
         """Measure this round no further: part of it was no run of operations."""
         self.profile = self.round.listener = self.round.watch = None
-        if self.counter is not None:
-            self.counter.__exit__()
-            self.counter = None
+        self._count_no_more()
 
     def _away(self) -> Any:
         """Give the block in which nothing is heard of, or None where others listen too."""
@@ -324,6 +327,11 @@ class Recorder(Keeper):
             MODE.observers, MODE.saving = before
             MODE.settle()
 
+    def _turn(self) -> None:
+        """Hear that the walk begins: where the plan goes on, the run leaves it here."""
+        if self.plan is not None and self.profile is None and self.plan.profile.turn != len(self.round.cells):
+            self._leave(len(self.round.cells), None, None)
+
     # -- when the run leaves the plan ---------------------------------------------------------------------------------------------------
     def _leave(self, index: int, op: Any, a: Any) -> None:
         """Go on by another plan that has fitted so far, or without one."""
@@ -333,12 +341,13 @@ class Recorder(Keeper):
             rows, mine = other.profile.rows, plan.profile.rows
             if (
                 other is not plan
-                and other.fits(index, op, a)
+                and (other.fits(index, op, a) if op is not None else other.profile.turn == index)
                 and all(rows[c.index].alike(mine[c.index]) for c in cells)
             ):
                 self.plan, self.round.root = other, other.root
                 return
-        self.plan = None
+        self.plan = self.round.root = None
+        self._bounded()
         library = self.library
         if library.tries < MOST_TRIES:  # what comes behind a round of this kind is measured the next two times
             library.tries += 1
@@ -364,9 +373,12 @@ class Recorder(Keeper):
         )
         row.owner, row.place, row.walked = owner, here(), recorded_walk()
         profile.rows.append(row)
-        if self.limit is not None and counter.current > self.limit:
-            self._thin()
-            counter.reset_peak()
+        room = self.round.room
+        if room is not None:
+            room.margin = max(room.margin, row.work + cell.nbytes)
+            if room.short():
+                self._thin()
+                counter.reset_peak()
         self._mark(cell)
         self.last = perf_counter()
 
@@ -403,16 +415,20 @@ class Recorder(Keeper):
 
     def abandon(self) -> None:
         """End after an error: nothing is learned from this round."""
-        self.profile = self.round.listener = None
+        self.profile = self.round.listener = self.round.turning = None
+        self._count_no_more()
+
+    def _count_no_more(self) -> None:
         if self.counter is not None:
             self.counter.__exit__()
             self.counter = None
+            if self.round.room is not None:
+                self.round.room.counter = None
 
     def close(self) -> None:
         """End with the block; where the walk is still to come, it is listened to, without counting."""
         if self.profile is not None and not self.profile.steps and self.counter is not None:
-            self.counter.__exit__()
-            self.counter = None
+            self._count_no_more()
             self.library.pending = self
         elif self.round.position is not None or self.profile is None:
             self.finish()
@@ -422,6 +438,9 @@ class Recorder(Keeper):
         """Every so often, note what the program itself holds: later values can be made again from that."""
         if cell.owner is None and cell.op is not None:
             self.recent.append(cell)
+        room = self.round.room
+        if room is not None and self.profile is None and room.short():
+            self._thin()
         if self.limit is None or cell.index - (self.marks[-1][0] if self.marks else 0) < self.stride:
             return
         self.recent = [c for c in self.recent if c.ref is not None and c.ref() is not None]
@@ -433,6 +452,8 @@ class Recorder(Keeper):
 
     def _thin(self) -> None:
         """Let go of what is saved between the marks, and of every other mark."""
+        if not self.round.held:
+            return
         pinned = {c.index for _, some in self.marks[::2] for c in some}
         self.marks = self.marks[::2]
         self.stride *= 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -22,8 +23,8 @@ class Installed:
         self.before: list[Any] = []
 
     def __enter__(self) -> Any:
-        if _DISABLED:
-            raise RuntimeError(_DISABLED[-1])
+        if _DISABLED.messages:
+            raise RuntimeError(_DISABLED.messages[-1])
         self.before.append(MODE.saving)
         MODE.saving = self.keeper
         MODE.settle()
@@ -34,7 +35,11 @@ class Installed:
         MODE.settle()
 
 
-_DISABLED: list[str] = []  # the messages of the disabling blocks that are open
+class _Disabled(threading.local):
+    messages: tuple[str, ...] = ()  # of the disabling blocks that are open
+
+
+_DISABLED = _Disabled()
 
 
 class _UserHooks(Keeper):
@@ -42,7 +47,7 @@ class _UserHooks(Keeper):
         self.pack, self.unpack = pack, unpack
 
     def keep(self, tensor: Any, node: Node, i: int) -> Any:
-        return packed(self.pack, self.unpack, tensor, node)
+        return packed(self.pack, self.unpack, tensor, node, i < 0)
 
 
 class saved_tensors_hooks(Installed):
@@ -109,13 +114,12 @@ class _Switch:
         self.message = error_message
 
     def __enter__(self) -> None:
-        _DISABLED.append(self.message)
         if MODE.saving is not None:
-            _DISABLED.pop()
             raise RuntimeError(self.message)
+        _DISABLED.messages += (self.message,)
 
     def __exit__(self, *exc: Any) -> None:
-        _DISABLED.pop()
+        _DISABLED.messages = _DISABLED.messages[:-1]
 
     def __call__(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(fn)

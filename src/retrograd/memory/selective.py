@@ -10,21 +10,47 @@ from typing import Any
 
 import numpy as np
 
-from ..core import MODE, REGISTRY, Op, wrap
+from ..core import MODE, REGISTRY, BaseTensor, Op, wrap
 from ..core.large import LARGE
 from .checkpoint import CheckpointError
 
 
 class CheckpointPolicy(enum.Enum):
-    """What is to become of an operation's result: kept, or computed again; "prefer" leaves it to a compiler, and eager does as it says."""
+    """What is to become of an operation's result: kept, or computed again; "prefer" leaves it to a compiler, and eager does as it says.
+
+    What is to be offloaded is kept: it lies in the CPU's memory anyway.
+    """
 
     MUST_SAVE = 0
     PREFER_SAVE = 1
     MUST_RECOMPUTE = 2
     PREFER_RECOMPUTE = 3
+    MUST_CPU_OFFLOAD = 4
+    PREFER_CPU_OFFLOAD = 5
 
 
-_KEPT = (CheckpointPolicy.MUST_SAVE, CheckpointPolicy.PREFER_SAVE)
+_AGAIN = (CheckpointPolicy.MUST_RECOMPUTE, CheckpointPolicy.PREFER_RECOMPUTE)
+SAC_IGNORED_OPS = {REGISTRY["detach"], REGISTRY["alias"], REGISTRY["module_boundary"]}  # no policy is asked about them
+
+_PRODUCTS = ("matmul", "linear")
+_ROWS = {  # of PyTorch's operators that have another name here
+    **dict.fromkeys(("mm", "bmm", "mv", "dot", "baddbmm", "addbmm", "addmv"), _PRODUCTS),
+    **dict.fromkeys(("addmm", "linear"), _PRODUCTS[::-1]),
+    **dict.fromkeys(("convolution", "_convolution", "conv1d", "conv2d", "conv3d"), ("conv",)),
+    **dict.fromkeys(("max_pool2d_with_indices", "max_pool3d_with_indices"), ("max_pool",)),
+    **dict.fromkeys(("avg_pool1d", "avg_pool2d", "avg_pool3d"), ("avg_pool",)),
+}
+
+
+def rows_of(name: str) -> tuple[str, ...]:
+    """Give the rows of the registry that compute what a function of this name does; none for what is made of several.
+
+    Examples
+    --------
+    >>> rows_of("sin"), rows_of("addmm"), rows_of("var_mean")
+    (('sin',), ('linear', 'matmul'), ())
+    """
+    return _ROWS.get(name) or ((name,) if name in REGISTRY else ())
 
 
 class SelectiveCheckpointContext:
@@ -33,11 +59,13 @@ class SelectiveCheckpointContext:
     Attributes
     ----------
     is_recompute
-        Whether this is the second run.
+        False: a policy is asked when the function runs first, and the second run does what it said.
+    op_output
+        The operation's result.
     """
 
-    def __init__(self, *, is_recompute: bool) -> None:
-        self.is_recompute = is_recompute
+    def __init__(self, *, is_recompute: bool, op_output: Any = None) -> None:
+        self.is_recompute, self.op_output = is_recompute, op_output
 
 
 class _Store:
@@ -46,13 +74,24 @@ class _Store:
     def __init__(self, policy: Callable[..., CheckpointPolicy], chosen: frozenset[str] | None) -> None:
         self.policy, self.chosen = policy, chosen
         self.results: dict[tuple[str, int], Any] = {}
+        self.met: Counter[str] = Counter()  # how often the first run came to each operation
+        self.ended = False  # whether the first run has
 
     def writing(self, tensor: Any, value: Any) -> None:
         """Copy kept results whose memory is about to be written."""
         root = tensor._s.root
         for key, found in self.results.items():
-            if isinstance(found, np.ndarray) and np.may_share_memory(found, root):
-                self.results[key] = found.copy()
+            self.results[key] = _apart(found, root)
+
+
+def _apart(found: Any, root: Any) -> Any:
+    """Give a kept result that does not lie in this memory."""
+    if isinstance(found, (tuple, list)):
+        return type(found)(_apart(x, root) for x in found)
+    a = found._a if isinstance(found, BaseTensor) else found
+    if not isinstance(a, np.ndarray) or not np.may_share_memory(a, root):
+        return found
+    return a.copy() if a is found else wrap(a.copy())
 
 
 _PATCHED: Counter[str] = Counter()
@@ -96,11 +135,11 @@ class _Run:
 
     def __init__(self, store: _Store, second: bool) -> None:
         self.store, self.second = store, second
-        self.context = SelectiveCheckpointContext(is_recompute=second)
         self.count: Counter[str] = Counter()
 
     def _names(self) -> list[str]:
-        return sorted(self.store.chosen) if self.store.chosen is not None else list(REGISTRY)
+        chosen = self.store.chosen
+        return list(REGISTRY) if chosen is None else sorted(name for name in chosen if name in REGISTRY)
 
     def __enter__(self) -> _Store:
         self.count.clear()
@@ -114,6 +153,7 @@ class _Run:
 
     def __exit__(self, *exc: Any) -> None:
         _HERE.stack = _HERE.stack[:-1]
+        self.store.ended = True
         with _LOCK:
             for name in self._names():
                 _PATCHED[name] -= 1
@@ -122,29 +162,35 @@ class _Run:
 
     def ask(self, op: Op, meaning: Callable[..., Any], xs: Any, attrs: dict[str, Any]) -> Any:
         """Compute a result, or give the one that was kept."""
-        key = (op.name, self.count[op.name])
-        self.count[op.name] += 1
-        if op.view:  # shares its input's memory: nothing to keep
+        if op.view or op in SAC_IGNORED_OPS:  # shares its input's memory: nothing to keep
             return meaning(*xs, **attrs)
+        return self.result(op, op.name, meaning, xs, attrs)
+
+    def result(self, op: Any, name: str, meaning: Callable[..., Any], xs: Any, attrs: dict[str, Any]) -> Any:
+        """The same, of anything that has a name."""
+        store, key = self.store, (name, self.count[name])
+        self.count[name] += 1
         if not self.second:
+            store.met[name] += 1
             r = meaning(*xs, **attrs)
-            if self._says(op, xs, attrs) in _KEPT:
-                self.store.results[key] = r
+            if self._says(op, xs, attrs, r) not in _AGAIN:
+                store.results[key] = r
             return r
-        if key in self.store.results:
-            return self.store.results[key]
-        if self.store.chosen is None and self._says(op, xs, attrs) is CheckpointPolicy.MUST_SAVE:
+        if key in store.results:
+            return store.results[key]
+        if store.ended and key[1] >= store.met[name]:
             raise CheckpointError(
-                f"the policy keeps {op.name} when the function runs again, but did not when it ran first: give the same answer both times"
+                f"torch.utils.checkpoint: {name} invocation index {key[1]} encountered during backward but not found in storage: the function "
+                "ran it less often the first time. Does it depend on something that has changed since?"
             )
         return meaning(*xs, **attrs)
 
-    def _says(self, op: Op, xs: Any, attrs: dict[str, Any]) -> CheckpointPolicy:
+    def _says(self, op: Any, xs: Any, attrs: dict[str, Any], r: Any) -> CheckpointPolicy:
         saving, MODE.saving = MODE.saving, None
         stack, _HERE.stack = _HERE.stack, ()
         try:
-            shown = [wrap(x) if isinstance(x, np.ndarray) else x for x in xs]
-            answer = self.store.policy(self.context, op, *shown, **attrs)
+            context = SelectiveCheckpointContext(is_recompute=False, op_output=_shown(r))
+            answer = self.store.policy(context, op, *map(_shown, xs), **attrs)
         finally:
             MODE.saving, _HERE.stack = saving, stack
         if isinstance(answer, bool):
@@ -152,15 +198,51 @@ class _Run:
         return answer
 
 
-def _op_name(item: Any) -> str:
-    name = str(item if isinstance(item, str) else getattr(item, "name", None) or getattr(item, "__name__", ""))
-    aliases: dict[str, str] = {"mm": "matmul", "bmm": "matmul", "addmm": "matmul", "linear": "matmul"}
-    name = name if name in REGISTRY else aliases.get(name, name)
-    if name not in REGISTRY:
+def _shown(x: Any) -> Any:
+    """Give a value as a policy sees it."""
+    return tuple(map(_shown, x)) if isinstance(x, tuple) else wrap(x) if isinstance(x, np.ndarray) else x
+
+
+def whole(op: Any, name: str, compute: Callable[..., Any], xs: Any, attrs: dict[str, Any]) -> Any:
+    """Compute an operator of the user's own: kept as a whole, or not; what it runs is nobody's business."""
+    stack = _HERE.stack
+    if not stack:
+        return compute(*xs, **attrs)
+
+    def meaning(*xs: Any, **attrs: Any) -> Any:
+        _HERE.stack = ()
+        try:
+            return compute(*xs, **attrs)
+        finally:
+            _HERE.stack = stack
+
+    chosen = stack[-1].store.chosen
+    return (
+        meaning(*xs, **attrs)
+        if chosen is not None and name not in chosen
+        else stack[-1].result(op, name, meaning, xs, attrs)
+    )
+
+
+def _names_of(item: Any) -> tuple[str, ...]:
+    """Give the names of what is to be kept, for one item of a list."""
+    if isinstance(item, Op):
+        return (item.name,)
+    rows = getattr(item, "rows", None)  # of operators in torch.ops
+    if rows is not None:
+        if not item.overloaded:
+            raise ValueError(
+                f"Expected op in `op_list` to be an OpOverload but got: {item} of type {type(item)}. Please update the "
+                f"OpOverloadPacket to a specific OpOverload, such as {item}.default."
+            )
+        return tuple(rows)
+    name = item if isinstance(item, str) else getattr(item, "__name__", "")
+    if not rows_of(name):
         raise ValueError(
-            f"create_selective_checkpoint_contexts: {item!r} is no operation; give names or rows of the registry, such as 'matmul'"
+            f"Expected op in `op_list` to be an OpOverload but got: {item!r} of type {type(item)}, which is no operation; give operators of "
+            "torch.ops, or names or rows of the registry, such as 'matmul'"
         )
-    return str(name)
+    return rows_of(name)
 
 
 def create_selective_checkpoint_contexts(
@@ -171,7 +253,8 @@ def create_selective_checkpoint_contexts(
     Parameters
     ----------
     policy_fn_or_list : callable or list
-        ``policy(ctx, op, *args, **attrs)`` gives a ``CheckpointPolicy``; or the operations to keep, by name or row of the registry.
+        ``policy(ctx, op, *args, **attrs)`` gives a ``CheckpointPolicy``, where ``op`` is a row of the registry, and equal to the operators of
+        ``torch.ops.aten`` that it computes; or the operations to keep: such operators, rows, or names.
     allow_cache_entry_mutation : bool
         Of no effect: a kept result is copied before it is written.
 
@@ -189,13 +272,21 @@ def create_selective_checkpoint_contexts(
     """
     if callable(policy_fn_or_list):
         store = _Store(policy_fn_or_list, None)
-    elif isinstance(policy_fn_or_list, (list, tuple)):
+    elif isinstance(policy_fn_or_list, list):
         store = _Store(
-            lambda *args, **kwargs: CheckpointPolicy.MUST_SAVE, frozenset(_op_name(x) for x in policy_fn_or_list)
+            lambda *args, **kwargs: CheckpointPolicy.MUST_SAVE,
+            frozenset(name for x in policy_fn_or_list for name in _names_of(x)),
         )
     else:
         raise TypeError("policy_fn_or_list must be either a function or a list of ops.")
     return _Run(store, False), _Run(store, True)
 
 
-__all__ = ["CheckpointPolicy", "SelectiveCheckpointContext", "create_selective_checkpoint_contexts"]
+__all__ = [
+    "SAC_IGNORED_OPS",
+    "CheckpointPolicy",
+    "SelectiveCheckpointContext",
+    "create_selective_checkpoint_contexts",
+    "rows_of",
+    "whole",
+]

@@ -8,9 +8,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..core import MODE, BaseTensor, enable_grad
-from ..memory.checkpoint import SETTINGS, CheckpointError, noop_context_fn, run
+from ..memory.checkpoint import SETTINGS, CheckpointError, GraphExecGroup, noop_context_fn, run
 from ..memory.segments import sequential
-from ..memory.selective import CheckpointPolicy, SelectiveCheckpointContext, create_selective_checkpoint_contexts
+from ..memory.selective import (
+    SAC_IGNORED_OPS,
+    CheckpointPolicy,
+    SelectiveCheckpointContext,
+    create_selective_checkpoint_contexts,
+)
+from ..nn.modules.container import Sequential
 from ..random.generator import default_generator
 from ..random.snapshot import Snapshot
 from ..tensor.backward import backward_many
@@ -25,6 +31,29 @@ def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         x.detach().requires_grad_(x.requires_grad) if isinstance(x, BaseTensor) and x.requires_grad else x
         for x in inputs
     )
+
+
+class DefaultDeviceType:
+    """The kind of device that is meant where no argument says so: kept for programs that set it.
+
+    Examples
+    --------
+    >>> from retrograd.utils.checkpoint import DefaultDeviceType
+    >>> DefaultDeviceType.get_device_type()
+    'cuda'
+    """
+
+    _device_type = "cuda"
+
+    @staticmethod
+    def set_device_type(device: str = "cuda") -> None:
+        """Set it."""
+        DefaultDeviceType._device_type = device
+
+    @staticmethod
+    def get_device_type() -> str:
+        """Give it."""
+        return DefaultDeviceType._device_type
 
 
 def get_device_states(*args: Any) -> tuple[list[int], list[Any]]:
@@ -60,6 +89,12 @@ class CheckpointFunction(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         """Run it again, and walk back."""
+        if MODE.walk is not None and MODE.walk[1] is not None:
+            raise RuntimeError(
+                "When use_reentrant=True, torch.utils.checkpoint is incompatible with .grad() or passing an `inputs` parameter to "
+                ".backward(): the function's own parameters would get gradients all the same. Use use_reentrant=False, or call "
+                ".backward() without `inputs`."
+            )
         args = list(ctx.others)
         for place, x in zip(ctx.places, ctx.saved_tensors, strict=True):
             args[place] = x
@@ -203,7 +238,7 @@ def checkpoint_sequential(
     preserve = kwargs.pop("preserve_rng_state", True)
     if kwargs:
         raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
-    layers = list(functions.children()) if hasattr(functions, "children") else list(functions)
+    layers = list(functions.children()) if isinstance(functions, Sequential) else list(functions)
 
     def part(fn: Callable[..., Any], x: Any) -> Any:
         return checkpoint(fn, x, use_reentrant=use_reentrant, preserve_rng_state=preserve)
@@ -246,9 +281,12 @@ def set_checkpoint_debug_enabled(enabled: bool | None) -> Iterator[None]:
 
 
 __all__ = [
+    "SAC_IGNORED_OPS",
     "CheckpointError",
     "CheckpointFunction",
     "CheckpointPolicy",
+    "DefaultDeviceType",
+    "GraphExecGroup",
     "SelectiveCheckpointContext",
     "check_backward_validity",
     "checkpoint",
