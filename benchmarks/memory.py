@@ -235,7 +235,8 @@ def compiled_budgets(smoke: bool, found: dict[str, Any]) -> None:
     print(f"{steps} budgets from 100 % to the smallest possible, compiled")
     for name, (net, loss) in nets(scale).items():
         step = functools.partial(stepped, net, loss)
-        step()
+        for _ in range(8):  # until eager has compiled the kernels that it is going to
+            step()
         plain = [p.grad.clone() for p in net.parameters()]
         compiled_within(step, 10**15)
         unbounded, apart = [p.grad.clone() for p in net.parameters()], 0.0

@@ -1,5 +1,6 @@
 """Random draws inside compiled programs: eager mode's bits and its generators' states, with no call of NumPy."""
 
+import ctypes
 import threading
 
 import numpy as np
@@ -7,6 +8,11 @@ import pytest
 
 import retrograd as torch
 from retrograd.compiler import epoch
+from retrograd.compiler.draws.again import words_drawn
+from retrograd.compiler.draws.native import seek
+from retrograd.core import REGISTRY, Node
+from retrograd.random import Generator
+from retrograd.random.snapshot import BYTES
 
 F = torch.nn.functional
 
@@ -218,3 +224,49 @@ def test_steps_in_several_threads_share_a_stream():
 def test_numpy_draws_where_native_code_is_off(monkeypatch):
     monkeypatch.setenv("RETROGRAD_NATIVE", "off")
     assert numpy_calls(same(lambda: (torch.rand(30), F.dropout(X, 0.5)))) == 2
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_a_stream_is_gone_through_in_both_directions(seed):
+    g = Generator()
+    g.manual_seed(seed)
+    words = [g.word() for _ in range(4000)]
+    go = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(seek())
+    at = 4000
+    for goal in (3999, 3744, 3743, 1, 624, 625, 623, 1872, 0, 2500, 3990, 1248, 0, 4000, 0):
+        go(g.address, goal - at)
+        count = min(3, 4000 - goal)
+        assert [g.word() for _ in range(count)] == words[goal : goal + count]
+        at = goal + count
+    end = Generator()
+    end.manual_seed(seed)
+    for _ in range(4000):
+        end.word()
+    go(g.address, 4000 - at)
+    assert ctypes.string_at(g.address, BYTES) == ctypes.string_at(end.address, BYTES)
+
+
+WORDS = [
+    *[(kind, {}, dtype) for kind in ("uniform", "normal", "exponential", "cauchy") for dtype in ("f4", "f8")],
+    *[(kind, {"p": 0.3}, dtype) for kind in ("bernoulli", "geometric") for dtype in ("f4", "f8")],
+    ("randperm", {}, "i8"),
+    *[("randint", {"low": 0, "high": high}, "i8") for high in (10, 1 << 40)],
+    ("random", {}, "f4"),
+]
+
+
+@pytest.mark.parametrize(("kind", "parameters", "dtype"), WORDS)
+def test_words_of_a_draw(kind, parameters, dtype):
+    for n in (1, 15, 16, 17, 33, 100, 1300):
+        g, h = Generator(), Generator()
+        dtype = np.dtype(dtype)
+        attrs = {"kind": kind, "shape": (n,), "dtype": dtype, "parameters": parameters, "generator": g}
+        node = Node(REGISTRY["draw"], (), attrs, (n,), dtype, False, None, (), None, None)
+        for one in (g, h):
+            one.manual_seed(3)
+        REGISTRY["draw"].numpy(**attrs)
+        count = words_drawn(node)
+        assert (count is None) == (kind == "normal" and n < 16)
+        for _ in range(count or 0):
+            h.word()
+        assert count is None or g.word() == h.word()

@@ -267,6 +267,48 @@ def test_compiled_memory_does_not_grow_with_depth(coupling, whole):
     assert held[depths[0]] < 14 * x.nbytes
 
 
+class Dropped(Own):
+    """The same with a draw."""
+
+    def __init__(self, width):
+        super().__init__(width)
+        self.inner.f = nn.Sequential(nn.Linear(width, 2 * width), nn.Dropout(0.1))
+
+
+@pytest.mark.parametrize("coupling", ["additive", "affine", "own"])
+def test_compiled_dropout_is_drawn_again_and_not_kept(coupling):
+    held = {}
+    for depth in (3, 9):
+        torch.manual_seed(0)
+        out = 32 if coupling == "affine" else 16
+        parts = lambda out=out: nn.Sequential(nn.Linear(16, out), nn.Tanh(), nn.Dropout(0.1))
+        blocks = [Dropped(16) if coupling == "own" else nn.Reversible(parts(), parts(), coupling) for _ in range(depth)]
+        net, x = nn.ReversibleSequence(*blocks, check=False).double(), torch.randn(1024, 32, dtype=torch.float64)
+        with torch.no_grad():
+            for p in net.parameters():
+                p.mul_(0.3)
+
+        def step(net=net, x=x):
+            net.zero_grad()
+            loss = (net(x) ** 2).mean()
+            loss.backward()
+            return loss
+
+        function = torch.compile(step, fullgraph=True)
+        found = []
+        for run in (step, function):
+            torch.manual_seed(1)
+            losses = torch.stack([run().detach() for _ in range(3)])
+            found.append([losses, *[p.grad.clone() for p in net.parameters()], torch.rand(9)])
+        for a, b in zip(*found, strict=True):
+            assert torch.allclose(a, b, rtol=0, atol=1e-9 * float(b.abs().max()))
+        assert torch.equal(found[0][-1], found[1][-1])  # the stream is where eager mode's is
+        (entry,) = [e for some in function.entries.values() for e in some]
+        held[depth] = entry.program.arena_bytes
+        assert "draw bernoulli" in function.explain(rounds=1).text
+    assert held[9] < 1.05 * held[3]
+
+
 def test_parameters_that_were_computed_and_tensors_that_are_none():
     net = nn.ReversibleSequence(*[nn.Reversible(nn.Linear(3, 3), nn.Linear(3, 3)) for _ in range(2)])
     x = torch.randn(4, 6)

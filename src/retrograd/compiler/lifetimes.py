@@ -13,9 +13,11 @@ import numpy as np
 
 from ..core import Graph, Node
 from .codegen.rows import HEAVY
+from .draws.again import AGAIN
 from .layout import Layout
 from .lowering.kernel import Loops
 from .lowering.memory import ALIGN
+from .orders import orders_in
 from .steps import StepWriter
 
 FLOPS, BYTES, CALL = (
@@ -53,6 +55,8 @@ class Lifetimes:
         Bytes of each step that are no value's.
     live : list of int
         Bytes of all that is alive at each step.
+    orders : dict of Node to Order
+        How sums are added up.
     """
 
     def __init__(self, graph: Graph, targets: list[Any]) -> None:
@@ -61,6 +65,7 @@ class Lifetimes:
         layout = Layout(writer, targets)
         schedule = writer.schedule
         self.arena = layout.arena_bytes
+        self.orders = orders_in(writer)
         pairs = zip(graph.outputs, targets, strict=True)
         self.results = sum(n.type.nbytes for n, target in pairs if target is None)
         steps = layout.steps
@@ -170,6 +175,8 @@ def seconds(node: Node) -> float:
         return 2.0 * math.sqrt(float(sizes[0]) * sizes[1] * sizes[2]) / FLOPS + CALL
     if op.view:
         return 0.0
+    if op.impure or op is AGAIN:  # the stream goes back, and on
+        return float(node.type.nbytes) * 20 / BYTES
     size = max([node.type.nbytes, *[i.type.nbytes for i in node.inputs]])
     return float(size) * (4 if op.name in HEAVY else 1) / BYTES
 

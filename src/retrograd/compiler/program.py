@@ -15,6 +15,7 @@ from ..core.door import _quiet
 from ..core.threads import threads
 from .codegen.emit import symbol
 from .codegen.loops import ERROR
+from .draws.again import draw_again
 from .draws.steps import Held, generators
 from .driver import WAKING, write_driver
 from .layout import HIDDEN, Layout, may_fail
@@ -44,7 +45,7 @@ class Program:
     def __init__(self, graph: Graph, targets: Any = None, optimised: bool = False) -> None:
         self.targets = list(targets) if targets is not None else [None] * len(graph.outputs)
         began = time.perf_counter()
-        self.graph = graph = graph if optimised else optimise(graph)
+        self.graph = graph = graph if optimised else draw_again(optimise(graph))
         self.work = sum(n.type.nbytes for n in graph.nodes) // 4
         self.writer = StepWriter(graph)
         self.steps, self.schedule, self.module = self.writer.steps, self.writer.schedule, self.writer.module

@@ -112,14 +112,20 @@ class _Copies:
                 self.made[n] = self.made[stand] if self.inside.get(stand) is region else new[stand]
                 continue
             inputs = tuple([self.made[i] if self.inside.get(i) is region else new[i] for i in n.inputs])
+            gate = new[region.gate]  # type: ignore[index]
             if not any(self.inside.get(i) is region for i in n.inputs):
-                inputs = self._behind(inputs, new[region.gate])  # type: ignore[index]
+                inputs = self._behind(inputs, gate)
+            inputs = tuple([_after(i, gate) if i.op is not None and i.op.impure else i for i in inputs])
             self.made[n] = _like(n, inputs)
         return self.made[node]
 
     def _behind(self, inputs: tuple[Node, ...], gate: Node) -> tuple[Node, ...]:
         for k, i in enumerate(inputs):
             if i not in self.constants:
-                found = Node(REGISTRY["after"], (i, gate), {}, i.shape, i.dtype, False, i.place, (), None, None)
-                return (*inputs[:k], found, *inputs[k + 1 :])
+                return (*inputs[:k], _after(i, gate), *inputs[k + 1 :])
         return inputs
+
+
+def _after(i: Node, gate: Node) -> Node:
+    """Give a value behind a gate."""
+    return Node(REGISTRY["after"], (i, gate), {}, i.shape, i.dtype, False, i.place, (), None, None)

@@ -45,6 +45,8 @@ class Halves:
         Inputs of the function that the backward part reads again.
     again : list of Node
         What both parts compute.
+    origin : dict of Node to Node
+        The graph's node for each of the backward's that has an op.
     """
 
     def __init__(self, graph: Graph, count: int, upstream: Any, written: set[Node], free: Any = ()) -> None:
@@ -63,7 +65,10 @@ class Halves:
         self.saved = list(saved)
         given = tuple(i for i in graph.inputs if i not in ups)
         self.forward = Graph(given, (*graph.outputs[:count], *self.saved), {})
-        self.backward = cut((*upstream, *self.saved, *self.kept), self.gradients)
+        self.origin: dict[Node, Node] = {}
+        self.backward = cut((*upstream, *self.saved, *self.kept), self.gradients, self.origin)
+        self.forward.sums = graph.sums
+        self.backward.sums = {n: graph.sums[old] for n, old in self.origin.items() if old in graph.sums}
         for part in (self.forward, self.backward):
             part.constants = {n: graph.constants[n] for n in part.nodes if n in graph.constants}
 
@@ -185,8 +190,11 @@ def _after(graph: Graph, ups: set[Node]) -> set[Node]:
     return late
 
 
-def cut(inputs: tuple[Node, ...], outputs: tuple[Node, ...]) -> Graph:
-    """Give the graph that computes ``outputs`` from ``inputs``, which may be inner nodes of another graph."""
+def cut(inputs: tuple[Node, ...], outputs: tuple[Node, ...], origin: dict[Node, Node] | None = None) -> Graph:
+    """Give the graph that computes ``outputs`` from ``inputs``, which may be inner nodes of another graph.
+
+    In ``origin`` each new node's old one is put down.
+    """
     leaves: dict[Node, Node] = {}
     for n in inputs:
         leaves[n] = n if n.op is None else Node(None, (), {}, n.shape, n.dtype, False, n.place, (), None, None)
@@ -208,4 +216,6 @@ def cut(inputs: tuple[Node, ...], outputs: tuple[Node, ...]) -> Graph:
             new[n] = Node(
                 n.op, tuple(new[i] for i in n.inputs), n.attrs, n.shape, n.dtype, False, n.place, (), None, None
             )
+            if origin is not None:
+                origin[new[n]] = n
     return Graph(tuple(leaves[n] for n in inputs), tuple(new[o] for o in outputs), {})

@@ -42,6 +42,8 @@ class Graph:
         All nodes, if whoever made the graph knows them; it stays as it is.
     checked
         Nodes whose types were found right.
+    sums
+        How some nodes are to be added up, if that was settled before: what a compiler notes for graphs that stand for others.
     """
 
     inputs: tuple[Node, ...]
@@ -49,6 +51,7 @@ class Graph:
     constants: dict[Node, Any] = field(default_factory=dict)
     order: list[Node] | None = field(default=None, repr=False, compare=False)
     checked: set[Node] = field(default_factory=set, repr=False, compare=False)
+    sums: dict[Node, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def nodes(self) -> list[Node]:

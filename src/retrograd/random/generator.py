@@ -199,6 +199,27 @@ class Generator:
             self._single = single if single_valid else None
         return self
 
+    def mark(self) -> Any:
+        """
+        Give the place in the stream for `back_to`: for what the library does and a program is not to notice.
+
+        Examples
+        --------
+        >>> from retrograd.random import Generator
+        >>> g = Generator()
+        >>> here, before = g.mark(), g.get_state()
+        >>> g.back_to(here)
+        >>> bool((g.get_state() == before).all())
+        True
+        """
+        with self.lock:
+            return self._bits.state, self._seed, self.sample, self._single
+
+    def back_to(self, mark: Any) -> None:
+        """Go on from a place that `mark` gave."""
+        with self.lock:
+            self._bits.state, self._seed, self.sample, self._single = mark
+
     def clone_state(self) -> Generator:
         """Return another generator at the same point of the same stream."""
         return Generator().set_state(self.get_state())

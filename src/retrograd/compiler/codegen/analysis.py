@@ -49,7 +49,7 @@ class Analysis:
                 + [b for s in nest.statements for b in s.bounds]
             )
         )
-        self.rows, self.cols = self._collapse(rows), self._collapse(cols)
+        self.rows, self.cols = self._collapse(rows), self._collapse_cols(cols)
         if nest.product is not None and nest.product.node.op.name == "matmul":
             self.rows, self.cols = [(nest.domain[0], 0)], [(nest.domain[1], 1)]
         elif nest.product is not None:  # a convolution's: an image, a channel, and pixels
@@ -61,7 +61,7 @@ class Analysis:
         self._number_sweeps()
         self.stashed: set[Node] = set()
         self._keep()
-        inner = self.cols[-1][0] if self.cols else 1
+        inner = self.inner = self.cols[-1][0] if self.cols else 1
         bytes_ = [self._size(s) for s in nest.statements]
         width = lanes if min(bytes_, default=4) <= 4 else max(1, lanes // 2)
         self.flat = self._is_flat()
@@ -69,7 +69,12 @@ class Analysis:
             width = 1
         while width > 1 and width // 2 >= inner and not self.flat:
             width //= 2
+        if nest.lanes is not None and max(bytes_, default=4) <= 8:
+            width = nest.lanes[0]
         self.width = width
+        self.ways = 4 if inner >= 8 * width and len(nest.statements) <= 24 else 1  # registers of each sum along a row
+        if nest.lanes is not None:
+            self.ways = nest.lanes[1]
         self.chunks, self.per = self._split_work()
         self.held, self.held_from = self._in_all_rows()
 
@@ -99,6 +104,17 @@ class Analysis:
                     continue
             out.append((domain[d], d))
         return out
+
+    def _collapse_cols(self, dims: list[int]) -> list[tuple[int, int]]:
+        """Join neighbouring dimensions along the row, up to the length over which sums have to be added up at once, if that is settled."""
+        if self.nest.lanes is not None:
+            at, length = len(dims), 1
+            while at and length < self.nest.lanes[2]:
+                at -= 1
+                length *= self.nest.domain[dims[at]]
+            if length == self.nest.lanes[2]:
+                return self._collapse(dims[:at]) + self._collapse(dims[at:])
+        return self._collapse(dims)
 
     def _side_by_side(self) -> list[list[Statement]]:
         """Gather statements whose stores, each every second place or third, lie side by side and fill them all."""
@@ -254,13 +270,14 @@ class Analysis:
     def shape(self) -> Any:
         """Give what the text depends on besides the statements."""
         begun = tuple([k for k, s in enumerate(self.nest.statements) if s.level == TAIL and s.node in self.nest.begun])
+        settled = tuple([self.nest.orders.get(s.node) for s in self.nest.statements]) if self.nest.orders else ()
         if self.flat:
-            return ("flat", self.width, self.chunks > 1, begun)
+            return ("flat", self.width, self.ways, self.chunks > 1, begun, settled)
         split = None if self.nest.split is None else tuple(sorted(self.nest.split))
         order = {s: k for k, s in enumerate(self.nest.statements)}
         woven = tuple([tuple([order[s] for s in group]) for group in self.woven])
         apart = tuple([order[s] for s in self.nest.statements if s.store is not None and self.is_apart(s.store[0])])
-        return (self.nest.domain, split, self.chunks, self.per, woven, apart, begun)
+        return (self.nest.domain, split, self.chunks, self.per, woven, apart, begun, settled)
 
     def is_apart(self, node: Node) -> bool:
         """Tell whether a value has a part for each chunk."""
@@ -269,10 +286,12 @@ class Analysis:
     def _split_work(self) -> tuple[int, int]:
         """Say how many chunks the outermost loop is cut into, and how many of its turns each has."""
         most = self.nest.parts if self.tails else MOST_CHUNKS
-        work = self.nest.work
-        if most < 2 or work < 2 * CHUNK or (self.nest.split is not None and not self.rows):
+        work, cut = self.nest.work, self.nest.cut if self.tails else None
+        if most < 2 or (work < 2 * CHUNK and cut is None) or (self.nest.split is not None and not self.rows):
             return 1, 0
         outer = (self.rows or self.cols)[0][0]
+        if cut is not None and cut[0] > 1 and cut[1] % (self.nest.size // outer) == 0:
+            return cut[0], cut[1] // (self.nest.size // outer)
         chunks = min(most, work // CHUNK, outer)
         per = -(-outer // chunks)
         if not self.rows and len(self.cols) == 1:

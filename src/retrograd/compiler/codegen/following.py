@@ -42,20 +42,19 @@ class Behind(Writer):
         self.tiles(f, a, b, self._put, self._end)
 
     def _add(self, s: Statement, lanes: Lanes, value: Value, pointer: Value, stride: int) -> None:
-        """Add up the rows of a block before their sum is added to memory."""
+        """Add a block's rows one after another to what memory holds, in the order in which loops of their own would."""
         if s.store[1][1][0]:  # type: ignore[index]
             super()._add(s, lanes, value, pointer, stride)
             return
         key = (s, self.at, lanes.width)
-        if key in self.waiting:
-            value = self.combined(s.node, lanes, self.waiting[key][2], value)
+        old = self.waiting[key][2] if key in self.waiting else lanes.load(pointer, self.at, stride, self.mask_)
+        value = self.combined(s.node, lanes, old, value)
         self.waiting[key] = (s, lanes, value, pointer, stride, self.at, self.mask_)
 
     def _end(self) -> None:
-        """Add to memory what a block has added up."""
-        for s, lanes, value, pointer, stride, at, mask in self.waiting.values():
-            self.at, self.mask_ = at, mask
-            super()._add(s, lanes, value, pointer, stride)
+        """Write back to memory what a block has added up."""
+        for _, lanes, value, pointer, stride, at, mask in self.waiting.values():
+            lanes.store(value, pointer, at, stride, mask)
         self.waiting.clear()
         self.row = None
 

@@ -22,6 +22,9 @@ class Writer(Values):
         self.buffers = buffers
         self.f = self._open(module, name)
         self.summed = summed_products(plan.nest.statements)
+        for s in plan.nest.statements:
+            if s.node in plan.nest.orders and not plan.nest.orders[s.node].fused:
+                self.summed.difference_update([o.node for o in s.operands if o.kind == "value"])
         self.pointers: dict[tuple[Node, int], Value] = {}  # by value and place in it
         self.scalars: dict[Node, Value] = {}
         self.stashes: dict[Node, Value] = {}
@@ -228,8 +231,7 @@ class Writer(Values):
         kept = [s for s in self.wanted if plan.in_registers(s)]
         self.runs = [s for s in self.wanted if plan.adds_runs(s)]
         self.reductions = kept + self.runs
-        inner = plan.cols[-1][0] if plan.cols else 1
-        self.ways = 4 if self.reductions and inner >= 8 * plan.width and len(self.nest.statements) <= 24 else 1
+        self.ways = plan.ways if self.reductions else 1
         self._spread_all()
         results = self._columns(0, {}, self._beginnings(kept))
         for k, s in enumerate(kept):

@@ -13,7 +13,7 @@ from ..codegen.emit import Module
 from ..runtime import cache, jit
 from ..runtime.jit import forever
 from . import clib, inverse, normal, uniform
-from .words import POSITION, WORDS, write_words
+from .words import POSITION, WORDS, write_seek, write_words
 
 WRITERS: dict[str, Callable[[Module, str, int, str], None]] = {
     "uniform": uniform.write_uniform,
@@ -67,6 +67,18 @@ def code(draw: str, dtype: str) -> Code | None:
 
 
 @functools.cache
+def seek() -> int:
+    """Give the address of what makes a state go on or back: ``void(ptr state, i64 words)``."""
+    module = Module(jit.host().enabled)
+    lanes = max(jit.host().lanes(4), 4)
+    write_words(module, lanes)
+    write_seek(module, lanes)
+    loaded = cache.native(module.text(), "draws: seek", clib.symbols())
+    forever(loaded)
+    return int(loaded.address("seek"))
+
+
+@functools.cache
 def is_as_supposed() -> bool:
     """Tell whether a state lies in memory as words and a position: NumPy does not promise it."""
     bits = np.random.MT19937(5)
@@ -95,4 +107,4 @@ def words_of(*values: Any) -> list[int]:
     return found
 
 
-__all__ = ["Code", "code", "words_of"]
+__all__ = ["Code", "code", "seek", "words_of"]

@@ -9,6 +9,7 @@ from typing import Any
 from ...core import Graph, Node
 from ...random import Generator, default_generator
 from ...random.plans import plan
+from ...random.snapshot import BYTES
 from ..codegen.emit import Module
 from ..runtime.jit import CompileError
 from .native import code, words_of
@@ -59,6 +60,25 @@ def write_step(module: Module, name: str) -> None:
     f.ret()
 
 
+def write_step_again(module: Module, name: str) -> None:
+    """Write ``void(ptr arguments, i64 chunk)``: a copy of a state goes back to where a draw was made, and makes it again.
+
+    The arguments are the state to copy first, if it is not 0, how many words to go on, what does that, and those of a draw's step.
+    """
+    f = module.function(name, [("ptr noalias", "arguments"), ("i64", "chunk")])
+    source, words, seek, run = (
+        f.load(t, f.element("i64", f.arguments, k), 8) for k, t in enumerate(("ptr", "i64", "ptr", "ptr"))
+    )
+    behind = f.element("i64", f.arguments, 4)
+    state = f.load("ptr", behind, 8)
+    with f.if_(f.op(f"icmp ne ptr {source}, null")):
+        copy = module.declare("llvm.memcpy.p0.p0.i64", "void", ["ptr", "ptr", "i64", "i1"])
+        f.call(copy, "void", [("ptr", state), ("ptr", source), ("i64", BYTES), ("i1", "false")])
+    f.call(seek, arguments=[("ptr", state), ("i64", words)])
+    f.call(run, arguments=[("ptr", behind), ("i64", 0)])
+    f.ret()
+
+
 class Held:
     """Generators that nobody else draws from meanwhile: a program writes their states without asking.
 
@@ -92,4 +112,4 @@ class Held:
         return run
 
 
-__all__ = ["Held", "arguments", "generator_of", "generators", "label", "write_step"]
+__all__ = ["Held", "arguments", "generator_of", "generators", "label", "write_step", "write_step_again"]

@@ -94,3 +94,72 @@ def _write_block(module: Module, width: int) -> None:
     made(Lanes(f, "u32", 1), WORDS - 1, 0, MIDDLE - 1)
     f.store("i32", "0", f.byte(f.state, POSITION))
     f.ret()
+
+
+def write_seek(module: Module, width: int) -> None:
+    """Write ``void seek(ptr state, i64 words)``: a state goes on by so many words, or back.
+
+    Notes
+    -----
+    Each word of a block is made of three of the block before, by steps that can be undone. All of the first block's words come
+    back but the low bits of the very first, which no word that follows depends on: NumPy hands out words of a seed's second block on.
+    """
+    _write_back(module, width)
+    f = module.function("seek", [("ptr", "state"), ("i64", "words")])
+    position, at = f.byte(f.state, POSITION), f.alloca("i64")
+    first = f.op(f"sext i32 {f.load('i32', position)} to i64")
+    f.store("i64", str(f.add(first, f.words)), at)
+    for name, condition, step in (("back", "slt i64 {}, 0", WORDS), ("block", f"sgt i64 {{}}, {WORDS}", -WORDS)):
+        head, body, end = f.label("head"), f.label("body"), f.label("end")
+        f.jump(head)
+        f.block(head)
+        now = f.load("i64", at)
+        f.branch(f.op("icmp " + condition.format(now)), body, end)
+        f.block(body)
+        f.call(f"@rg_{name}", arguments=[("ptr", f.state)])
+        f.store("i64", str(f.add(now, step)), at)
+        f.jump(head)
+        f.block(end)
+    f.store("i32", f.op(f"trunc i64 {f.load('i64', at)} to i32"), position)
+    f.ret()
+
+
+def _write_back(module: Module, width: int) -> None:
+    """Write ``void back(ptr state)``: the 624 words before, in the place of those that were made of them."""
+    f = module.function("back", [("ptr", "state")])
+
+    def pair(lanes: Lanes, one: Count, far: Count) -> Value:
+        """Give a word's highest bit and the next one's others, of which a word was made with another one."""
+        mixed = lanes.xor(_load(lanes, f.state, one), _load(lanes, f.state, far))
+        odd = lanes.shift("lshr", mixed, 31)
+        plain = lanes.xor(mixed, lanes.and_(lanes.sub(lanes.const(0), odd), lanes.const(MATRIX)))
+        return lanes.or_(lanes.shift("shl", plain, 1), odd)
+
+    def restored(lanes: Lanes, at: Count, far: Count, before: Count, far_before: Count) -> None:
+        high = lanes.and_(pair(lanes, at, far), lanes.const(1 << 31))
+        low = lanes.and_(pair(lanes, before, far_before), lanes.const((1 << 31) - 1))
+        _store(lanes, lanes.or_(high, low), f.state, at)
+
+    def all_from(stop: int, start: int, shift: int) -> None:
+        """Go down over words that lie as far from the others as their neighbours do."""
+        size = width
+        while stop > start:
+            count = (stop - start) // size
+            if count:
+                lanes = Lanes(f, "u32", size)
+                with f.loop(0, count) as i:
+                    at = f.sub(stop - size, f.mul(i, size))
+                    before = f.sub(at, 1)
+                    restored(lanes, at, f.add(at, shift), before, f.add(before, shift))
+            stop, size = stop - count * size, size // 2
+
+    one, turn = Lanes(f, "u32", 1), WORDS - MIDDLE
+    restored(one, WORDS - 1, MIDDLE - 1, WORDS - 2, WORDS - 2 - turn)
+    all_from(WORDS - 1, turn + 1, -turn)
+    restored(one, turn, 0, turn - 1, WORDS - 1)
+    all_from(turn, 1, MIDDLE)
+    # the word before the first is the last of a block further back, which was made of the one in the middle
+    high = one.and_(pair(one, 0, MIDDLE), one.const(1 << 31))
+    low = one.and_(pair(one, WORDS - 1, MIDDLE - 1), one.const((1 << 31) - 1))
+    _store(one, one.or_(high, low), f.state, 0)
+    f.ret()

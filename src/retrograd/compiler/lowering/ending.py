@@ -6,9 +6,11 @@ import math
 from typing import Any
 
 from ...core import REGISTRY, Node
-from .kernel import CHUNK, MOST_CHUNKS, TAIL, Bounds, Joined, Loops
+from ..draws.again import AGAIN
+from ..draws.steps import arguments
+from .kernel import CHUNK, MOST_CHUNKS, TAIL, Bounds, Joined, Loops, Statement
 from .maps import Affine, Map, linear, strides_of
-from .merging import merge
+from .merging import first_reads, merge
 from .values import Values
 
 
@@ -35,7 +37,26 @@ def finish(v: Values) -> list[Any]:
         elif nest.product.parts > 1:
             _add_by_chunks(v, nest)
     _begin_inside(v)
+    _draw_late(v)
     return sorted([*v.loops, *v.calls, *v.fills, *v.joins], key=lambda s: s.time)
+
+
+def _draw_late(v: Values) -> None:
+    """Let numbers be drawn where they are first read, in the order of their stream, so that they take memory no sooner."""
+    draws = [call for call in v.calls if call.node.op.impure]  # type: ignore[union-attr]
+    if not draws:
+        return
+    read = first_reads(v.loops, v.calls, v.read_by)
+    for call in v.calls:
+        if call.node.op is AGAIN:
+            draw = call.node.attrs["of"]
+            read[draw] = min(read.get(draw, math.inf), call.time)
+    following = math.inf
+    for call in sorted(draws, key=lambda c: (c.time, v.place[c.node]), reverse=True):
+        first = read.get(call.node)
+        if first is not None and not call.operands and arguments(call.node) is not None:
+            call.time = max(call.time, min(first - 0.75, following))
+        following = min(following, call.time)
 
 
 def _begin_inside(v: Values) -> None:
@@ -72,22 +93,19 @@ def _add_apart(v: Values, nest: Loops) -> None:
     """Cut a nest that adds into memory into chunks, each with sums of its own, which are joined in order behind it."""
     tails = [s for s in nest.statements if s.level == TAIL]
     work = nest.work
-    if not tails or work < 2 * CHUNK:
+    if not tails or (nest.cut is None and work < 2 * CHUNK):
         return
-    if nest.split is not None:
-        rows = [d for d in nest.live if d not in nest.split]
-    else:
-        rows = nest.live[:-1]
-    stores = [(s, s.store) for s in tails if s.store is not None]
-    whole = nest.split is None and not any(any(place[1][1]) for _, place in stores)
+    whole, rows = _around(nest)
     if not whole and not rows:
         return
     outer = nest.size if whole else nest.domain[rows[0]]
-    shared = [s for s, place in stores if whole or not place[1][1][rows[0]]]
+    shared = [s for s in tails if shares(nest, s)]
     parts = min(MOST_CHUNKS, work // CHUNK, outer)
     added = sum(math.prod(s.node.shape) for s in shared)
     while parts > 1 and 2 * parts * added > nest.size:
         parts //= 2
+    if nest.cut is not None:
+        parts = min(nest.cut[0], outer)
     if parts < 2:
         return
     nest.parts = parts
@@ -98,6 +116,19 @@ def _add_apart(v: Values, nest: Loops) -> None:
         for fill in v.fills:
             if fill.node is node:
                 fill.node = held
+
+
+def _around(nest: Loops) -> tuple[bool, list[int]]:
+    """Tell whether all that a nest adds up are single numbers, whatever its rows; and give the dimensions of the rows."""
+    rows = nest.live[:-1] if nest.split is None else [d for d in nest.live if d not in nest.split]
+    tails = [s.store for s in nest.statements if s.level == TAIL and s.store is not None]
+    return nest.split is None and not any(any(place[1][1]) for place in tails), rows
+
+
+def shares(nest: Loops, s: Statement) -> bool:
+    """Tell whether the chunks of a nest all add to the same sums, if it is cut."""
+    whole, rows = _around(nest)
+    return s.store is not None and (whole or not rows or not s.store[1][1][rows[0]])
 
 
 def _overhang(home: Map, region: tuple[Any, ...], whole: Node) -> Bounds:

@@ -99,6 +99,9 @@ class Joining(Values):
             return False
         if nest.product is not None and not self._continues(node, nest):
             return False
+        order = self.graph.sums.get(node)
+        if order is not None and not nest.keeps([order]):
+            return False
         if name in REDUCTIONS:
             made = self._reduction(node, nest)
         elif name in ADDING:
@@ -121,6 +124,8 @@ class Joining(Values):
             return False
         nest.statements.append(made)
         nest.by_node[node] = made
+        if order is not None:
+            nest.orders[node] = order
         self.nest[node] = nest
         self.time[node] = nest.time
         for o in made.operands:

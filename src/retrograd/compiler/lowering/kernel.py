@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +53,26 @@ class Statement:
     bounds: Bounds = ()  # what must hold for the value to be stored
 
 
+@dataclass(frozen=True)
+class Order:
+    """In which order a sum was added up, so that a nest elsewhere gives it the same bits.
+
+    Attributes
+    ----------
+    cut : tuple of int, optional
+        How many chunks have sums of their own, and elements of the domain that each goes over; None where chunks do not share the sum.
+    lanes : tuple of int, optional
+        Lanes of the registers that it is added up in along the innermost loop, how many registers, and that loop's length; None where it is
+        added to row by row.
+    fused : bool
+        Whether products are added without being rounded.
+    """
+
+    cut: tuple[int, int] | None
+    lanes: tuple[int, int, int] | None
+    fused: bool
+
+
 @dataclass(eq=False)
 class Loops:
     """A loop nest over a domain: statements that run together.
@@ -72,11 +93,44 @@ class Loops:
     parts: int = 1  # into how many chunks it is cut although it adds into memory: each has sums of its own
     apart: dict[Node, Node] = field(default_factory=dict)  # by the sum, what holds every chunk's
     begun: set[Node] = field(default_factory=set)  # sums whose memory the nest itself sets to what they begin with
+    orders: dict[Node, Order] = field(default_factory=dict)  # of sums that are to be added up as they were elsewhere
 
     @property
     def size(self) -> int:
         """Elements of the domain."""
         return math.prod(self.domain)
+
+    @property
+    def cut(self) -> tuple[int, int] | None:
+        """How its sums have to be cut, if that is settled."""
+        return next((o.cut for o in self.orders.values() if o.cut is not None), None)
+
+    @property
+    def lanes(self) -> tuple[int, int, int] | None:
+        """In which registers its sums have to be added up, if that is settled."""
+        return next((o.lanes for o in self.orders.values() if o.lanes is not None), None)
+
+    @property
+    def product_cut(self) -> tuple[int, int]:
+        """How the product is cut that the nest goes on with: by rows."""
+        parts, (rows, columns) = self.product.parts, self.domain
+        return (parts, -(-rows // parts) * columns) if parts > 1 else (1, 0)
+
+    def keeps(self, orders: Iterable[Order]) -> bool:
+        """Tell whether sums that have to be added up in some orders may be added up here."""
+        for o in orders:
+            if (
+                o.cut is not None
+                and self.product is not None
+                and self.product.continues == 1
+                and o.cut != self.product_cut
+            ):
+                return False
+            if (o.cut is not None and self.cut not in (None, o.cut)) or (
+                o.lanes is not None and self.lanes not in (None, o.lanes)
+            ):
+                return False
+        return True
 
     @property
     def work(self) -> int:

@@ -26,7 +26,7 @@ def merge(
             kinds.setdefault((nest.domain, nest.split), []).append(nest)
     if not any(len(group) > 1 for group in kinds.values()):
         return
-    read = _first_reads(loops, calls, leaves)
+    read = first_reads(loops, calls, leaves)
     gone: set[Loops] = set()
     for group in kinds.values():
         group.sort(key=lambda n: n.time)
@@ -53,7 +53,7 @@ def _loads(nest: Loops) -> set[Node]:
     return {o.node for s in nest.statements for o in s.operands if o.kind == "load"}
 
 
-def _first_reads(loops: list[Loops], calls: list[Call], leaves: Callable[[Node], Iterable[Node]]) -> dict[Node, float]:
+def first_reads(loops: list[Loops], calls: list[Call], leaves: Callable[[Node], Iterable[Node]]) -> dict[Node, float]:
     """Give the time of the first step that reads each value from memory."""
     first: dict[Node, float] = {}
     for nest in loops:
@@ -78,7 +78,7 @@ def _may_move(early: Loops, late: Loops, read: dict[Node, float], stored: dict[N
         return False
     if (early.split is None) and any(s.level == TAIL for n in (early, late) for s in n.statements):
         return False  # rows would be other ones
-    if any(s.node in stored for s in early.statements):
+    if any(s.node in stored for s in early.statements) or not late.keeps(early.orders.values()):
         return False
     return all(read.get(s.node, math.inf) > late.time for s in early.statements)
 
@@ -89,4 +89,5 @@ def _move(early: Loops, late: Loops, fills: list[Fill]) -> None:
             fill.time += late.time - early.time
     late.statements[:0] = early.statements
     late.by_node = {**early.by_node, **late.by_node}
+    late.orders |= early.orders
     late.prelude = {**early.prelude, **late.prelude}

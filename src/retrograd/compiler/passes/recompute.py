@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...core import REGISTRY, Graph, Node
+from ..draws.again import again, make_token
 from ..lifetimes import Lifetimes
 from ..lowering.maps import VIEWS
 
@@ -33,16 +34,27 @@ class Copies:
         The late nodes that copies may wait for, if not all.
     stands : dict of Node to Node
         Nodes that others take the place of.
+    draws : set of Node
+        Draws that may be made again.
     """
 
     def __init__(
-        self, lives: Lifetimes, rows: list[Node], turn: int, held: set[Node], root: Any, gates: Any, stands: Any
+        self,
+        lives: Lifetimes,
+        rows: list[Node],
+        turn: int,
+        held: set[Node],
+        root: Any,
+        gates: Any,
+        stands: Any,
+        draws: Any = frozenset(),
     ) -> None:
         self.lives, self.rows, self.turn, self.held, self.root = lives, rows, turn, held, root
         self.number = {n: k for k, n in enumerate(rows)}
         self.operands = {n: lives.slice(n, self.number.__contains__)[1] for n in rows}
         self.asked = {n for some in lives.reads[turn + 1 :] for n in some}
-        self.constants = lives.graph.constants
+        self.constants = dict(lives.graph.constants)
+        self.draws, self.token = draws, make_token(self.constants)
         self.gates, self.stands = gates, stands
         self.late: dict[Node, Node] = {}  # late nodes, as they are now
         self.made: dict[Any, Node] = {}
@@ -78,6 +90,9 @@ class Copies:
         made = Graph(lives.graph.inputs, outputs, {})
         made.constants = {n: self.constants[n] for n in made.nodes if n in self.constants}
         made.order = self._order(made)
+        orders = lives.orders
+        copies = {copy: orders[key[0]] for key, copy in self.made.items() if key[0] in orders}
+        made.sums = {**orders, **copies}
         return made
 
     def _order(self, graph: Graph) -> list[Node]:
@@ -191,6 +206,10 @@ class Copies:
 
     def _copy(self, n: Node, inputs: tuple[Node, ...], early: bool) -> Node:
         op: Any = n.op
+        if n in self.draws and self.gate is not None:
+            drawn = self.made.setdefault(("again", n, self.gate), again(n, self.gate, self.token))
+            self.fresh.add(drawn)
+            return drawn
         if op is None or op.impure or not inputs:
             return n
         if n in self.stands:
