@@ -307,6 +307,110 @@ def test_functions_of_ones_own(fn, whole, monkeypatch):
     assert (ways[True] if whole else quick).made == 1
 
 
+class Again(torch.autograd.Function):
+    """Computes a block again in backward, and uses up what it kept."""
+
+    @staticmethod
+    def forward(ctx, run, x, *params):
+        ctx.run, ctx.kept, ctx.params = run, [x], params
+        with torch.no_grad():
+            return run(x)
+
+    @staticmethod
+    def backward(ctx, g):
+        x = ctx.kept.pop().detach().requires_grad_()
+        with torch.enable_grad():
+            y = ctx.run(x)
+        found = torch.autograd.grad(y, [x, *ctx.params], g)
+        del ctx.params
+        return (None, *found)
+
+
+class Walks(torch.autograd.Function):
+    """Walks into the gradients of a block's parameters by itself, as reversible layers do."""
+
+    @staticmethod
+    def forward(ctx, run, x, *params):
+        ctx.run, ctx.x = run, x.detach()
+        with torch.no_grad():
+            return run(x)
+
+    @staticmethod
+    def backward(ctx, g):
+        with torch.enable_grad():
+            x = ctx.x.requires_grad_()
+            y = ctx.run(x)
+        torch.autograd.backward(y, g)
+        found, x.grad = x.grad, None
+        del ctx.x
+        return (None, found, *[None] * (len(ctx.needs_input_grad) - 2))
+
+
+class Fails(Again):
+    """Cannot be walked through ahead of the program's own walk."""
+
+    ready = False
+
+    @staticmethod
+    def backward(ctx, g):
+        if not Fails.ready:
+            raise ValueError("not yet")
+        return Again.backward(ctx, g)
+
+
+@pytest.mark.parametrize("cls", [Again, Walks, Fails])
+@pytest.mark.parametrize("cleared", [False, True], ids=["summed", "cleared"])
+def test_functions_whose_backward_has_effects_find_all_as_it_was(cls, cleared):
+    torch.manual_seed(0)
+    first, block = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)
+    parameters = [*first.parameters(), *block.parameters()]
+
+    def run(x):
+        return cls.apply(lambda y: block(y).tanh(), first(x), *block.parameters())
+
+    def gradients(made):
+        found = []
+        for p in parameters:
+            p.grad = None
+        for i in range(4):
+            if cleared:
+                for p in parameters:
+                    p.grad = None
+            Fails.ready = False
+            y = made(torch.ones(2, 3) * (i + 1))
+            Fails.ready = True
+            y.square().sum().backward()
+            found += [p.grad.tolist() for p in parameters]
+        return found
+
+    wanted = gradients(run)
+    if cls is Again:
+        found = gradients(torch.compile(run, fullgraph=True))
+    else:
+        with pytest.warns(UserWarning, match="by itself" if cls is Walks else "not yet"):
+            found = gradients(torch.compile(run))
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_draws_of_a_walk_made_ahead_are_not_missed():
+    block = torch.nn.Linear(3, 3)
+
+    def run(x):
+        return Again.apply(lambda y: torch.dropout(block(y), 0.5, True), x, *block.parameters())
+
+    def numbers(made):
+        torch.manual_seed(0)
+        found = []
+        for _ in range(4):
+            block.zero_grad()
+            made(torch.ones(2, 3, requires_grad=True)).square().sum().backward()
+            found += [*block.weight.grad.flatten().tolist(), torch.rand(()).item()]
+        return found
+
+    np.testing.assert_allclose(numbers(torch.compile(run, fullgraph=True)), numbers(run), rtol=1e-5, atol=1e-6)
+
+
 def test_results_that_no_gradient_came_for_pass_none_on():
     one, two = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)
     run = torch.compile(lambda x, h: (one(x), two(h) + x * 0.5))

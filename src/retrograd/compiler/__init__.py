@@ -43,6 +43,27 @@ def disable(fn: Any = None, recursive: bool = True, *, reason: str | None = None
     return call
 
 
+def opaque(fn: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """Let a function be one step, whatever it is made of: compiled functions call it between their parts, ``fullgraph`` ones too."""
+    from .reasons import Opaque
+
+    @functools.wraps(fn, updated=())
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if not is_compiling():
+            return fn(*args, **kwargs)
+        trace = MODE.trace
+        trace.reasons.append(Opaque(f"{name} is an operator of the program's own"))
+        MODE.trace = None
+        MODE.settle()
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            MODE.trace = trace
+            MODE.settle()
+
+    return call
+
+
 def allow_in_graph(fn: Any) -> Any:
     """Give the function (or functions) as it is."""
     return fn

@@ -21,6 +21,9 @@ from .reasons import Reasons
 from .regions import computed_again
 from .regions import run as run_region
 from .stores import Unfit, taken_apart
+from .trial import Trial
+
+AFTER = REGISTRY["after"]
 
 
 class Recorder(Trace):
@@ -36,6 +39,7 @@ class Recorder(Trace):
         self.reasons = Reasons(code)
         self.draws: list[Node] = []
         self.drawn: Any = None  # the draws that those made now are again, in order; None for new ones
+        self.gate: Node | None = None  # behind which they are
         self.instead: dict[Node, Node] = {}  # by a node that carries a history of its own: the one that has its value
         self.own: list[Any] = []  # leaves that were made in the run, weakly, with their nodes
         self.told: list[Any] = []  # tensors from outside that are to require gradients from now on
@@ -43,6 +47,7 @@ class Recorder(Trace):
         self.numbers: dict[int, Any] = {}  # plain numbers by identity, with those that remember how they came to be
         self.grads = {id(t): _weakly(t._grad) for t in leaves}  # those that the run drops are freed while it runs
         self.leaves = list(leaves)
+        self.trial: Trial | None = None  # the backward walk that is made ahead of the program's
         self.asked_grads: dict[int, Any] = {}  # tensors from outside whose ``.grad`` was asked for or set
         self.outside: dict[int, tuple[Any, Node | None]] = {}  # the nodes that tensors from outside had, by identity
 
@@ -78,6 +83,8 @@ class Recorder(Trace):
             if tensor.requires_grad and tensor.is_leaf and id(tensor) not in self.grads:  # of no module or optimizer
                 self.grads[id(tensor)] = _weakly(tensor._grad)
                 self.leaves.append(tensor)
+            if self.trial is not None and tensor.requires_grad and tensor.is_leaf:
+                self.trial.leaf(tensor)
         return super().node_of(tensor)
 
     def gradient(self, tensor: Any) -> None:
@@ -164,8 +171,12 @@ class Recorder(Trace):
             self.reasons.append(
                 f"a block of a ReversibleSequence drew other numbers when it was computed back, at {describe(here())}"
             )
-        else:
+        elif self.gate is None:
             tensor._node = before
+        else:
+            behind = Node(AFTER, (before, self.gate), {}, node.shape, node.dtype, False, node.place, (), None, None)
+            super().add(behind, None)
+            tensor._node = behind
 
 
 def _weakly(grad: Any) -> Any:
@@ -432,7 +443,12 @@ class Captured:
         if any(n.hooks is not None and n.hooks.registered for _, n in recorder.inputs):
             recorder.reasons.append("a tensor has hooks that the backward pass outside has to call")
             return []
-        found = grad(results, candidates, self._ups, retain_graph=True, allow_unused=True) if candidates else ()
+        found: Any = ()
+        with Trial(recorder, results):
+            if candidates:
+                found = grad(results, candidates, self._ups, retain_graph=True, allow_unused=True)
+        if len(found) < len(candidates):
+            return []
         pairs = [(t, g) for t, g in zip(candidates, found, strict=True) if g is not None]
         self.wanted = [t for t, _ in pairs]
         return [g for _, g in pairs]

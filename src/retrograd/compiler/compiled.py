@@ -21,6 +21,7 @@ from .fast import MISSED
 from .guards import PLAIN, Guards, Unguardable, name_of
 from .later import Later
 from .numbers import Promotion, as_inputs, settle
+from .reasons import Opaque
 from .stores import Stores
 from .watch import Watch
 
@@ -384,7 +385,7 @@ class Compiled:
         if len(self.eager) < MOST_EAGER:
             self.eager[key] = reason
         message = f"{self.name} runs eagerly, not compiled: {reason}"
-        if self.fullgraph:
+        if self.fullgraph and not isinstance(reason, Opaque):
             raise RuntimeError(message)
         if self.fit is None and (lines or not reason.startswith(MANY)):
             outline = self.outline()

@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from ..core import BaseTensor, Graph, reachable, refresh, typeof, wrap
+from ..core import BaseTensor, Graph, Node, reachable, refresh, typeof, wrap
 from ..core.node import Hooks
 from .capture import Captured
+from .draws.again import draw_again
 from .fast import fast, is_only_gradient
 from .guards import Guards
 from .history import attach, spent, walking_back
 from .lifetimes import bytes_of_run
+from .lowering.kernel import Order
+from .orders import orders_of
 from .passes import optimise
 from .program import HIDDEN, Program
 from .split import Halves
@@ -126,7 +129,7 @@ class Entry:
         def measure(graph: Graph) -> int:
             return bytes_of_run(graph, targets, again)
 
-        return Program(self.fit(optimise(captured.graph), targets, measure), targets, optimised=True)
+        return Program(self.fit(draw_again(optimise(captured.graph)), targets, measure), targets, optimised=True)
 
     def _halve(self) -> None:
         captured = self.captured
@@ -158,9 +161,15 @@ class Entry:
             ends = [None] * len(found.backward.outputs)
             return bytes_of_run(found.forward, targets) + bytes_of_run(found.backward, ends)
 
+        def orders() -> dict[Node, Order]:
+            """Give the orders of sums in the two parts as they are without a budget."""
+            found, _ = halved(joint)
+            late = {found.origin[n]: order for n, order in orders_of(found.backward).items() if n in found.origin}
+            return {**orders_of(found.forward), **late}
+
         if self.fit is not None:
             ends = [*self.targets, *[None] * len(captured.gradients)]
-            joint = self.fit(joint, ends, measure, ups, joint.outputs[: len(captured.outputs)])
+            joint = self.fit(joint, ends, measure, ups, joint.outputs[: len(captured.outputs)], orders())
         self.halves, targets = halved(joint)
         self.program = Program(self.halves.forward, targets, optimised=True)
         self.backward = Program(self.halves.backward, optimised=True)

@@ -54,6 +54,21 @@ class Explanation:
         """The page."""
         return report(self.data)
 
+    @property
+    def graph_count(self) -> int:
+        """How many graphs there are: programs, and those of the parts where a function is compiled in pieces."""
+        return len(self.data["programs"]) + sum(len(part["programs"]) for part in self.data["pieces"])
+
+    @property
+    def break_reasons(self) -> list[str]:
+        """Why calls run eagerly, or in pieces."""
+        return [one["reason"] for one in self.data["eager"]]
+
+    @property
+    def graph_break_count(self) -> int:
+        """How many reasons keep the function from being one program."""
+        return len(self.break_reasons)
+
     def __str__(self) -> str:
         return self.text
 

@@ -13,6 +13,7 @@ from .codegen.scans import SCANS
 from .codegen.small import is_small
 from .contractions import conv as convolutions
 from .contractions import native as contractions
+from .draws.again import AGAIN
 from .lowering.kernel import FULL, TAIL, Call, Fill, Joined, Loops, Operand, Statement
 from .lowering.maps import Affine
 from .program import Program
@@ -79,8 +80,9 @@ def _kernel(program: Program, step: Step, source: Any) -> dict[str, Any]:
         size = source.node.type.nbytes
         kind = {"op": source.node.op.name, "domain": list(source.node.shape)}  # type: ignore[union-attr]
         return {**_plain("scan", step), **kind, "bytes_read": size, "bytes_written": size}
-    if isinstance(source, Call) and step.call is None and source.node.op.impure:  # type: ignore[union-attr]
-        made = {"op": source.node.attrs["kind"], "bytes_written": source.node.type.nbytes}
+    if isinstance(source, Call) and step.call is None and (source.node.op.impure or source.node.op is AGAIN):  # type: ignore[union-attr]
+        drawn = source.node.attrs.get("of", source.node)
+        made = {"op": drawn.attrs["kind"], "bytes_written": source.node.type.nbytes}
         return {**_plain("draw", step), "domain": list(source.node.shape), **made}
     if isinstance(source, Call) and step.call is None:
         job = convolutions.of_call(source)

@@ -10,6 +10,7 @@ from .lowering.joining import ADDING
 from .lowering.kernel import FULL, TAIL, Loops
 from .lowering.maps import identity, linear, strides_of
 from .lowering.memory import pack
+from .sooner import read_sooner
 from .step import Goal, Step
 from .steps import StepWriter
 
@@ -47,6 +48,9 @@ class Layout:
     def __init__(self, writer: StepWriter, targets: list[Any]) -> None:
         self.writer, self.targets, self.graph = writer, targets, writer.graph
         self.steps = writer.steps
+        outputs = [(n, t) for n, t in zip(self.graph.outputs, targets, strict=True) if t is not HIDDEN]
+        written = {n for n, t in outputs if t is not None}
+        read_sooner(self.steps, writer.schedule.steps, {n for n, _ in outputs} | set(self.graph.inputs), written)
         self._outputs()
         self._plan_memory()
 

@@ -6,6 +6,10 @@ import sys
 from typing import Any
 
 
+class Opaque(str):
+    """The reason that a function is a single step of its own kind: it breaks a program, but not the promise of a whole graph."""
+
+
 class Reasons(list[str]):
     """Reasons why a run cannot be replayed, and the lines of one function at which they came up.
 
@@ -30,4 +34,4 @@ class Reasons(list[str]):
             self.lines.add(frame.f_lineno)
 
 
-__all__ = ["Reasons"]
+__all__ = ["Opaque", "Reasons"]

@@ -22,6 +22,7 @@ from .contractions import conv as convolutions
 from .contractions import native as contractions
 from .contractions.prepared import Prepared
 from .draws import steps as draws
+from .draws.again import AGAIN, Streams
 from .followed import step_behind
 from .lowering.kernel import CHUNK, FULL, Call, Fill, Joined, Loops
 from .lowering.maps import strides_of
@@ -62,6 +63,7 @@ class StepWriter:
         self.plans: dict[Loops, Analysis] = {}
         self.steps: list[Step] = []
         self.held: list[Prepared] = []  # whose templates generated code reads
+        self.streams = Streams()
         self.schedule.steps = turned_before(self.schedule.steps, self._cut_product, jit.host().lanes)
         for s in self.schedule.steps:
             if isinstance(s, Turn):
@@ -175,6 +177,10 @@ class StepWriter:
 
     def _draw(self, call: Call) -> Step | None:
         node = call.node
+        if node.op is AGAIN:
+            return self._draw_again(node)
+        if node.op.impure:  # type: ignore[union-attr]
+            self.streams.drawn(node)
         given = draws.arguments(node)
         if given is None:
             return None
@@ -182,6 +188,13 @@ class StepWriter:
         before, after = given
         taken = (*before, node, math.prod(node.shape), *after)
         return Step(name, taken, (0,) * len(taken), 1, None, (), (node,), draws.label(node))
+
+    def _draw_again(self, node: Node) -> Step:
+        name = self.function("draw again", lambda name: draws.write_step_again(self.module, name))
+        state, before, behind = self.streams.arguments(node)
+        taken = (*before, state, node, math.prod(node.shape), *behind)
+        label = f"{draws.label(node.attrs['of'])} again"
+        return Step(name, taken, (0,) * len(taken), 1, None, (state,), (node, state), label)
 
     def _contraction(self, call: Call, product: Product, ready: Prepared, reads: tuple[Node, ...]) -> Step:
         """A product of the contraction kernels: one step, which shares its own work among threads."""

@@ -92,8 +92,9 @@ def followed(name: str, operands: Any, steps: tuple[str, ...], others: Any) -> A
     if run is None:
         return None
     shape = run.made[1]  # type: ignore[attr-defined]
-    if any(o.shape != shape or o.dtype != x.dtype or not o.flags.c_contiguous for o in others):
-        return None
+    for o in others:
+        if o.__class__ is not np.ndarray or o.shape != shape or o.dtype != x.dtype or not o.flags.c_contiguous:
+            return None
     return run(x, y.T if name == "linear" else y, *bias, *others)
 
 
