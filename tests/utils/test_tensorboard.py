@@ -114,6 +114,47 @@ def test_text(tmp_path):
     assert fields(fields(value[9][0])[1][0])[1] == [b"text"]
 
 
+def test_precision_and_recall(tmp_path):
+    rng = np.random.default_rng(0)
+    labels, scores = rng.integers(0, 2, 50), rng.random(50).astype(np.float32)
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_pr_curve("curve", retrograd.tensor(labels), retrograd.tensor(scores), 4, num_thresholds=11)
+    ((tag, step, value),) = events(tmp_path)
+    tensor = fields(value[8][0])
+    rows = np.frombuffer(tensor[5][0], "<f4").reshape(6, 11)
+    sizes = [fields(d)[1][0] for d in fields(tensor[2][0])[2]]
+    metadata = fields(fields(value[9][0])[1][0])
+    assert (tag, step, tensor[1][0], sizes) == ("curve", 4, 1, [6, 11])
+    assert (metadata[1], fields(metadata[2][0])[2]) == ([b"pr_curves"], [11])
+    for k in range(11):
+        said = np.floor(scores * 10) >= k
+        counts = [(said & (labels == 1)).sum(), (said & (labels == 0)).sum()]
+        counts += [(~said & (labels == 0)).sum(), (~said & (labels == 1)).sum()]
+        found, wrong, _, missed = counts
+        expected = [*counts, found / max(found + wrong, 1e-7), found / max(found + missed, 1e-7)]
+        np.testing.assert_allclose(rows[:, k], expected, rtol=1e-6)
+
+
+def test_embedding(tmp_path):
+    points, images = np.arange(6.0).reshape(3, 2), np.random.default_rng(0).random((3, 1, 2, 2))
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_embedding(retrograd.tensor(points), ["a", "b", "c"], retrograd.tensor(images), 7, tag="my points")
+        writer.add_embedding(points, [("a", 1), ("b", 2), ("c", 3)], metadata_header=["name", "number"])
+        for wrong in ({"metadata": ["a"]}, {"label_img": images[:1]}):
+            with pytest.raises(AssertionError, match="should equal"):
+                writer.add_embedding(points, **wrong)
+    place = tmp_path / "00007" / "my%20points"
+    assert (place / "tensors.tsv").read_text() == "0.0\t1.0\n2.0\t3.0\n4.0\t5.0\n"
+    assert (place / "metadata.tsv").read_text() == "a\nb\nc\n"
+    sheet = pixels((place / "sprite.png").read_bytes())
+    np.testing.assert_array_equal(sheet[2:, :2, 0], (images[2, 0] * 255).astype(np.uint8))
+    assert sheet.shape == (4, 4, 3) and not sheet[2:, 2:].any()
+    assert (tmp_path / "00000" / "default" / "metadata.tsv").read_text().startswith("name\tnumber\na\t1\n")
+    config = (tmp_path / "projector_config.pbtxt").read_text()
+    assert config.count("embeddings {") == 2 and 'tensor_name: "my points:00007"' in config
+    assert 'tensor_path: "00007/my%20points/tensors.tsv"' in config and "single_image_dim: 2" in config
+
+
 def pixels(png):
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
     at, chunks = 8, {}

@@ -20,10 +20,14 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from ..core import MODE, REGISTRY
 
 _LOCK = threading.Lock()
 _running: list[profile] = []
+_doors: dict[Any, Any] = {}  # by operation: what computes it where operands are small, while it is put aside
+_inside = threading.local()  # whether a clock runs in this thread: one that calls another counts for both
 
 
 class ProfilerActivity(enum.Enum):
@@ -83,10 +87,11 @@ def schedule(
 class FunctionEventAvg:
     """The runs of one operation, or of the blocks of one name, together; times in microseconds."""
 
-    def __init__(self, key: str) -> None:
-        self.key = key
+    def __init__(self, key: str, input_shapes: Any = None) -> None:
+        self.key, self.input_shapes = key, input_shapes
         self.count = 0
         self.self_cpu_time_total = self.cpu_time_total = 0.0
+        self.self_cpu_memory_usage = self.cpu_memory_usage = 0  # bytes of results, whether or not they are kept
 
     @property
     def cpu_time(self) -> float:
@@ -94,6 +99,7 @@ class FunctionEventAvg:
         return self.cpu_time_total / self.count if self.count else 0.0
 
     cuda_time = cuda_time_total = self_cuda_time_total = device_time = device_time_total = self_device_time_total = 0.0
+    cuda_memory_usage = self_cuda_memory_usage = device_memory_usage = self_device_memory_usage = flops = 0
 
     def __repr__(self) -> str:
         return f"<FunctionEventAvg key={self.key} self_cpu_time={_shown(self.self_cpu_time_total)} count={self.count}>"
@@ -105,8 +111,17 @@ def _shown(us: float) -> str:
     return f"{us / 1e3:.3f}ms" if us >= 1e3 else f"{us:.3f}us"
 
 
+def _bytes(count: int) -> str:
+    for unit, size in (("GB", 1 << 30), ("MB", 1 << 20), ("KB", 1 << 10)):
+        if abs(count) >= size:
+            return f"{count / size:.2f} {unit}"
+    return f"{count} B"
+
+
 class EventList(list[FunctionEventAvg]):
     """Events, with a table of them."""
+
+    memory = False  # whether the table shows bytes
 
     @property
     def self_cpu_time_total(self) -> float:
@@ -127,20 +142,26 @@ class EventList(list[FunctionEventAvg]):
         rows = list(self)
         if sort_by is not None:
             field = sort_by.replace("cuda", "cpu").replace("device", "cpu")
+            if rows and not hasattr(rows[0], field):
+                raise AttributeError(f"table: there is nothing to sort by called {sort_by!r}; try cpu_time_total")
             rows.sort(key=lambda e: getattr(e, field), reverse=True)
         rows = rows[:row_limit] if row_limit >= 0 else rows
         total = self.self_cpu_time_total or 1.0
-        names = ("Name", "Self CPU %", "Self CPU", "CPU total %", "CPU total", "CPU time avg", "# of Calls")
+        shaped = any(e.input_shapes is not None for e in rows)
+        names = ["Name", "Self CPU %", "Self CPU", "CPU total %", "CPU total", "CPU time avg"]
+        names += ["CPU Mem", "Self CPU Mem"] * self.memory + ["# of Calls"] + ["Input Shapes"] * shaped
         cells = [
-            (
+            [
                 e.key[:max_name_column_width],
                 f"{100 * e.self_cpu_time_total / total:.2f}%",
                 _shown(e.self_cpu_time_total),
                 f"{100 * e.cpu_time_total / total:.2f}%",
                 _shown(e.cpu_time_total),
                 _shown(e.cpu_time),
+                *([_bytes(e.cpu_memory_usage), _bytes(e.self_cpu_memory_usage)] if self.memory else []),
                 str(e.count),
-            )
+                *([str(e.input_shapes or [])] if shaped else []),
+            ]
             for e in rows
         ]
         widths = [max(12, *(len(row[k]) for row in [names, *cells])) for k in range(len(names))]
@@ -171,7 +192,9 @@ class profile:
         What to do at which step; see `schedule`. Without one, everything is recorded.
     on_trace_ready : callable, optional
         Called with the profiler whenever a recording is complete.
-    record_shapes, profile_memory, with_stack, with_flops, with_modules
+    record_shapes, profile_memory : bool
+        Whether ``key_averages(group_by_input_shape=True)`` tells shapes apart, and whether tables show the bytes of results.
+    with_stack, with_flops, with_modules
         Accepted.
     """
 
@@ -190,7 +213,8 @@ class profile:
         **ignored: Any,
     ) -> None:
         self.schedule, self.on_trace_ready, self.step_num = schedule, on_trace_ready, 0
-        self._spans: list[tuple[str, float, float, bool, int]] = []
+        self._spans: list[tuple[str, float, float, bool, int, int, Any]] = []
+        self._shapes, self._memory = record_shapes, profile_memory
         self._recording = False
 
     def start(self) -> None:
@@ -256,20 +280,29 @@ class profile:
         return self.key_averages()
 
     def key_averages(self, group_by_input_shape: bool = False, group_by_stack_n: int = 0) -> EventList:
-        """Give what was recorded, by operation and by named block."""
-        found: dict[str, FunctionEventAvg] = {}
-        for name, start, end, operation, _ in self._spans:
-            event = found.setdefault(name, FunctionEventAvg(name))
+        """Give what was recorded, by operation and by named block, and by the operands' shapes where that is asked for."""
+        found: dict[Any, FunctionEventAvg] = {}
+        told = self._shapes and group_by_input_shape
+        for name, start, end, operation, thread, size, shapes in self._spans:
+            key = (name, str(shapes)) if told else name
+            event = found.setdefault(key, FunctionEventAvg(name, shapes if told else None))
             event.count += 1
             event.cpu_time_total += (end - start) * 1e6
-            event.self_cpu_time_total += (end - start) * 1e6 if operation else 0.0
-        return EventList(found.values())
+            if operation:
+                event.self_cpu_time_total += (end - start) * 1e6
+                event.self_cpu_memory_usage += size
+            else:
+                size = sum(s[5] for s in self._spans if s[3] and s[4] == thread and start <= s[1] and s[2] <= end)
+            event.cpu_memory_usage += size
+        events = EventList(found.values())
+        events.memory = self._memory
+        return events
 
     def export_chrome_trace(self, path: str) -> None:
         """Write the recording as a file that chrome://tracing reads."""
         events = [
             {"name": n, "ph": "X", "ts": s * 1e6, "dur": (e - s) * 1e6, "pid": os.getpid(), "tid": t}
-            for n, s, e, _, t in self._spans
+            for n, s, e, _, t, *_ in self._spans
         ]
         with open(path, "w", encoding="utf-8") as file:
             json.dump({"traceEvents": events}, file)
@@ -280,28 +313,82 @@ class profile:
     add_metadata_json = add_metadata
 
 
+class _SwitchedProfile(profile):
+    """The old form, ``torch.autograd.profiler.profile``, whose first argument says whether anything is recorded."""
+
+    def __init__(self, enabled: bool = True, **options: Any) -> None:
+        super().__init__(**{k: v for k, v in options.items() if k not in ("use_cuda", "use_cpu", "use_device")})
+        self.enabled = enabled
+
+    def _action(self) -> ProfilerAction:
+        return ProfilerAction.RECORD if self.enabled else ProfilerAction.NONE
+
+    def __str__(self) -> str:
+        return self.key_averages().table()
+
+    def table(self, *args: Any, **options: Any) -> str:
+        """Give what was recorded as text."""
+        return self.key_averages().table(*args, **options)
+
+    def total_average(self) -> FunctionEventAvg:
+        """Give all operations as one."""
+        total = FunctionEventAvg("Total")
+        for event in self.key_averages():
+            total.count += event.count
+            total.self_cpu_time_total += event.self_cpu_time_total
+        total.cpu_time_total = total.self_cpu_time_total
+        return total
+
+    @property
+    def self_cpu_time_total(self) -> float:
+        """Microseconds of all operations."""
+        return self.key_averages().self_cpu_time_total
+
+
 def _watch(op: Any, xs: Any, attrs: Any, result: Any) -> None:
     """Stand among the observers, so that operations pass the door one by one."""
 
 
 def _time_operations(on: bool) -> None:
-    """Put a clock before every operation's function, or take it away."""
+    """Put a clock before every operation's function, or take it away; what computes small arrays past it waits meanwhile."""
     for op in list(REGISTRY.values()):
         if on:
             op.numpy = _clocked(op.numpy, f"aten::{op.name}")
+            if op.large is not None:
+                op.large = _clocked(op.large, f"aten::{op.name}")
+            if op.quick_door is not None:
+                _doors[op], op.quick_door = op.quick_door, None
         else:
             op.numpy = getattr(op.numpy, "__wrapped__", op.numpy)
+            op.large = getattr(op.large, "__wrapped__", op.large)
+    if not on:
+        for op, door in _doors.items():
+            op.quick_door = door
+        _doors.clear()
+
+
+def _is_new(a: Any) -> bool:
+    """Tell whether an array has memory of its own."""
+    return isinstance(a, np.ndarray) and a.base is None
 
 
 def _clocked(fn: Any, name: str) -> Any:
     def clocked(*xs: Any, **attrs: Any) -> Any:
-        start = time.perf_counter()
-        try:
+        if getattr(_inside, "clock", False):
             return fn(*xs, **attrs)
+        _inside.clock = True
+        start = time.perf_counter()
+        made = None
+        try:
+            made = fn(*xs, **attrs)
+            return made
         finally:
+            _inside.clock = False
             end, thread = time.perf_counter(), threading.get_ident()
+            size = sum(a.nbytes for a in (made if isinstance(made, tuple) else (made,)) if _is_new(a))
+            shapes = [list(x.shape) for x in xs if isinstance(x, np.ndarray)]
             for each in _running:
-                each._spans.append((name, start, end, True, thread))
+                each._spans.append((name, start, end, True, thread, size, shapes))
 
     clocked.__wrapped__ = fn  # type: ignore[attr-defined]
     return clocked
@@ -328,7 +415,7 @@ class record_function:
     def __exit__(self, *error: Any) -> None:
         start = self._starts.pop()
         for each in _running:
-            each._spans.append((self.name, start, time.perf_counter(), False, threading.get_ident()))
+            each._spans.append((self.name, start, time.perf_counter(), False, threading.get_ident(), 0, []))
 
     def __call__(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(fn)

@@ -5,11 +5,22 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from ..tensor.swapping import swap_tensors
 from . import data
 
-__all__ = ["data"]
+__all__ = ["data", "swap_tensors"]
 
-_LATER = ("_pytree", "checkpoint", "dlpack", "flop_counter", "hooks", "model_zoo", "tensorboard")
+_LATER = (
+    "_pytree",
+    "benchmark",
+    "checkpoint",
+    "deterministic",
+    "dlpack",
+    "flop_counter",
+    "hooks",
+    "model_zoo",
+    "tensorboard",
+)
 
 
 def __getattr__(name: str) -> Any:

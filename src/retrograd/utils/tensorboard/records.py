@@ -135,6 +135,13 @@ def histogram(tag: str, values: Any, limits: Any, counts: Any) -> bytes:
     return value(tag, blob(5, body + doubles(6, limits) + doubles(7, counts)))
 
 
+def curve(tag: str, rows: Any) -> bytes:
+    """Give the summary of a precision and recall curve: six rows of numbers by threshold."""
+    a = np.asarray(rows, "<f4")
+    shape = blob(2, b"".join(blob(2, whole(1, n)) for n in a.shape))
+    return value(tag, blob(8, whole(1, 1) + shape + blob(5, a.tobytes())), "pr_curves", whole(2, a.shape[1]))
+
+
 def hparams(settings: dict[str, Any], metrics: list[str]) -> list[bytes]:
     """Give the summaries that describe an experiment, its start with settings, and its end."""
     infos = b"".join(blob(4, blob(1, name) + whole(4, _kind(v))) for name, v in settings.items())

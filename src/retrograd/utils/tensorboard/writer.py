@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
@@ -213,6 +214,90 @@ class SummaryWriter:
                 plt.close(one)
         pixels = _grid(tiles)
         self._add(records.image(tag, pixels.shape, png.encode(pixels)), global_step, walltime)
+
+    def add_pr_curve(
+        self,
+        tag: str,
+        labels: Any,
+        predictions: Any,
+        global_step: Any = None,
+        num_thresholds: int = 127,
+        weights: Any = None,
+        walltime: Any = None,
+    ) -> None:
+        """Write precision and recall of predictions from 0 to 1, by the threshold from which on one counts as positive."""
+        truth, scores = numbers(labels).reshape(-1).astype(np.float64), numbers(predictions).reshape(-1)
+        weight = np.ones_like(truth) if weights is None else numbers(weights).reshape(-1)
+        count = min(num_thresholds, 127)
+        bins = np.clip(np.floor(scores * (count - 1)).astype(np.int64), 0, count - 1)
+        positive, negative = (
+            np.bincount(bins, part * weight, minlength=count)[::-1].cumsum()[::-1] for part in (truth, 1 - truth)
+        )
+        missed, passed = positive[0] - positive, negative[0] - negative
+        precision = positive / np.maximum(1e-7, positive + negative)
+        recall = positive / np.maximum(1e-7, positive + missed)
+        self._add(
+            records.curve(tag, np.stack([positive, negative, passed, missed, precision, recall])), global_step, walltime
+        )
+
+    def add_embedding(
+        self,
+        mat: Any,
+        metadata: Any = None,
+        label_img: Any = None,
+        global_step: Any = None,
+        tag: str = "default",
+        metadata_header: Any = None,
+    ) -> None:
+        """Write points for the projector: a row each, with labels and small pictures of them.
+
+        ValueError where there are more or fewer labels or pictures than points.
+        """
+        points = numbers(mat)
+        if points.ndim != 2:
+            raise AssertionError("mat should be 2D, where mat.size(0) is the number of data points")
+        step = 0 if global_step is None else int(global_step)
+        below = os.path.join(f"{step:05d}", "".join(c if c.isalnum() or c in "-_" else f"%{ord(c):02x}" for c in tag))
+        place = os.path.join(self.log_dir, below)
+        os.makedirs(place, exist_ok=True)
+        lines = [
+            "embeddings {",
+            f'tensor_name: "{tag}:{step:05d}"',
+            f'tensor_path: "{os.path.join(below, "tensors.tsv")}"',
+        ]
+        if metadata is not None:
+            if len(metadata) != len(points):
+                raise AssertionError("#labels should equal with #data points")
+            rows = [metadata_header, *metadata] if metadata_header else list(metadata)
+            text = ["\t".join(map(str, row)) if metadata_header else str(row) for row in rows]
+            with open(os.path.join(place, "metadata.tsv"), "w", encoding="utf-8") as file:
+                file.write("\n".join(text) + "\n")
+            lines.append(f'metadata_path: "{os.path.join(below, "metadata.tsv")}"')
+        if label_img is not None:
+            images = numbers(label_img)
+            if len(images) != len(points):
+                raise AssertionError("#images should equal with #data points")
+            tiles = [_laid_out(one, "CHW") for one in images]
+            side = math.ceil(math.sqrt(len(tiles)))
+            height, width, channels = tiles[0].shape
+            sheet = np.zeros((side * height, side * width, channels), np.uint8)
+            for i, tile in enumerate(tiles):
+                y, x = divmod(i, side)
+                sheet[y * height : (y + 1) * height, x * width : (x + 1) * width] = tile
+            with open(os.path.join(place, "sprite.png"), "wb") as picture:
+                picture.write(png.encode(sheet))
+            path = os.path.join(below, "sprite.png")
+            lines += [
+                "sprite {",
+                f'image_path: "{path}"',
+                f"single_image_dim: {width}",
+                f"single_image_dim: {height}",
+                "}",
+            ]
+        with open(os.path.join(place, "tensors.tsv"), "w", encoding="utf-8") as file:
+            file.writelines("\t".join(str(float(v)) for v in row) + "\n" for row in points)
+        with open(os.path.join(self.log_dir, "projector_config.pbtxt"), "a", encoding="utf-8") as file:
+            file.write("\n".join([*lines, "}"]) + "\n")
 
     def add_graph(
         self, model: Any, input_to_model: Any = None, verbose: bool = False, use_strict_trace: bool = True
