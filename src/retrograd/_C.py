@@ -10,13 +10,30 @@ from .core import MODE
 from .core import device as device
 from .core import dtype as dtype
 from .linalg import LinAlgError as _LinAlgError  # noqa: F401  the name that programs catch
+from .nn import functional as _functional
 from .nn.modules.convert import parse_to
 from .random import Generator as Generator
+from .settings import fills_uninitialized_memory
 from .tensor import Size as Size
 from .tensor import Tensor as TensorBase
 from .tensor import protocol as _protocol
 
 __all__ = ["Generator", "PyTorchFileReader", "Size", "TensorBase", "device", "dtype"]
+
+
+def is_grad_enabled() -> bool:
+    """Tell whether history is being recorded in this thread."""
+    return MODE.grad
+
+
+def _current_graph_task_id() -> int:
+    """Give a number for the backward walk that runs in this thread, -1 outside of one."""
+    return id(MODE.walk) if MODE.backward else -1
+
+
+def _get_deterministic_fill_uninitialized_memory() -> bool:
+    """Tell whether memory that is handed out without values would be filled under deterministic algorithms."""
+    return fills_uninitialized_memory()
 
 
 def _log_api_usage_once(event: str) -> None:
@@ -71,7 +88,17 @@ class Value:
     """A value of a TorchScript program, for annotations and isinstance: there are none here."""
 
 
-_nn = SimpleNamespace(_parse_to=_parse_to)
+_NATIVE: tuple[str, ...] = (
+    "avg_pool2d",
+    "avg_pool3d",
+    "gelu",
+    "linear",
+    "logsigmoid",
+    "one_hot",
+    "scaled_dot_product_attention",
+)
+_NATIVE += ("softplus", "softshrink")
+_nn = SimpleNamespace(_parse_to=_parse_to, **{name: getattr(_functional, name) for name in _NATIVE})
 _TensorBase = TensorBase
 _TensorMeta = type(TensorBase)
 

@@ -59,7 +59,7 @@ from .settings import (
     set_warn_always,
     use_deterministic_algorithms,
 )
-from .tensor import Size, Tensor, as_tensor, from_dlpack, from_numpy, frombuffer, tensor
+from .tensor import Size, Tensor, as_tensor, asarray, from_dlpack, from_numpy, frombuffer, tensor
 from .tensor.printing import set_printoptions
 from .tensor.random_functions import (
     Generator,
@@ -72,10 +72,8 @@ from .tensor.random_functions import (
     set_rng_state,
 )
 from .tensor.tensor import Layout as layout
-from .tensor.tensor import sparse_bsc, sparse_bsr, sparse_coo, sparse_csc, sparse_csr, strided
+from .tensor.tensor import jagged, sparse_bsc, sparse_bsr, sparse_coo, sparse_csc, sparse_csr, strided
 from .version import __version__
-
-asarray = as_tensor
 
 float32, float64, float16, bfloat16 = _dtypes.float32, _dtypes.float64, _dtypes.float16, _dtypes.bfloat16
 complex32, complex64, complex128 = _dtypes.complex32, _dtypes.complex64, _dtypes.complex128
@@ -92,8 +90,13 @@ for _name in ("manual_seed", "seed", "initial_seed", "get_rng_state", "set_rng_s
 _SUBMODULES = (
     "_C",
     "__config__",
+    "__future__",
     "_tensor_str",
     "_dynamo",
+    "_functorch",
+    "_inductor",
+    "_jit_internal",
+    "_logging",
     "_subclasses",
     "_utils",
     "accelerator",
@@ -127,6 +130,7 @@ _SUBMODULES = (
     "overrides",
     "package",
     "profiler",
+    "quasirandom",
     "serialization",
     "settings",
     "signal",
@@ -145,6 +149,7 @@ _FROM = {
     "save": "serialization",
     "load": "serialization",
     "autocast": "amp",
+    "GradScaler": "amp",
     "Future": "futures",
     **dict.fromkeys(("SymInt", "SymFloat", "SymBool"), "types"),
     "PyTorchFileReader": "_C",
@@ -178,6 +183,13 @@ _FROM = {
         "amp",
     ),
     "vmap": "func",
+    **dict.fromkeys(
+        (
+            *("_check", "_check_index", "_check_value", "_check_type", "_check_not_implemented", "_check_with"),
+            *("_check_is_size", "_check_tensor_all", "_assert_async"),
+        ),
+        "utils._checks",
+    ),
     "is_anomaly_enabled": "autograd",
     "Stream": "cuda",
     "Event": "cuda",
@@ -281,6 +293,7 @@ __all__ = [
     "is_grad_enabled",
     "is_inference_mode_enabled",
     "is_storage",
+    "jagged",
     "layout",
     "manual_seed",
     "memory_format",

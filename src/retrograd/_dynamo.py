@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 from .compiler import (
@@ -16,6 +16,7 @@ from .compiler import (
     reset,
     substitute_in_graph,
 )
+from .utils._settings import Settings
 
 __all__ = [
     "allow_in_graph",
@@ -35,20 +36,35 @@ __all__ = [
     "substitute_in_graph",
 ]
 
-# Settings are kept for those who read them again; there is nothing here that they set.
-config = SimpleNamespace(
-    cache_size_limit=8,
-    recompile_limit=8,
-    suppress_errors=False,
-    verbose=False,
-    capture_scalar_outputs=False,
-    capture_dynamic_output_shape_ops=False,
-    automatic_dynamic_shapes=True,
-    assume_static_by_default=True,
-    optimize_ddp=True,
-    guard_nn_modules=True,
-    inline_inbuilt_nn_modules=True,
-    allow_unspec_int_on_nn_module=False,
+config = Settings(
+    f"{__name__}.config",
+    {
+        "accumulated_recompile_limit": 256,
+        "allow_rnn": False,
+        "cache_size_limit": 8,
+        "capture_dynamic_output_shape_ops": False,
+        "capture_func_transforms": True,
+        "compiled_autograd": False,
+        "dynamic_shapes": True,
+        "error_on_recompile": False,
+        "fail_on_recompile_limit_hit": False,
+        "force_parameter_static_shapes": True,
+        "log_level": 30,
+        "recompile_limit": 8,
+        "report_guard_failures": True,
+        "skip_nnmodule_hook_guards": True,
+        "specialize_float": False,
+        "specialize_int": False,
+        "suppress_errors": False,
+        "verbose": False,
+        "capture_scalar_outputs": False,
+        "automatic_dynamic_shapes": True,
+        "assume_static_by_default": True,
+        "optimize_ddp": True,
+        "guard_nn_modules": True,
+        "inline_inbuilt_nn_modules": True,
+        "allow_unspec_int_on_nn_module": False,
+    },
 )
 
 

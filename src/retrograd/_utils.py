@@ -74,6 +74,14 @@ def _get_all_device_indices() -> list[int]:
     return []
 
 
+def _element_size(dtype: Any) -> int:
+    """Give the bytes of one element of a dtype."""
+    if not hasattr(dtype, "itemsize"):
+        raise RuntimeError(f"expected torch.dtype, but got {type(dtype)}")
+    size: int = dtype.itemsize
+    return size
+
+
 def __getattr__(name: str) -> Any:
     if name.startswith("_rebuild"):  # what files of tensors are read by
         from .serialization import rebuild

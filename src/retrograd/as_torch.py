@@ -2,7 +2,7 @@
 
 ``import torch``, ``from torch import nn`` and ``from torch.utils.data import DataLoader`` then give this library's own
 modules: ``torch.nn is retrograd.nn``, so nothing exists twice, and pickles name `retrograd`. In the same way
-``torchvision`` is ``retrograd.torchvision``, which is loaded when it is asked for.
+``torchvision`` is ``retrograd.torchvision``, and ``functorch`` ``retrograd.functorch``, loaded when they are asked for.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from retrograd.utils._names import missing_module
 
 __all__ = ["TorchVersion", "install"]
 
-ROOMS = {"torch": "retrograd", "torchvision": "retrograd.torchvision"}
+ROOMS = {"torch": "retrograd", "torchvision": "retrograd.torchvision", "functorch": "retrograd.functorch"}
 STAND_IN = str(Path(__file__).parent / "cli" / "stand_in")
 
 
@@ -110,6 +110,11 @@ def install() -> None:
         )
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
+    for name, module in list(sys.modules.items()):
+        parent, _, leaf = name.rpartition(".")
+        if name.startswith("retrograd.") and getattr(sys.modules.get(parent), leaf, module) is not module:
+            # known beforehand: importing it would put the module in the place of what has its name, such as a function
+            sys.modules["torch" + name[len("retrograd") :]] = module
     if STAND_IN not in sys.path:
         # Worker processes that start afresh are given this path before they import the program: their `import torch`
         # finds the stand-in there, ahead of an installed PyTorch, and the stand-in imports this module.

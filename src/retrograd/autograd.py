@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from . import memory as _memory
+from .autodiff import when_walked
 from .core import BaseTensor, enable_grad, inference_mode, no_grad, set_grad_enabled
 from .core.kept import SavedTensor
 from .tensor import Tensor
@@ -76,6 +77,36 @@ class Variable(metaclass=_AnyTensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(data).__name__}")
         return data.detach().requires_grad_(requires_grad)
 
+    _execution_engine = SimpleNamespace(queue_callback=when_walked)
+
+
+class set_multithreading_enabled:
+    """Take note of a wish: a backward walk runs in the thread that asked for it, and its kernels share their own threads.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> with torch.autograd.set_multithreading_enabled(False):
+    ...     torch.ones(1, requires_grad=True).sum().backward()
+    """
+
+    wanted = True
+
+    def __init__(self, mode: bool) -> None:
+        self.before = set_multithreading_enabled.wanted
+        set_multithreading_enabled.wanted = mode
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *exc: Any) -> None:
+        set_multithreading_enabled.wanted = self.before
+
+
+def is_multithreading_enabled() -> bool:
+    """Give what ``set_multithreading_enabled`` was given: True at first."""
+    return set_multithreading_enabled.wanted
+
 
 def _module(name: str, doc: str, **names: Any) -> Any:
     """Give a module that torch has below torch.autograd; one may import it, and from it."""
@@ -88,6 +119,7 @@ def _module(name: str, doc: str, **names: Any) -> Any:
 __path__: list[str] = []  # what is below is found by name, as a module below a package is
 sys.modules[f"{__name__}.forward_ad"] = forward_ad
 sys.modules[f"{__name__}.functional"] = functional
+sys.modules[f"{__name__}.gradcheck"] = sys.modules[gradcheck.__module__]
 
 
 function: Any = _module(
@@ -123,7 +155,7 @@ def _from_profiler(name: str) -> Any:
     """Give a name of ``torch.profiler``, which is loaded with the first."""
     from . import profiler as found
 
-    return getattr(found, name)
+    return found._SwitchedProfile if name == "profile" else getattr(found, name)
 
 
 profiler: Any = _module(
@@ -152,10 +184,12 @@ __all__ = [
     "gradgradcheck",
     "inference_mode",
     "is_anomaly_enabled",
+    "is_multithreading_enabled",
     "no_grad",
     "once_differentiable",
     "profiler",
     "set_detect_anomaly",
     "set_grad_enabled",
+    "set_multithreading_enabled",
     "variable",
 ]

@@ -56,6 +56,12 @@ def _switch(flags: _Flags, name: str) -> None:
     flags.__dict__[f"enable_{name}_sdp"] = lambda enabled: PERMITTED.update({name: bool(enabled)})
 
 
+@contextlib.contextmanager
+def _verbose(level: Any = 0) -> Iterator[None]:
+    """Run a block as it is: no library of these names computes anything that could be told of."""
+    yield
+
+
 fp32_precision = "none"
 cudnn: Any = _Flags(
     "cudnn",
@@ -78,8 +84,18 @@ cuda: Any = _Flags("cuda", matmul=_Flags("cuda.matmul", **_matmul), cufft_plan_c
 for _name in PERMITTED:
     _switch(cuda, _name)
 mps: Any = _Flags("mps", is_macos_or_newer=lambda *version: False, is_macos13_or_newer=lambda *version: False)
-mkl: Any = _Flags("mkl")
-mkldnn: Any = _Flags("mkldnn", enabled=False, deterministic=False, allow_tf32=True, fp32_precision="none")
+mkl: Any = _Flags("mkl", VERBOSE_OFF=0, VERBOSE_ON=1, verbose=_verbose)
+mkldnn: Any = _Flags(
+    "mkldnn",
+    VERBOSE_OFF=0,
+    VERBOSE_ON=1,
+    VERBOSE_ON_CREATION=2,
+    verbose=_verbose,
+    enabled=False,
+    deterministic=False,
+    allow_tf32=True,
+    fp32_precision="none",
+)
 openmp: Any = _Flags("openmp")
 nnpack: Any = _Flags("nnpack")
 cusparselt: Any = _Flags("cusparselt")

@@ -91,4 +91,44 @@ def load_state_dict_from_url(
     return load_file(path, map_location=map_location)
 
 
+class _Bar:
+    """What stands for ``tqdm``'s progress bar where that package is missing: it counts, and shows nothing."""
+
+    def __init__(self, iterable: Any = None, *ignored: Any, **options: Any) -> None:
+        self.iterable, self.n = iterable, 0
+
+    def __iter__(self) -> Any:
+        for item in self.iterable:
+            yield item
+            self.n += 1
+
+    def __len__(self) -> int:
+        return len(self.iterable)
+
+    def update(self, n: int = 1) -> None:
+        """Count some more."""
+        self.n += n
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **options: None
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+def __getattr__(name: str) -> Any:
+    if name == "tqdm":
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            return _Bar
+        return tqdm
+    from .utils._names import missing
+
+    raise missing(__name__, name, __all__)
+
+
 __all__ = ["download_url_to_file", "get_dir", "help", "list", "load", "load_state_dict_from_url", "set_dir"]

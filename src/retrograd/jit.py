@@ -11,6 +11,7 @@ tensor(4.)
 from __future__ import annotations
 
 import builtins
+import contextlib
 import functools
 import typing
 from types import ModuleType
@@ -39,6 +40,8 @@ def _named(obj: Any) -> Any:
 
     if builtins.isinstance(obj, Module):
         obj.__dict__["original_name"] = type(obj).__name__
+        if not hasattr(obj, "save"):  # what a scripted module has, unless its class has one
+            obj.__dict__["save"] = functools.partial(save, obj)
     return obj
 
 
@@ -60,8 +63,7 @@ def export(fn: Any) -> Any:
     return fn
 
 
-unused = export
-interface = export
+unused = _drop = interface = script_method = export
 
 
 def _overload(fn: Any) -> Any:
@@ -70,6 +72,14 @@ def _overload(fn: Any) -> Any:
 
 
 _overload_method = _overload
+
+
+class ScriptWarning(Warning):
+    """What scripting warns of in PyTorch, by which programs silence it; here, nothing does."""
+
+
+class TracingCheckError(Exception):
+    """What tracing raises in PyTorch when a second run differs; here, nothing does."""
 
 
 class TracerWarning(Warning):
@@ -187,6 +197,25 @@ class CompilationUnit:
         )
 
 
+def _unwrap_optional(x: Any) -> Any:
+    """Give a value that is not None; AssertionError for None."""
+    assert x is not None, "Unwrapping null optional"
+    return x
+
+
+@contextlib.contextmanager
+def optimized_execution(should_optimize: Any) -> Any:
+    """A block in which scripted code is, or is not, optimised in PyTorch; here it does nothing."""
+    yield
+
+
+fuser = optimized_execution
+
+
+def run_frozen_optimizations(mod: Any, optimize_numerics: bool = True, preserved_methods: Any = None) -> None:
+    """Do nothing: a frozen module is the module itself."""
+
+
 def script_if_tracing(fn: Any) -> Any:
     """Give a function unchanged."""
     return fn
@@ -256,11 +285,17 @@ __all__ = [
     "Error",
     "Future",
     "ScriptFunction",
+    "ScriptWarning",
+    "TracingCheckError",
     "enable_onednn_fusion",
     "export_opnames",
     "fork",
+    "fuser",
     "onednn_fusion_enabled",
+    "optimized_execution",
+    "run_frozen_optimizations",
     "script_if_tracing",
+    "script_method",
     "set_fusion_strategy",
     "strict_fusion",
     "wait",

@@ -9,8 +9,9 @@ from typing import Any
 
 from . import ops
 from .autograd import Function
-from .compiler import disable
-from .core import MODE
+from .compiler import opaque
+from .core import MODE, REGISTRY, Op
+from .memory.selective import rows_of, whole
 from .tensor import Tensor
 from .utils._pytree import tree_flatten, tree_unflatten
 from .utils._schema import Schema, infer_schema
@@ -23,6 +24,7 @@ __all__ = [
     "get_ctx",
     "impl",
     "infer_schema",
+    "opcheck",  # noqa: F822  found by __getattr__: few programs ask for it
     "register_autograd",
     "register_fake",
     "register_kernel",
@@ -44,10 +46,10 @@ class _Namespace(SimpleNamespace):
 
 def _own(name: str) -> Any:
     """Find the function or method of a name."""
-    from .nn import functional
+    from .nn import functional, grad
     from .tensor import FUNCTIONS
 
-    places = (FUNCTIONS.get(name), getattr(functional, name, None), getattr(Tensor, name, None))
+    places = (FUNCTIONS.get(name), *(getattr(room, name, None) for room in (functional, Tensor, grad)))
     found = next((fn for fn in places if callable(fn)), None)
 
     def without(*args: Any, **kwargs: Any) -> Any:
@@ -62,6 +64,25 @@ class Builtin:
     def __init__(self, name: str, fn: Callable[..., Any]) -> None:
         self._name, self._fn = name, fn
 
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """The rows of the registry that compute it."""
+        return rows_of(self._name.split(".")[1])
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether it is one of the overloads, not what they belong to."""
+        return self._name.count(".") > 1
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Op):  # as what a policy is asked about
+            return self.overloaded and other.name in self.rows
+        return isinstance(other, Builtin) and other._name == self._name
+
+    def __hash__(self) -> int:
+        rows = self.rows if self.overloaded else ()
+        return hash(REGISTRY[rows[0]] if rows else self._name)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._fn(*args, **kwargs)
 
@@ -70,6 +91,9 @@ class Builtin:
             raise AttributeError(overload)
         self.__dict__[overload] = found = Builtin(f"{self._name}.{overload}", self._fn)
         return found
+
+    def __str__(self) -> str:
+        return self._name
 
     def __repr__(self) -> str:
         return f"<OpOverload(op='{self._name}')>"
@@ -97,6 +121,13 @@ class CustomOpDef:
     def default(self) -> CustomOpDef:
         """The operator itself, which is how the first of several overloads is called."""
         return self
+
+    overloaded = True
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """What it is known by where results are kept."""
+        return (self._qualname,)
 
     def name(self) -> str:
         """Give the name with its namespace."""
@@ -129,7 +160,7 @@ class CustomOpDef:
         if kernel is None:
             raise NotImplementedError(f"{self._qualname}: there was no kernel for {device} registered")
         # A compiled function that calls an operator runs it as Python, whatever it is made of.
-        found = disable(kernel)(*inputs, **keywords)
+        found = whole(self, self._qualname, opaque(kernel, self._qualname), inputs, keywords)
         if any(x is one for x in tree_flatten(found)[0] if isinstance(x, Tensor) for one in given):
             raise RuntimeError(
                 f"{self._qualname} (with implementation in {getattr(kernel, '__module__', None)}): The output of this "
@@ -439,6 +470,10 @@ def get_ctx() -> Any:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "opcheck":
+        from .utils._opcheck import opcheck
+
+        return opcheck
     from .utils._names import missing
 
     raise missing(__name__, name, __all__)

@@ -9,6 +9,7 @@ from .core import BaseTensor, elsewhere, set_default_dtype
 from .core import dtypes as _d
 from .core.threads import set_threads, threads
 from .tensor import placing
+from .tensor.creation import CONSPICUOUS
 
 
 class memory_format:
@@ -30,6 +31,7 @@ _state: dict[str, Any] = {
     "interop": 1,
     "deterministic": False,
     "warn_only": False,
+    "fill": True,
     "precision": "highest",
 }
 
@@ -75,7 +77,31 @@ def get_num_interop_threads() -> int:
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
     """Ask for deterministic algorithms; all of this library's are."""
-    _state["deterministic"], _state["warn_only"] = bool(mode), bool(warn_only)
+    for name, flag in (("mode", mode), ("warn_only", warn_only)):
+        if not isinstance(flag, bool):
+            raise TypeError(
+                f"_set_deterministic_algorithms(): argument '{name}' must be bool, not {type(flag).__name__}"
+            )
+    _state["deterministic"], _state["warn_only"] = mode, warn_only
+    _settle_empty()
+
+
+def fill_uninitialized_memory(wanted: bool) -> None:
+    """Say whether ``empty`` and its like fill memory with NaN, or the largest number, while deterministic algorithms are asked for."""
+    _state["fill"] = bool(wanted)
+    _settle_empty()
+
+
+def fills_uninitialized_memory() -> bool:
+    """Give what ``fill_uninitialized_memory`` was given: it is wanted at first."""
+    return bool(_state["fill"])
+
+
+def _settle_empty() -> None:
+    if _state["deterministic"] and _state["fill"]:
+        CONSPICUOUS.add("deterministic")
+    else:
+        CONSPICUOUS.discard("deterministic")
 
 
 def are_deterministic_algorithms_enabled() -> bool:
@@ -90,7 +116,14 @@ def is_deterministic_algorithms_warn_only_enabled() -> bool:
 
 def set_deterministic_debug_mode(debug_mode: Any) -> None:
     """Accept a debug mode ("default", "warn", "error"); nothing here is nondeterministic."""
-    _state["deterministic"] = debug_mode not in (0, "default")
+    kinds = {0: 0, 1: 1, 2: 2, "default": 0, "warn": 1, "error": 2}
+    if not isinstance(debug_mode, (int, str)):
+        raise TypeError(f"debug_mode must be str or int, but got {type(debug_mode)}")
+    if debug_mode not in kinds:
+        raise RuntimeError(
+            f"invalid value of debug_mode, expected one of `default`, `warn`, `error`, or 0, 1, 2, but got {debug_mode}"
+        )
+    use_deterministic_algorithms(kinds[debug_mode] > 0, warn_only=kinds[debug_mode] == 1)
 
 
 def get_deterministic_debug_mode() -> int:

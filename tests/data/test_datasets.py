@@ -236,7 +236,7 @@ SAMPLER_ERRORS = [
     (lambda: data.BatchSampler(range(3), 2, 1), ValueError),
     (lambda: data.DistributedSampler(range(3), 2, 2), ValueError),
     (lambda: data.DistributedSampler(range(3), 2, -1), ValueError),
-    (lambda: data.DistributedSampler(range(3)), RuntimeError),
+    (lambda: data.DistributedSampler(range(3)), ValueError),
 ]
 
 

@@ -50,6 +50,14 @@ def test_without_a_group():
     with pytest.raises(ValueError, match="init_process_group"):
         nn.parallel.DistributedDataParallel(nn.Linear(1, 1))
     assert nn.SyncBatchNorm(3)(torch.ones(2, 3)).shape == (2, 3)
+    with pytest.raises(ValueError, match="init_process_group"):
+        torch.utils.data.DistributedSampler(range(3))
+
+
+@pytest.mark.usefixtures("world")
+def test_a_sampler_asks_the_group():
+    sampler = torch.utils.data.DistributedSampler(range(3), shuffle=False)
+    assert (sampler.num_replicas, sampler.rank, list(sampler)) == (1, 0, [0, 1, 2])
 
 
 def test_what_needs_several_processes_can_be_asked_about():

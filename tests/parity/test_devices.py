@@ -21,6 +21,8 @@ torch.cuda.memory_stats(); torch.cuda.synchronize(); torch.cuda.current_device()
 torch.cuda.get_rng_state(); torch.cuda.init(); torch.cuda.current_stream(); torch.cuda.Stream(); torch.cuda.Event(enable_timing=True); torch.cuda.mem_get_info(); torch.cuda.set_device(-1)
 torch.cuda.stream(None).__enter__(); torch.cuda.device(0).__enter__(); torch.cuda.device_of(torch.ones(1)).__enter__(); torch.cuda.is_bf16_supported(); torch.cuda.default_generators
 torch.cuda.FloatTensor(2); torch.cuda.nvtx.range_push("a"); torch.cuda.ipc_collect(); torch.cuda.initial_seed(); torch.cuda.memory_cached(); torch.cuda.has_half; torch.cuda.can_device_access_peer(0, 1)
+torch.cuda._initialized; torch.cuda._is_compiled(); torch.cuda._is_in_bad_fork(); torch.cuda._lazy_init(); torch.cuda.has_magma
+isinstance(torch.ones(1), torch.cuda.FloatTensor); torch.ones(1).type(torch.cuda.FloatTensor); torch.ones(1).type("torch.cuda.FloatTensor"); torch.cuda.LongTensor.__module__; torch.cuda.LongTensor([1])
 torch.accelerator.is_available(); torch.accelerator.device_count(); torch.accelerator.current_accelerator(); torch.accelerator.synchronize(); torch.accelerator.current_device_index()
 torch.accelerator.memory_allocated(); torch.accelerator.empty_cache(); torch.accelerator.set_device_index(0); torch.accelerator.current_stream()
 torch.mps.is_available(); torch.mps.device_count(); torch.mps.manual_seed(1); torch.mps.empty_cache(); torch.mps.synchronize(); torch.mps.current_allocated_memory(); torch.backends.mps.is_available()

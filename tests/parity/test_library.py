@@ -1,7 +1,9 @@
 """torch.library: operators of one's own give what they give under PyTorch, and so do their gradients."""
 
 import itertools
+import warnings
 
+import numpy as np
 import pytest
 
 from parity.behaviours import Table, compare
@@ -170,6 +172,40 @@ def test_a_compiled_function_calls_an_operator():
         assert retrograd.allclose(x.grad, 4 * (2 * x.detach()).cos())
 
 
+@pytest.mark.parametrize("tail", [False, True], ids=["between", "last"])
+def test_a_whole_graph_calls_operators(tail):
+    """One that takes tensors as arrays, and one that writes into a tensor it is given."""
+
+    @retrograd.library.custom_op(fresh("cosine"), mutates_args=())
+    def cosine(x: retrograd.Tensor) -> retrograd.Tensor:
+        return retrograd.from_numpy(np.cos(x.numpy()))
+
+    @retrograd.library.custom_op(fresh("sine"), mutates_args={"out"})
+    def sine(x: retrograd.Tensor, out: retrograd.Tensor) -> None:
+        np.sin(x.numpy(), out=out.numpy())
+
+    @retrograd.compile(fullgraph=True)
+    def run(x):
+        out = retrograd.empty(3)
+        sine(x * 2, out)
+        y = out + 1
+        return cosine(y) if tail else cosine(y) * 3
+
+    for i in range(5):
+        x = retrograd.linspace(0, i, 3)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = run(x)
+        assert retrograd.allclose(found, ((2 * x).sin() + 1).cos() * (1 if tail else 3))
+
+
+def test_a_whole_graph_still_refuses_what_is_kept_out():
+    run = retrograd.compile(lambda x: retrograd.compiler.disable(retrograd.sin)(x) + 1, fullgraph=True)
+    run(retrograd.ones(2))
+    with pytest.raises(RuntimeError, match="kept out"):
+        run(retrograd.ones(2))
+
+
 def test_a_namespace_that_is_taken():
     with pytest.raises(ValueError, match="is taken"):
         retrograd.library.define("linalg::norm", "(Tensor x) -> Tensor")
@@ -244,3 +280,62 @@ def test_the_bytes_of_a_file(tmp_path):
 def test_nested_tensors_say_what_to_use():
     with pytest.raises(NotImplementedError, match="pad_sequence"):
         retrograd.nested.nested_tensor([retrograd.ones(2), retrograd.ones(3)])
+
+
+# -- torch.library.opcheck ------------------------------------------------------------------------------------------------
+def checked(T, fn, args=(), writes=(), fake=True, slope=True, **options):
+    """Give what opcheck says of an operator made of a function: names of the errors for what fails."""
+
+    def run(x):
+        return fn(T, x)
+
+    run.__annotations__ = {"x": T.Tensor, "return": None if fake is None else T.Tensor}
+    op = T.library.custom_op(fresh("checked"), run, mutates_args=writes)
+    if fake:
+        op.register_fake(T.empty_like if fake is True else lambda x: fake(T, x))
+    if slope and fake is not None:
+        op.register_autograd(lambda ctx, g: g * 2)
+    x = T.linspace(0, 1, 6).reshape(2, 3).requires_grad_(not writes)
+    found = T.library.opcheck(op, (x, *args), raise_exception=False, **options)
+    return {name: said if said == "SUCCESS" else type(said).__name__ for name, said in found.items()}
+
+
+def doubled_there(T, x):
+    x.mul_(2)
+
+
+checks = Table()
+checks.add(
+    right=lambda T: checked(T, lambda T, x: x * 2),
+    one_check=lambda T: checked(T, lambda T, x: x * 2, test_utils="test_schema"),
+    no_slope=lambda T: checked(T, lambda T, x: x * 2, slope=False, test_utils=("test_schema", "test_faketensor")),
+    writing=lambda T: checked(T, doubled_there, writes={"x"}, fake=None),
+)
+
+
+@pytest.mark.parametrize("behaviour", checks)
+def test_checks(behaviour):
+    compare(torch, behaviour)
+
+
+@pytest.mark.parametrize(
+    ("fails", "fn", "fake"),
+    [
+        ("test_schema", lambda T, x: x.detach().mul_(2).clone(), True),
+        ("test_schema", lambda T, x: x.view_as(x), True),
+        ("test_faketensor", lambda T, x: x * 2, lambda T, x: x.new_empty(3)),
+        ("test_faketensor", lambda T, x: x * 2, lambda T, x: x.new_empty(2, 3, dtype=T.float64)),
+        ("test_faketensor", lambda T, x: x * 2, lambda T, x: x.new_empty(3, 2).T),
+        ("test_faketensor", lambda T, x: x * 2, False),
+    ],
+)
+def test_checks_that_fail(fails, fn, fake):
+    for T in (torch, retrograd):
+        assert checked(T, fn, fake=fake, test_utils=fails)[fails] != "SUCCESS"
+    op = retrograd.library.custom_op(
+        fresh("failing"), lambda x: fn(retrograd, x), mutates_args=(), schema="(Tensor x) -> Tensor"
+    )
+    if fake:
+        op.register_fake(retrograd.empty_like if fake is True else lambda x: fake(retrograd, x))
+    with pytest.raises(Exception, match=f"{fails} failed"):
+        retrograd.library.opcheck(op, (retrograd.ones(2, 3),), test_utils=fails)

@@ -120,6 +120,15 @@ def test_program(run):
     assert shown(run(retrograd)) == shown(run(torch))
 
 
+def test_more_than_an_address_space_holds():
+    x = retrograd.rand(2**10, 3, 2**16, 2**16, device="meta")
+    y = retrograd.nn.Conv2d(3, 5, 2, device="meta")(x)
+    assert (y.shape, y.grad_fn.name()) == ((2**10, 5, 2**16 - 1, 2**16 - 1), "ConvolutionBackward0")
+    assert y.stride() == torch.empty(y.shape, device="meta").stride()
+    y.sum().backward()
+    assert (y[:, 1].T * 2).shape == (2**16 - 1, 2**16 - 1, 2**10)
+
+
 def test_nothing_is_computed_and_no_memory_is_taken():
     gc.collect()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,5 +1,7 @@
 """What public programs rely on without saying so: layouts of results, writes after reads, odd but common calls."""
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -176,3 +178,94 @@ def test_odd_calls_that_libraries_make():
             T._assert(False, "no")
         with pytest.raises(ValueError, match="has not been initialized"):
             T.distributed.get_rank()
+
+
+def patched_settings(T):
+    config = T._inductor.config
+    before = config.triton.cudagraphs
+    with config.patch({"triton.cudagraphs": not before, "max_autotune": True}):
+        inside = config.triton.cudagraphs, config.max_autotune
+    return before, inside, config.triton.cudagraphs, config.max_autotune, hasattr(config, "no_such_setting")
+
+
+def decorated_settings(T):
+    config = T._dynamo.config
+    read = config.patch(suppress_errors=True)(lambda: config.suppress_errors)
+    return read(), config.suppress_errors, hasattr(config, "no_such_setting")
+
+
+def chosen_by_an_argument(T):
+    pick = T._jit_internal.boolean_dispatch(
+        "both",
+        1,
+        False,
+        if_true=lambda x, both=False: (x, x),
+        if_false=lambda x, both=False: x,
+        module_name="m",
+        func_name="f",
+    )
+    return pick(1), pick(1, True), pick(1, both=True), T._jit_internal.BroadcastingList2[int]
+
+
+def numbers_of_reductions(T):
+    R = importlib.import_module(f"{T.__name__}.nn._reduction")
+    flags = [(a, b) for a in (None, False, True) for b in (None, False, True)]
+    old = [R.legacy_get_string(a, b, emit_warning=False) for a, b in flags]
+    return [R.get_enum(name) for name in ("none", "mean", "sum")], old, R.legacy_get_enum(None, False, False)
+
+
+def gradients_of_a_convolution(T, transposed, stride, padding, groups, mask):
+    r = np.random.RandomState(0)
+    x, w = (T.tensor(r.randn(*shape)) for shape in ((2, 4, 7, 6), (4, 4 // groups, 3, 2)))
+    f = T.nn.functional.conv_transpose2d if transposed else T.nn.functional.conv2d
+    g = T.tensor(r.randn(*f(x, w, None, stride=stride, padding=padding, groups=groups).shape))
+    sizes = [4] if mask[2] else None
+    out = T.ops.aten.convolution_backward(g, x, w, sizes, stride, padding, (1, 1), transposed, (0, 0), groups, mask)
+    return [None if one is None else one.numpy().round(9).tolist() for one in out]
+
+
+INTERNALS = {
+    "settings of a group": patched_settings,
+    "a decorator that sets": decorated_settings,
+    "a copy of the settings": lambda T: T._functorch.config.get_config_copy()["activation_memory_budget"],
+    "what a mode stands for": lambda T: T._inductor.list_mode_options("reduce-overhead"),
+    "a form chosen by an argument": chosen_by_an_argument,
+    "numbers of reductions": numbers_of_reductions,
+    "log names": lambda T: T._logging.getArtifactLogger("mine", "graph").name,
+    "gradients of a convolution": lambda T: gradients_of_a_convolution(T, False, (2, 1), (1, 0), 2, [True] * 3),
+    "its weight's alone": lambda T: gradients_of_a_convolution(T, False, (1, 2), (0, 1), 1, [False, True, False]),
+    "a transposed one's": lambda T: gradients_of_a_convolution(T, True, (2, 2), (1, 1), 2, [True, True, False]),
+}
+
+
+@pytest.mark.parametrize("name", INTERNALS)
+def test_names_below_the_public_ones(name):
+    for T in BOTH:
+        for module in ("_inductor", "_dynamo", "_functorch.config", "_logging", "_jit_internal"):
+            if T is torch or "." not in module:
+                importlib.import_module(f"{T.__name__}.{module}")
+    assert INTERNALS[name](retrograd) == INTERNALS[name](torch)
+
+
+def test_extensions_in_other_languages_are_refused_when_they_are_built():
+    from retrograd.utils import cpp_extension
+
+    for build in (cpp_extension.load, cpp_extension.CppExtension, cpp_extension.CUDAExtension):
+        with pytest.raises(RuntimeError, match="form in Python"):
+            build("fused", ["fused.cpp"])
+    assert cpp_extension.CUDA_HOME is None and not retrograd.torchvision._is_tracing()
+
+
+def test_a_module_written_as_torchscript():
+    class Gate(retrograd.jit.ScriptModule):
+        def __init__(self):
+            super().__init__()
+            self.p = retrograd.tensor(0.5)
+
+        @retrograd.jit.script_method
+        def forward(self, x):
+            return x * self.p
+
+    assert Gate()(retrograd.ones(2)).tolist() == [0.5, 0.5] and not list(Gate().state_dict())
+    with retrograd.jit.optimized_execution(False):
+        assert retrograd.jit._unwrap_optional(3) == 3

@@ -1,8 +1,10 @@
 """Files go both ways: what PyTorch saves is loaded here, and what is saved here PyTorch loads."""
 
 import collections
+import contextlib
 import io
 import pickle
+import warnings
 import zipfile
 
 import numpy as np
@@ -114,6 +116,54 @@ def test_sharing(source, target):
     p = source.nn.Parameter(source.ones(2))
     found = carry([p, p, p.detach()], source, target)
     assert found[0] is found[1] and found[0].data_ptr() == found[2].data_ptr()
+
+
+@pytest.mark.parametrize("weights_only", [True, False], ids=["weights only", "any"])
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "old format"])
+@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")
+@WAYS
+def test_storages(source, target, zipped, weights_only):
+    x = source.arange(4.0)
+    objects = [x, x.storage(), source.FloatStorage(3).fill_(10), x[1:]]
+    y, of_y, alone, part = carry(
+        objects, source, target, _use_new_zipfile_serialization=zipped, weights_only=weights_only
+    )
+    assert isinstance(of_y, target.FloatStorage)
+    assert isinstance(alone, target.storage.TypedStorage)
+    assert alone.tolist() == [10.0] * 3
+    of_y[1] = 7.0
+    assert (y[1].item(), part[0].item()) == (7.0, 7.0), "they share memory in the file, and here"
+
+
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e5m2"])
+@WAYS
+def test_narrow_dtypes(source, target, name):
+    found = carry(source.tensor([0.5, -2.0]).to(getattr(source, name)), source, target)
+    assert str(found.dtype) == f"torch.{name}"
+    assert found.float().tolist() == [0.5, -2.0]
+
+
+@pytest.mark.parametrize("flags", ["", "NO_", "both"])
+@WAYS
+def test_what_the_environment_forces(source, target, flags, monkeypatch):
+    file = io.BytesIO()
+    source.save(range(3), file)
+    for flag in ("", "NO_"):
+        if flags in (flag, "both"):
+            monkeypatch.setenv(f"TORCH_FORCE_{flag}WEIGHTS_ONLY_LOAD", "1")
+
+    def outcome(library, **options):
+        file.seek(0)
+        try:
+            return library.load(file, **options)
+        except Exception as error:
+            return type(error)
+
+    with pytest.warns() if flags == "NO_" and target is torch else contextlib.nullcontext():
+        found = outcome(target), outcome(target, weights_only=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert found == (outcome(torch), outcome(torch, weights_only=False))
 
 
 @pytest.mark.parametrize("protocol", [3, 4, 5])

@@ -124,6 +124,20 @@ def views_write_through(t):
 
 
 @program
+def an_instance_of_what_has_a_history_is_a_view(t):
+    named, _ = plain(t)
+    leaf = t.tensor([1.0, 2.0], requires_grad=True)
+    x = leaf.as_subclass(named)
+    middle = leaf * 2
+    middle.as_subclass(named).mul_(3)
+    (x * x + middle).sum().backward()
+    with t.no_grad():
+        unrecorded = leaf.as_subclass(named)
+    facts = (x.is_leaf, x.grad_fn.name(), x.sum().grad_fn.name(), x.grad is None, unrecorded.is_leaf)
+    return facts, t.Tensor.as_subclass(leaf.grad, t.Tensor), middle.tolist()
+
+
+@program
 def unrelated_subclasses_raise(t):
     _, x = plain(t)
     _, y = plain(t)

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from .forward import pushforward
 from .trace import Trace, interpret, replay, trace
-from .walk import on_the_way, pullback, will_reach
+from .walk import on_the_way, pullback, when_walked, will_reach
 
-__all__ = ["Trace", "interpret", "replay", "trace", "on_the_way", "pullback", "pushforward", "will_reach"]
+__all__ = [
+    "Trace",
+    "interpret",
+    "replay",
+    "trace",
+    "on_the_way",
+    "pullback",
+    "pushforward",
+    "when_walked",
+    "will_reach",
+]

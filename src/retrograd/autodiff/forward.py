@@ -77,5 +77,5 @@ def tangent_of(node: Node, ts: list[Any], xs: Any, out: Any) -> Any:
 
 
 def _zero_tangent(node: Node, i: int) -> Any:
-    kind = node.types[i]
+    kind = node.types[i] if node.types else node.inputs[i].type
     return wrap(np.zeros(kind.shape, kind.dtype))

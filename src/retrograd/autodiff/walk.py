@@ -82,6 +82,7 @@ def pullback(
     token = quiet_on(_quiet)
     MODE.backward += 1
     outer, MODE.walk = MODE.walk, (roots, path, as_tensors)
+    saving = MODE.saving
     try:
         for root, seed in zip(roots, seeds, strict=True):
             if path is None or root in path:
@@ -103,7 +104,11 @@ def pullback(
                 captured[node] = g
                 owned = False
                 if node.op is not None and not any(n is not None and n in path for n in node.inputs):  # type: ignore[operator]
-                    continue  # nothing below it is wanted
+                    if leaf is not None and hooks is not None and hooks.pre:
+                        run_before(hooks, node, g, as_tensors)  # which see it, although nothing below it is wanted
+                    continue
+                if node.op is None and leaf is None:
+                    continue  # nothing is added to it, so that its node's own hooks have nothing to see
             if hooks is not None and hooks.pre:
                 g, owned = run_before(hooks, node, g, as_tensors), False
             if op is None:
@@ -137,10 +142,33 @@ def pullback(
         MODE.backward -= 1
         MODE.walk = outer
         quiet_off(token)
+        if MODE.saving is not saving:  # hooks that were entered on the way and not left
+            MODE.saving = saving
+            MODE.settle()
         if MODE.endings and not MODE.backward:
+            _end()
+
+
+def _end() -> None:
+    """Run what waited for the end of the walk, and what that asks for in turn."""
+    MODE.ending = True
+    try:
+        while MODE.endings:
             endings, MODE.endings = MODE.endings, ()
             for ending in endings:
                 ending()
+    finally:
+        MODE.ending = False
+
+
+def when_walked(run: Any) -> None:
+    """Run a function once, when the backward walk that is running has ended.
+
+    Raises RuntimeError outside of one.
+    """
+    if not (MODE.backward or MODE.ending):
+        raise RuntimeError("Final callbacks can only be installed during backward pass.")
+    MODE.endings += (run,)
 
 
 def _step(pending: dict[int, Any], heap: list[int], node: Node, g: Any, leaf: Any, retain: bool) -> None:

@@ -50,6 +50,8 @@ class device:
         if isinstance(type, device):
             type, index = type.type, type.index if index is None else index
         if isinstance(type, int):
+            if type < 0:
+                raise RuntimeError(f"Device index must not be negative, but got {type}")
             type, index = "cuda", type
         if not isinstance(type, str):
             raise TypeError(f"device(): argument 'type' must be str, not {type.__class__.__name__}")

@@ -106,6 +106,7 @@ ALIASES = {
     "int": int32,
     "long": int64,
 }
+PYTHON_TYPES: dict[type, dtype] = {float: float64, int: int64, bool: bool_, complex: complex128}
 _BY_NAME = {d.name: d for d in (*ALL, *FLOAT8, complex32)}
 _BY_NUMPY: dict[np.dtype[Any], dtype] = {d.numpy: d for d in (*ALL, *FLOAT8)}
 _NAMES_NUMPY: dict[Any, dtype] = {}
@@ -136,14 +137,8 @@ def to_numpy(wanted: Any) -> np.dtype[Any]:
     """Give the NumPy dtype for a dtype, or for Python's float, int, bool and complex; TypeError otherwise."""
     if isinstance(wanted, dtype):
         return wanted.numpy
-    if wanted is float:
-        return float64.numpy
-    if wanted is int:
-        return int64.numpy
-    if wanted is bool:
-        return bool_.numpy
-    if wanted is complex:
-        return complex128.numpy
+    if wanted.__class__ is type and wanted in PYTHON_TYPES:
+        return PYTHON_TYPES[wanted].numpy
     raise TypeError(f"dtype must be a torch.dtype (such as torch.float32), not {type(wanted).__name__}: {wanted!r}")
 
 
@@ -207,7 +202,7 @@ class finfo:
     """Numerical limits of a floating-point dtype: ``eps``, ``max``, ``min``, ``tiny``, ``bits``, ``resolution``."""
 
     def __init__(self, type: dtype | None = None) -> None:
-        d = _default if type is None else type
+        d = _default if type is None else PYTHON_TYPES.get(type, type)  # type: ignore[call-overload]
         if not isinstance(d, dtype) or d.category < FLOATING:
             raise TypeError(
                 f"torch.finfo() requires a floating point input type, got {d!r}. Use torch.iinfo to handle {d!r}."

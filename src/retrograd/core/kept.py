@@ -52,7 +52,14 @@ _COMMON = {"x": "self", "y": "other", "z": "third", "w": "weight", "out": "resul
 _ONE_STEP = {
     *("BmmBackward0", "MaxBackward1", "MinBackward1", "RsubBackward0", "RsubBackward1", "RollBackward0"),
     *("SqueezeBackward0", "SqueezeBackward1", "SqueezeBackward2", "UnsqueezeBackward0"),
-    *("EmbeddingBackward0", "ConstantPadNdBackward0", "MaskedFillBackward0"),
+    *(
+        "SumBackward1",
+        "MeanBackward1",
+        "PermuteBackward0",
+        "EmbeddingBackward0",
+        "ConstantPadNdBackward0",
+        "MaskedFillBackward0",
+    ),
 }
 
 
@@ -162,7 +169,9 @@ class SavedTensor:
     tensor([20.0855])
     """
 
-    def __init__(self, node: Node, place: int) -> None:
+    def __init__(self, node: Node | None = None, place: int = 0) -> None:
+        if node is None:
+            raise RuntimeError("Trying to create a SavedTensor object from Python is forbidden.")
         self._node, self._place = node, place
 
     def _entry(self) -> Any:
@@ -177,6 +186,12 @@ class SavedTensor:
         """What is kept: the value itself, or what a pack hook gave in its place."""
         entry = self._entry()
         return getattr(entry, "payload", None) if isinstance(entry, Held) else self.unpack()
+
+    @property
+    def unpack_hook(self) -> Any:
+        """What makes a tensor of what is kept; None where no hooks are."""
+        entry = self._entry()
+        return getattr(entry[0] if isinstance(entry, tuple) else entry, "unpack", None)
 
     def unpack(self) -> Any:
         """Give the value as a tensor, checked to be as it was when it was kept; None where none is."""

@@ -21,6 +21,7 @@ from .types import TensorType
 
 _LOCK = threading.Lock()
 _LEAST = 1 << 26
+_MOST = 1 << 44  # bytes reserved at most: an eighth of the address space of a process
 _held: Any = b""
 
 
@@ -30,7 +31,7 @@ def _region(count: int) -> Any:
     if len(_held) < count:
         with _LOCK:
             if len(_held) < count:
-                size = max(count, 2 * len(_held), _LEAST)
+                size = max(count, min(2 * len(_held), _MOST), _LEAST)
                 flags = getattr(mmap, "MAP_PRIVATE", None)
                 if flags is None:  # Windows
                     _held = mmap.mmap(-1, size, access=mmap.ACCESS_READ)
@@ -38,6 +39,15 @@ def _region(count: int) -> Any:
                     flags |= mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
                     _held = mmap.mmap(-1, size, flags=flags, prot=mmap.PROT_READ)
     return _held
+
+
+def _wide(shape: tuple[int, ...], dtype: Any) -> Any:
+    """Give an array larger than what can be reserved: its shape and its steps are right, and it must not be read."""
+    steps = [dtype.itemsize] * len(shape)
+    for d in range(len(shape) - 2, -1, -1):
+        steps[d] = steps[d + 1] * max(shape[d + 1], 1)
+    start = np.frombuffer(_region(_LEAST), dtype, 1)
+    return np.lib.stride_tricks.as_strided(start, shape, steps, writeable=False).view(MetaArray)
 
 
 class MetaArray(np.ndarray):
@@ -135,6 +145,8 @@ def blank(shape: Any, dtype: Any) -> Any:
     count = dtype.itemsize
     for size in shape:
         count *= size
+    if count > _MOST:
+        return _wide(tuple(shape), dtype)
     return MetaArray(tuple(shape), dtype, buffer=_region(count))
 
 

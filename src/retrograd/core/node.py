@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .dtypes import from_numpy
 from .mode import MODE
 from .place import Place, describe
 from .types import TensorType
@@ -16,6 +18,15 @@ if TYPE_CHECKING:
     from .op import Op
 
 next_seq = count(1).__next__
+
+
+class GradientType(NamedTuple):
+    """Shape and dtype of a gradient that comes to a node."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+    is_nested_tensor: bool = False
+    is_tensor_subclass: bool = False
 
 
 class Storage:
@@ -120,6 +131,11 @@ class Node:
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """The nodes that this one's gradients go to, with output numbers."""
+        label = self.label
+        if label.__class__ is Label:
+            return label.edges(self)
+        if self.op is not None and self.op.operands is not None:
+            return tuple(_edge(self.inputs[i]) for i in self.op.operands if i < len(self.inputs))
         return tuple(_edge(n) for n in self.inputs)
 
     @property
@@ -149,10 +165,10 @@ class Node:
         return self.seq
 
     @property
-    def _input_metadata(self) -> list[TensorType]:
+    def _input_metadata(self) -> list[GradientType]:
         """The types of the gradients that come to this node, one for each of its results."""
         kinds = self.types if "cls" in self.attrs else None
-        return [k for k in kinds if k is not None] if kinds else [self.type]
+        return [GradientType(k.shape, from_numpy(k.dtype)) for k in kinds or (self,) if k is not None]
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -175,9 +191,30 @@ class Node:
         return self.hook_table().add("pre", hook)
 
     def __repr__(self) -> str:
-        return (
-            f"<{self.name()} at {describe(self.place)}>" if self.place else f"<{self.name()} object at {id(self):#x}>"
-        )
+        name = self.name().rpartition("::")[2]
+        return f"<{name} at {describe(self.place)}>" if self.place else f"<{name} object at {id(self):#x}>"
+
+
+class Label(str):
+    """A name to print for a node, and where its edges lead, where those are not its operation's own.
+
+    Of a composition they lead to what it was given, past its steps.
+    """
+
+    given: tuple[Any, ...] | None = None  # the nodes of the composition's arguments
+    operands: tuple[int, ...] = ()  # the numbers of the operation's inputs that they lead to
+
+    def edges(self, node: Node) -> tuple[tuple[Any, int], ...]:
+        """Give the edges of the node that has this label."""
+        found = [node.inputs[i] for i in self.operands] if self.given is None else self.given
+        return tuple(_edge(n) for n in found)
+
+
+def composition(name: str, args: Iterable[Any]) -> Label:
+    """Make the label of a composition's last node; its edges lead to those of the arguments that are tensors."""
+    label = Label(name)
+    label.given = tuple([x._node for x in args if isinstance(x, BaseTensor)])
+    return label
 
 
 class Hooks:
@@ -264,11 +301,12 @@ def backward_name(node: Node) -> str:
         return "torch::autograd::AccumulateGrad"
     if "cls" in node.attrs:
         return f"{node.attrs['cls'].__name__}Backward"
-    shown = node.op.shown(node.attrs) if callable(node.op.shown) else node.op.shown
+    shown = node.op.shown(node) if callable(node.op.shown) else node.op.shown
     shown = shown or "".join(part.capitalize() for part in node.op.name.strip("_").split("_"))
     return (
         shown
-        if shown.endswith(("Backward", "Backward0", "Backward1")) or shown == "CopySlices"
+        if shown.endswith(("Backward", "Backwards", "Backward0", "Backward1", "Backward2"))
+        or shown.startswith("torch::")
         else f"{shown}Backward0"
     )
 

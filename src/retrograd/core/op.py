@@ -139,6 +139,7 @@ class Op:
     quick_door: Any = (
         None  # takes the operands, where they are small, and gives the resulting tensor or None: see core/small.py
     )
+    operands: Any = None  # the inputs' numbers in the order that torch's function has them, where that is another
     layout: Any = None  # (result, *arrays) -> the result as torch lays it out; asked where an operand is no plain rows
 
     def __init__(

@@ -47,6 +47,13 @@ def _pushed(t: Any, *, steps: Any, i: int, types: Any) -> Any:
     return VIEW_WRITE(t, other, steps=steps) if i == 0 else VIEW_WRITE(other, t, steps=steps)
 
 
+def _write_shown(node: Any) -> str:
+    """Give torch's name: a write to all of a tensor, as x[:, :] = y is, is a copy."""
+    whole = all("index" in a and set(map(repr, a["index"])) <= _ALL for _, a in node.attrs["steps"])
+    return f"torch::autograd::{'CopyBackwards' if whole else 'CopySlices'}"
+
+
+_ALL = {repr(slice(None)), repr(...)}
 VIEW_WRITE = Op(
     "view_write",
     _view_write,
@@ -55,8 +62,9 @@ VIEW_WRITE = Op(
     vjp=[_rest_of, _part_of],
     jvp=[_pushed, _pushed],
     family="linear",
-    shown="CopySlices",
+    shown=_write_shown,
 )
+_SHOWN = {"copy_": "torch::autograd::CopyBackwards", "fill_": "FillBackward2"}  # torch's names
 
 STRAIGHT = Op(
     "straight",
@@ -188,6 +196,8 @@ def assign(x: Any, r: Any, name: str, keep_old: bool = False, given: bool = Fals
         _rebind(x, STRAIGHT, old, node, {}, r)
     elif keep_old or node is None or not node.requires_grad:
         _rebind(x, VIEW_WRITE, old, node, {"steps": ()}, r)
+        if x._node is not None:
+            x._node.label = _SHOWN.get(name) or f"{name.strip('_').capitalize()}Backward0"
     else:
         x._node = node
     if before is not None and before.hooks is not None:

@@ -9,6 +9,8 @@ from typing import Any
 
 default_generators: tuple[Any, ...] = ()
 has_half = True
+has_magma = False
+_initialized = False
 
 
 def is_available() -> bool:
@@ -24,6 +26,25 @@ def device_count() -> int:
 def is_initialized() -> bool:
     """Tell whether CUDA was initialised: no."""
     return False
+
+
+def _is_compiled() -> bool:
+    """Tell whether this build knows CUDA: no."""
+    return False
+
+
+def _is_in_bad_fork() -> bool:
+    """Tell whether this process was forked from one that had initialised CUDA: no."""
+    return False
+
+
+def _lazy_init() -> None:
+    """Refuse, as a build without CUDA does."""
+    raise AssertionError("Torch not compiled with CUDA enabled")
+
+
+def _lazy_call(callable: Callable[[], Any], **options: Any) -> None:
+    """Accept a call to be made once CUDA is initialised, which it never is."""
 
 
 def is_bf16_supported(*args: Any, **options: Any) -> bool:
@@ -215,13 +236,27 @@ class OutOfMemoryError(RuntimeError):
     """Raised by PyTorch where a device's memory is full; here, never."""
 
 
+TYPES = ("BFloat16", "Bool", "Byte", "Char", "Double", "Float", "Half", "Int", "Long", "Short")
+
+
+class _Absent(type):
+    """The old types of tensors on a CUDA device: no tensor is of one, and none can be made."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return False
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(f"type torch.cuda.{cls.__name__} not available. Torch not compiled with CUDA enabled.")
+
+
 def __getattr__(name: str) -> Any:
     import importlib
 
     if name in ("amp", "nvtx"):
         return importlib.import_module(f"{__name__}.{name}")
-    if name.endswith("Tensor"):
-        raise TypeError(f"type torch.cuda.{name} not available. Torch not compiled with CUDA enabled.")
+    if name.removesuffix("Tensor") in TYPES and name.endswith("Tensor"):
+        found = globals()[name] = _Absent(name, (), {"__module__": "torch.cuda"})
+        return found
     if name in ("random", "memory", "streams"):
         return importlib.import_module(__name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

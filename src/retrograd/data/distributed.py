@@ -11,6 +11,21 @@ from ..random import Generator, randperm
 from .sampler import Sampler
 
 
+class _World:
+    """How many processes there are, and which this is: the room of process groups says how it is found."""
+
+    @staticmethod
+    def ask() -> tuple[int, int]:
+        """Give both; ValueError where no group was made."""
+        raise ValueError(
+            "Default process group has not been initialized, please make sure to call init_process_group, "
+            "or pass num_replicas and rank"
+        )
+
+
+world = _World()
+
+
 class DistributedSampler(Sampler[int]):
     """One process's share of the indices: every ``num_replicas``-th, from ``rank`` on, of an order common to all.
 
@@ -22,8 +37,8 @@ class DistributedSampler(Sampler[int]):
     dataset : Sized
         What is indexed.
     num_replicas, rank : int
-        How many processes there are, and which this is. Leaving them out needs a process group, which raises
-        RuntimeError here; a rank outside [0, num_replicas) raises ValueError.
+        How many processes there are, and which this is; left out, the process group's. ValueError where there is no
+        group, and for a rank outside [0, num_replicas).
     shuffle : bool
         Whether the order is random.
     seed : int
@@ -48,10 +63,9 @@ class DistributedSampler(Sampler[int]):
         drop_last: bool = False,
     ) -> None:
         if num_replicas is None or rank is None:
-            raise RuntimeError(
-                "DistributedSampler requires the distributed package, which retrograd does not have, to find "
-                "num_replicas and rank: pass both"
-            )
+            count, own = world.ask()
+            num_replicas = count if num_replicas is None else num_replicas
+            rank = own if rank is None else rank
         if not 0 <= rank < num_replicas:
             raise ValueError(f"Invalid rank {rank}, rank should be in the interval [0, {num_replicas - 1}]")
         self.dataset = dataset

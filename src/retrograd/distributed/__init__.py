@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core import no_grad
+from ..data.distributed import world
 
 
 class ReduceOp(enum.Enum):
@@ -160,6 +161,10 @@ def get_rank(group: Any = None) -> int:
 def get_world_size(group: Any = None) -> int:
     """Give how many processes there are."""
     return _group().size()
+
+
+# a sampler that is told neither asks for both
+world.ask = lambda: (get_world_size(), get_rank())  # type: ignore[method-assign]
 
 
 def get_backend(group: Any = None) -> str:

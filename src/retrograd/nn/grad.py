@@ -8,6 +8,7 @@ from typing import Any
 from ..core.mode import enable_grad
 from . import _functions as T
 from . import functional as F
+from . import native
 
 __all__ = ["conv1d_input", "conv1d_weight", "conv2d_input", "conv2d_weight", "conv3d_input", "conv3d_weight"]
 
@@ -167,3 +168,50 @@ def conv3d_weight(
     torch.Size([2, 1, 2, 2, 2])
     """
     return _pulled_back(F.conv3d, input, weight_size, 1, grad_output, stride, padding, dilation, groups)
+
+
+def convolution_backward(
+    grad_output: Any,
+    input: Any,
+    weight: Any,
+    bias_sizes: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    transposed: bool,
+    output_padding: Any,
+    groups: int,
+    output_mask: Any,
+) -> tuple[Any, Any, Any]:
+    """Give the gradients of a convolution of any number of dimensions, as ``torch.ops.aten.convolution_backward``.
+
+    Parameters
+    ----------
+    grad_output, input, weight : Tensor
+        The gradient of the result, and the operands; the values of one whose gradient alone is wanted are not read.
+    bias_sizes : list of int, optional
+        The bias's shape: not needed.
+    stride, padding, dilation, transposed, output_padding, groups
+        As for ``torch.convolution``.
+    output_mask : sequence of bool
+        Which gradients are wanted: the input's, the weight's, the bias's; None stands for the others.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> g, x, w = torch.ones(1, 1, 2), torch.ones(1, 1, 3), torch.ones(1, 1, 2)
+    >>> torch.ops.aten.convolution_backward(
+    ...     g, x, w, [1], (1,), (0,), (1,), False, (0,), 1, [True, False, True]
+    ... )
+    (tensor([[[1., 2., 1.]]]), None, tensor([2.]))
+    """
+
+    def convolve(x: Any, w: Any, bias: None) -> Any:
+        return native.convolution(x, w, bias, stride, padding, dilation, transposed, output_padding, groups)
+
+    found = [
+        _pulled_back(convolve, *((x.shape, weight) if i == 0 else (input, x.shape)), i, grad_output) if wanted else None
+        for i, (x, wanted) in enumerate(zip((input, weight), output_mask[:2], strict=True))
+    ]
+    bias = grad_output.sum([d for d in range(grad_output.ndim) if d != 1]) if output_mask[2] else None
+    return found[0], found[1], bias

@@ -23,6 +23,13 @@ from . import (
     triangles,
 )
 
+loaded_libraries: set[str] = set()
+
+
+def load_library(path: str) -> None:
+    """Refuse compiled operators, with the exception of a library that is not there: programs go on without it."""
+    raise OSError(f"Could not load this library: {path}: compiled operators are not supported; use torch.library")
+
 
 def __getattr__(name: str) -> Any:
     """Give ``torch.ops.<namespace>``, which `torch.library` fills."""

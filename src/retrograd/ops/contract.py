@@ -64,7 +64,7 @@ matmul = bilinear(
         {"shapes": ((2, 1, 3, 4), (5, 4, 2))},
         {"shapes": ((0, 4), (4, 2))},
     ),
-    shown="MmBackward0",
+    shown=lambda node: "MmBackward0" if len(node.shape) == 2 else "UnsafeViewBackward0",  # of torch's bmm
     cost=lambda x, y: 2 * math.prod(x.shape) * y.shape[-1],
 )
 matmul.broadcasts = True
@@ -103,6 +103,14 @@ weight_product = bilinear(
     cost=lambda x, y: 2 * math.prod(x.shape) * y.shape[-1],
 )
 
+
+def _linear_shown(bias: bool, ndim: int) -> str:
+    """Give torch's name for a layer's product, of rows or of a batch of them."""
+    if ndim == 2:
+        return "AddmmBackward0" if bias else "MmBackward0"
+    return "ViewBackward0" if bias else "UnsafeViewBackward0"
+
+
 linear_layer = general(
     "linear",
     _linear,
@@ -124,9 +132,10 @@ linear_layer = general(
         {"shapes": ((2, 3, 4), (5, 4), (5,))},
         {"shapes": ((3, 4), (2, 4))},
     ),
-    shown="AddmmBackward0",
+    shown=lambda node: _linear_shown(len(node.inputs) > 2, len(node.shape)),
 )
 linear_layer.conjugates = True
+linear_layer.operands = (2, 0, 1)  # torch.addmm has the bias first
 
 
 def _plain(*types: TensorType, sums: int) -> bool:

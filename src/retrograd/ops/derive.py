@@ -38,7 +38,7 @@ def elementwise(
     domain: Any = ANY,
     lower: Any = None,
     samples: Any = None,
-    shown: str = "",
+    shown: str | Callable[[Any], str] = "",
     attrs: dict[str, Any] | None = None,
 ) -> Op:
     """Make an op whose Jacobian is diagonal: one partial per input gives both modes.
@@ -92,7 +92,7 @@ def linear(
     view: bool = False,
     samples: Any,
     lower: Any = None,
-    shown: str = "",
+    shown: str | Callable[[Any], str] = "",
     names: Sequence[str] = ("x",),
     batch: Any = None,
 ) -> Op:
@@ -133,7 +133,7 @@ def many_linear(
     type: Callable[..., TensorType],
     transpose: Callable[..., Any],
     samples: Any,
-    shown: str = "",
+    shown: str | Callable[[Any], str] = "",
     batch: Any = batching.joined,
 ) -> Op:
     """Make an op of any number of arrays, linear in all of them together, such as concatenation.
@@ -169,7 +169,7 @@ def bilinear(
     transposes: Sequence[Any],
     samples: Any,
     lower: Any = None,
-    shown: str = "",
+    shown: str | Callable[[Any], str] = "",
     cost: Any = None,
     batch: Any = None,
 ) -> Op:
@@ -210,7 +210,7 @@ def general(
     samples: Any,
     domain: Any = ANY,
     broadcasts: bool = False,
-    shown: str = "",
+    shown: str | Callable[[Any], str] = "",
     batch: Any = None,
 ) -> Op:
     """Make an op whose reverse and forward rules are both written out."""

@@ -178,7 +178,7 @@ def _power_x(x: Any, y: Any) -> Any:
 
 
 def _scalar_base_slope(out: Any, x: Any, y: Any) -> Any:
-    if isinstance(x, complex):
+    if isinstance(x, complex) or (x < 0 and typeof(y).dtype.kind == "c"):
         return out * cmath.log(x)
     if x > 0:
         return out * math.log(x)
@@ -192,7 +192,13 @@ def _power_y(out: Any, x: Any, y: Any) -> Any:
     return where((x == 0) * (size >= 0), 0.0, out * log(x))
 
 
-power = elementwise("pow", _power, partials=[_power_x, _power_y], domain=POSITIVE)
+def _power_shown(node: Any) -> str:
+    """Give torch's name: another for an exponent with a history, and another for a number's power."""
+    x, y = node.inputs
+    return "PowBackward0" if y is None else "PowBackward1" if x is not None else "PowBackward2"
+
+
+power = elementwise("pow", _power, partials=[_power_x, _power_y], domain=POSITIVE, shown=_power_shown)
 float_mod = elementwise("fmod", np.fmod, partials=[1, lambda x, y: -trunc(x / y)], domain=POSITIVE)
 
 

@@ -318,6 +318,7 @@ class Indexing:
             [named(read)],
             _READ.get(count, ()),
             batching_index.read,
+            "Index",
         )
         self.read.add_into = _add_indexed
         self.add: Op = self._op(
@@ -329,6 +330,7 @@ class Indexing:
             [named(self._add_again)],
             _ADD.get(count, ()),
             batching_index.add,
+            "IndexPutImpl",
         )
         self.put: Op = self._op(
             f"index_put{mark}",
@@ -339,6 +341,7 @@ class Indexing:
             [named(put), named(self._put_into_zeros)],
             _PUT.get(count, ()),
             batching_index.put,
+            "IndexPut",
         )
 
     def _op(
@@ -351,6 +354,7 @@ class Indexing:
         jvp: list[Any],
         samples: Any,
         batch: Any,
+        shown: str,
     ) -> Op:
         rest = [None] * len(self.arrays)
         return Op(
@@ -364,6 +368,7 @@ class Indexing:
             samples=samples,
             domain=ANY,
             batch=batch,
+            shown=shown,
         )
 
     def _named(self, rule: Any) -> Any:

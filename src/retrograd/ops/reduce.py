@@ -53,7 +53,13 @@ sum_ = linear(
     transpose=lambda g, *, x_type, axis, keepdims: spread(g, x_type, axis, keepdims),
     batch=batching.axes,
     samples=REDUCTIONS,
+    shown=lambda node: _shown(node, "Sum"),
 )
+
+
+def _shown(node: Any, name: str) -> str:
+    """Give torch's name, which tells a reduction of some dimensions from one of all."""
+    return f"{name}Backward{int(len(node.attrs['axis']) < len(node.inputs[0].shape))}"
 
 
 def _count(x_type: TensorType, axis: tuple[int, ...]) -> int:
@@ -75,6 +81,7 @@ mean = linear(
     transpose=lambda g, *, x_type, axis, keepdims: spread(g / _count(x_type, axis), x_type, axis, keepdims),
     batch=batching.axes,
     samples=REDUCTIONS,
+    shown=lambda node: _shown(node, "Mean"),
 )
 
 

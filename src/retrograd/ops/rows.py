@@ -20,7 +20,7 @@ def _reverse(node: Node, g: Any, needs: list[bool], as_tensors: bool) -> list[An
 
         numbers = wrap(index) if as_tensors else index
         return [add_axis(g, numbers, axis=0, shape=table.shape)]
-    places, slices = index.reshape(1, -1), g.reshape(-1, *table.shape[1:])
+    places, slices = index.reshape(1, -1), g.reshape(index.size, *table.shape[1:])
     if node.attrs["skip"] is not None:
         kept = places[0] != node.attrs["skip"]
         places, slices = places[:, kept], slices[kept]

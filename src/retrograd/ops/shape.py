@@ -163,10 +163,13 @@ slice_ = _part(
 )
 
 
-def _slice_shown(attrs: dict[str, Any]) -> str:
+def _slice_shown(node: Any) -> str:
     """Give torch's name for a basic index: that of its last step."""
+    attrs = node.attrs
     if attrs.get("several"):
         return str(attrs["several"][0])
+    if isinstance(attrs["index"][0], slice) and attrs["index"][1:] == (Ellipsis,):
+        return "SliceBackward0"  # x[:] too, though x[:, :] is an alias
     for i in reversed(attrs["index"]):
         if i is None:
             return "UnsqueezeBackward0"

@@ -99,13 +99,18 @@ def load(
     >>> list(torch.load(file))
     ['weight', 'bias']
     """
-    if weights_only is None:
-        weights_only = pickle_module is None and os.environ.get("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "0") not in (
-            "1",
-            "y",
-            "yes",
-            "true",
+    safe, unsafe = (
+        os.environ.get(f"TORCH_FORCE_{which}WEIGHTS_ONLY_LOAD", "0") in ("1", "y", "yes", "true")
+        for which in ("", "NO_")
+    )
+    if safe and unsafe:
+        raise RuntimeError(
+            "Only one of `TORCH_FORCE_WEIGHTS_ONLY_LOAD` or `TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD` should be set, but both were set."
         )
+    if safe:
+        weights_only = True
+    elif weights_only is None:
+        weights_only = pickle_module is None and not unsafe
     if weights_only and pickle_module is not None:
         raise RuntimeError("Can not safely load weights when explicit pickle_module is specified")
     encoding = pickle_load_args.setdefault("encoding", "utf-8")

@@ -47,7 +47,7 @@ STORAGE_OF: dict[dtype | None, StorageType] = {kind.dtype: kind for kind in STOR
 def constants() -> dict[str, Any]:
     """Give torch's constants by name: dtypes, layouts and memory formats."""
     library = importlib.import_module("retrograd")
-    found: dict[str, Any] = {d.name: d for d in (*dtypes.ALL, dtypes.complex32)}
+    found: dict[str, Any] = {d.name: d for d in (*dtypes.ALL, *dtypes.FLOAT8, dtypes.complex32)}
     layouts = "strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc"
     others = *layouts, "contiguous_format", "preserve_format", "channels_last", "channels_last_3d"
     return found | {name: getattr(library, name) for name in others if hasattr(library, name)}

@@ -11,13 +11,12 @@ from typing import IO, Any
 import numpy as np
 
 from ..core.device import device
-from ..core.dtypes import dtype, from_numpy
+from ..core.dtypes import dtype, from_numpy, uint8
 from ..core.node import BaseTensor
 from ..tensor.sizes import Layout
+from ..tensor.storage import TypedStorage, UntypedStorage
 from . import names, rebuild
 from .names import STORAGE_OF, UNTYPED, StorageType
-
-UNTYPED_DTYPES = ("uint16", "uint32", "uint64")  # younger than the storage classes: torch saves these as bytes
 
 
 class SavedStorage:
@@ -55,9 +54,13 @@ class StoragePickler(pickle._Pickler):
 
     def persistent_id(self, obj: Any) -> Any:
         """Give the identifier under which a storage is found in the file."""
+        if isinstance(obj, TypedStorage):
+            obj = self.stored(obj._held._storage.root, obj.dtype)
+        elif isinstance(obj, UntypedStorage):
+            obj = self.stored(obj._storage.root, uint8)
         if type(obj) is not SavedStorage:
             return None
-        kind = UNTYPED if obj.element.name in UNTYPED_DTYPES else STORAGE_OF[obj.element]
+        kind = STORAGE_OF.get(obj.element, UNTYPED)  # dtypes younger than the storage classes are saved as bytes
         count = obj.data.nbytes // (kind.dtype.itemsize if kind.dtype else 1)
         identifier = ("storage", kind, obj.key, "cpu", count)
         if not self.legacy:
@@ -116,7 +119,7 @@ class StoragePickler(pickle._Pickler):
         storage, offset, stride = self.place(tensor)
         view: tuple[Any, ...] = (storage, offset, tuple(tensor._a.shape), stride, tensor.requires_grad, OrderedDict())
         function: Any = rebuild.rebuild_tensor_v2
-        if storage.element.name in UNTYPED_DTYPES:
+        if storage.element not in STORAGE_OF:
             function, view = rebuild.rebuild_tensor_v3, (*view, storage.element)
         if type(tensor) is names.tensor_class() and not state:
             return function, view
@@ -135,7 +138,11 @@ class StoragePickler(pickle._Pickler):
             array = root = np.array(array, array.dtype.newbyteorder("="), order="C")
             offset, stride = 0, dense_strides(array.shape)
         # Tensors made by .data have a Storage of their own on the same root, so the root is what is shared.
-        element, storage = from_numpy(array.dtype), self.storages.get(id(root))
+        return self.stored(root, from_numpy(array.dtype)), offset, stride
+
+    def stored(self, root: Any, element: dtype) -> SavedStorage:
+        """Give what is written for the memory of an array, made on first use; RuntimeError if it was written as another dtype."""
+        storage = self.storages.get(id(root))
         if storage is None:
             storage = self.storages[id(root)] = SavedStorage(str(len(self.storages)), root, element)
         elif storage.element is not element:
@@ -143,7 +150,7 @@ class StoragePickler(pickle._Pickler):
                 "Cannot save multiple tensors or storages that view the same data as different types "
                 f"({storage.element} and {element}). Save a clone() of one of them."
             )
-        return storage, offset, stride
+        return storage
 
 
 def pickler_class(module: Any) -> type[StoragePickler]:

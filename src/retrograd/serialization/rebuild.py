@@ -8,44 +8,28 @@ from typing import Any
 
 import numpy as np
 
-from ..core.dtypes import dtype
+from ..core.dtypes import dtype, uint8
 from ..core.node import Storage, wrap
+from ..tensor.storage import TypedStorage, UntypedStorage
 from . import names
 
 
-class LoadedStorage:
-    """A storage read from a file: ``nbytes`` bytes of ``storage`` from ``start`` on, seen as elements of ``dtype``.
+class LoadedStorage(TypedStorage):
+    """A storage read from a file: the bytes of ``storage`` from ``start`` on, seen as elements of ``element`` (None: as bytes).
 
-    A ``map_location`` function is given one of these and gives it back.
+    A ``map_location`` function is given one of these and gives it back; one that stands by itself in a file is what is loaded.
     """
 
-    __slots__ = ("_start", "_storage", "dtype")
+    _element: dtype | None
+    _storage: Storage
+    _start: int
 
-    def __init__(self, storage: Storage, element: dtype | None, start: int = 0) -> None:
-        self._storage = storage
-        self.dtype = element
-        self._start = start
-
-    @property
-    def device(self) -> Any:
-        """The device that the bytes are on."""
-        from ..core.device import CPU
-
-        return CPU
-
-    def nbytes(self) -> int:
-        """Give the number of bytes."""
-        return int(self._storage.root.nbytes) - self._start
-
-    def size(self) -> int:
-        """Give the number of elements."""
-        return self.nbytes() // (self.dtype.itemsize if self.dtype else 1)
-
-    __len__ = size
-
-    def cpu(self) -> LoadedStorage:
-        """Give this storage, which is on the CPU."""
-        return self
+    def __new__(cls, storage: Storage, element: dtype | None, start: int = 0) -> Any:
+        made = object.__new__(cls)
+        made.dtype = element or uint8
+        made._element, made._storage, made._start = element, storage, start
+        made._held = UntypedStorage._of(Storage(storage.root[start:]) if start else storage)
+        return made
 
     def cuda(self, device: Any = None, non_blocking: bool = False) -> LoadedStorage:
         """Raise RuntimeError: there is no GPU here."""
@@ -56,7 +40,7 @@ def _array(storage: Any, element: dtype | None, offset: Any, size: Any, stride: 
     """Give the view of a storage that a file describes, or raise RuntimeError if it reaches outside."""
     if not isinstance(storage, LoadedStorage):
         raise UnpicklingError(f"a tensor must be made of a storage, not of a {type(storage).__name__}")
-    element = element or storage.dtype
+    element = element or storage._element
     if not isinstance(element, dtype) or element.name == "complex32":
         raise UnpicklingError(f"tensors of dtype {element} are not supported")
     size, stride = tuple(size), tuple(stride)

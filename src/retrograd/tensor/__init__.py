@@ -16,7 +16,7 @@ from . import (
     windows,
 )
 from .backward import grad
-from .creation import as_tensor, from_dlpack, from_numpy, frombuffer, tensor
+from .creation import as_tensor, asarray, from_dlpack, from_numpy, frombuffer, tensor
 from .dispatch import FUNCTIONS, METHODS
 from .tensor import Parameter, Size, Tensor
 
@@ -30,6 +30,7 @@ __all__ = [
     "Size",
     "Tensor",
     "as_tensor",
+    "asarray",
     "control",
     "creation",
     "from_dlpack",

@@ -106,8 +106,16 @@ def _accumulate(node: Node, g: Any, owned: bool) -> None:
             add_into(old._a, g)
             old._s.version += 1
     if node.hooks.accumulated:
-        for hook in list(node.hooks.accumulated.values()):
-            hook(owner)
+        _tell(node, owner)
+
+
+def _tell(node: Node, owner: Any) -> None:
+    """Call the hooks that run with a leaf once its gradient is up to date."""
+    for hook in list(node.hooks.accumulated.values()):
+        if hook(owner) is not None:
+            raise RuntimeError(
+                f"Tensor post accumulate grad hooks should return None. ({getattr(hook, '__name__', hook)})"
+            )
 
 
 def _with_sparse(old: Any, g: Any) -> Any:
@@ -132,8 +140,7 @@ def _accumulate_tensors(node: Node, g: Any, owned: bool) -> None:
         else:
             owner._grad = g if old is None else add(old, g)
     if node.hooks.accumulated:
-        for hook in list(node.hooks.accumulated.values()):
-            hook(owner)
+        _tell(node, owner)
 
 
 def backward(
@@ -228,6 +235,8 @@ def grad(
             if materialize_grads:
                 x = ins[i].stand_in() if isinstance(ins[i], GradientEdge) else ins[i]
                 found[i] = wrap(np.zeros(x._a.shape, x._a.dtype))
+                if create_graph:
+                    found[i].requires_grad_()
             elif not allow_unused:
                 raise RuntimeError(
                     "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True "

@@ -39,6 +39,7 @@ from ..core import (
     wrap,
 )
 from ..core.door import _quiet
+from ..core.node import backward_name, composition
 from ..core.strides import laid, memory_order
 from ..ops.batching import same
 from ..ops.derive import CASES, linear
@@ -135,7 +136,7 @@ def composed(label: str, keeps: bool = True) -> Callable[[Callable[..., Any]], C
             r = (_told(fn, xs) if WATCHERS else fn(*xs)) if program is None else program.run(xs, mask)
             node = (r[0] if r.__class__ is tuple else r)._node
             if node is not None:
-                node.label = label
+                node.label = label if program is not None else composition(label, xs)
             return r
 
         return call
@@ -234,10 +235,9 @@ class Program:
         op.view, op.broadcasts, op.family, op.outputs, op.impure = False, False, "composed", 1, False
         op.lower = op.cost = op.domain = None
         op.samples, op.conjugates, op.vjp, op.jvp = (), False, [], None
-        last = self.out.op
-        op.shown = last.shown or f"{last.name.capitalize()}Backward0" if last is not None else ""
+        op.shown = backward_name(self.out) if self.out.op is not None else ""
         op.plans, op.quick, op.add_into, op.inline, op.fresh = {}, [], None, None, None
-        op.reverse, op.forward = reverse, self._push
+        op.reverse, op.forward, op.operands = reverse, self._push, tuple(self.tensors)
         return op
 
     def run(self, xs: tuple[Any, ...], mask: int) -> Any:

@@ -63,10 +63,15 @@ def rebuild(cls: type, a: Any, requires_grad: bool, extra: dict[str, Any]) -> An
     return t
 
 
+def deep_storage(storage: Storage, memo: dict[int, Any]) -> Storage:
+    """Copy a storage, once for it and all tensors that share it."""
+    return _copied(storage.root, storage, memo)[1]
+
+
 def _copied(a: Any, storage: Storage, memo: dict[int, Any]) -> tuple[Any, Storage]:
     """Copy a storage once for all tensors that share it, and give the same view of the copy."""
     root = storage.root
-    key = id(root)
+    key: Any = ("storage", id(root))  # what copies a storage bare keeps its own under the number alone
     if key not in memo:
         low, high = np.lib.array_utils.byte_bounds(root)
         held = np.empty(high - low, np.uint8)

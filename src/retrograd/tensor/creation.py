@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from ..core import MODE, BaseTensor, MetaArray, blank, elsewhere, wrap
 from ..core.dtypes import from_numpy as dtype_of
 from ..core.dtypes import to_numpy
 from ..core.rows import SparseOperand
+from ..core.warned import warn
 from .dispatch import function, sizes, with_sparse, write_out
 from .literals import as_array, default_dtype, literal_dtype, stored
 
@@ -51,13 +53,9 @@ def tensor(
     if device is not None:
         elsewhere(device)
     if isinstance(data, BaseTensor):
-        import warnings
-
-        warnings.warn(
+        warn(
             "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
-            "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
-            UserWarning,
-            stacklevel=2,
+            "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor)."
         )
     if MODE.trace is not None and isinstance(data, BaseTensor):
         t = data.detach().clone() if dtype is None else data.detach().to(dtype, copy=True)
@@ -75,15 +73,15 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
             return _finish(as_array(data, dtype), False, device)
     if isinstance(data, BaseTensor):
         return data if dtype is None or to_numpy(dtype) == data._a.dtype else data.to(dtype)
-    data = getattr(data, "_bytes", data)  # a storage's memory is shared, as an array's is
+    if hasattr(data, "untyped"):  # a storage's memory is shared, as an array's is
+        from .storage import elements_of  # which needs this module's neighbours
+
+        return _finish(elements_of(data, dtype), False)
     if isinstance(data, np.ndarray):
         dtype_of(data.dtype)
         if dtype is None or to_numpy(dtype) == data.dtype:
             return from_numpy(data)
     return _finish(as_array(data, dtype), False)
-
-
-asarray = as_tensor
 
 
 def from_numpy(ndarray: Any) -> Any:
@@ -105,14 +103,10 @@ def from_numpy(ndarray: Any) -> Any:
         )
     dtype_of(ndarray.dtype)
     if not ndarray.flags.writeable:
-        import warnings
-
-        warnings.warn(
+        warn(
             "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This "
             "means writing to this tensor will result in undefined behavior. "
-            "You may want to copy the array to protect its data or make it writable before converting it to a tensor.",
-            UserWarning,
-            stacklevel=2,
+            "You may want to copy the array to protect its data or make it writable before converting it to a tensor."
         )
     return _finish(ndarray, False)
 
@@ -139,40 +133,94 @@ class _Capsule:
 
 
 def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Any:
-    """Make a one-dimensional tensor that shares memory with an object that has a buffer."""
-    return _finish(np.frombuffer(buffer, to_numpy(dtype), count, offset), requires_grad)
+    """Make a one-dimensional tensor that shares memory with an object that has a buffer.
+
+    Raises ValueError for an object without one, and where ``count`` and ``offset`` do not fit it.
+    """
+    try:
+        held = np.frombuffer(memoryview(buffer), np.uint8) if memoryview(buffer).nbytes else np.empty(0, np.uint8)
+    except TypeError:
+        raise ValueError("object does not implement Python buffer protocol.") from None
+    kind = to_numpy(dtype)
+    size, step = held.size, kind.itemsize
+    if not size or not count:
+        raise ValueError(f"both buffer length ({size}) and count ({count}) must not be 0")
+    if not 0 <= offset < size:
+        raise ValueError(
+            f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({size} bytes) minus 1"
+        )
+    if count < 0 and (size - offset) % step:
+        raise ValueError(
+            f"buffer length ({size - offset} bytes) after offset ({offset} bytes) must be a multiple of element size ({step})"
+        )
+    if count > 0 and offset + count * step > size:
+        raise ValueError(
+            f"requested buffer length ({count} * {step} bytes) after offset ({offset} bytes) must not be greater than actual buffer "
+            f"length ({size} bytes)"
+        )
+    if not held.flags.writeable:
+        warn(
+            "The given buffer is not writable, and PyTorch does not support non-writable tensors: writing to this tensor raises. "
+            "You may want to copy the buffer to protect its data or make it writable before converting it to a tensor."
+        )
+    return _finish(held[offset : None if count < 0 else offset + count * step].view(kind), requires_grad)
 
 
-def legacy_tensor(d: Any, *args: Any, device: Any = None, **kwargs: Any) -> Any:
-    """Make what ``torch.FloatTensor(...)`` and its kin make: of sizes, or of data."""
-    if device is not None and elsewhere(device):
-        return legacy_tensor(d, *args, **kwargs).to(device)
-    if d == np.float32:
-        d = default_dtype()
-    if not args:
-        return _finish(np.empty((0,), d), False)
-    if len(args) == 1 and not isinstance(args[0], (int, np.integer)):
-        data = args[0]
-        if isinstance(data, BaseTensor):
-            if data._a.dtype != d:
-                raise TypeError(f"expected {dtype_of(d)} (got {data.dtype})")
-            return wrap(data._a, data._s)
-        from .tensor import Size
+def asarray(
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+) -> Any:
+    """Make a tensor of a tensor, an array, a buffer, or numbers, sharing memory where it can (always, or never, if ``copy`` says so).
 
-        if isinstance(data, Size):
-            return _finish(np.empty(tuple(data), d), False)
-        if isinstance(data, float):
-            raise TypeError(f"new(): data must be a sequence (got {type(data).__name__})")
-        return _finish(as_array(data, dtype_of(d)), False)
-    return _finish(np.empty(sizes(args, "new"), d), False)
+    A buffer without a dtype holds numbers of the default one. ValueError where memory that is to be shared cannot be.
+
+    Examples
+    --------
+    >>> import retrograd as torch
+    >>> x = torch.zeros(2)
+    >>> torch.asarray(x, copy=True)[0] = 1
+    >>> x
+    tensor([0., 0.])
+    """
+    if not (isinstance(obj, (BaseTensor, np.ndarray, np.generic)) or hasattr(obj, "__dlpack__")):
+        try:
+            memoryview(obj)
+            obj = np.frombuffer(obj, default_dtype() if dtype is None else to_numpy(dtype))
+        except (TypeError, ValueError):
+            pass
+    if not isinstance(obj, (BaseTensor, np.ndarray)) and hasattr(obj, "__dlpack__"):
+        obj = from_dlpack(obj)
+    shared = isinstance(obj, (BaseTensor, np.ndarray))
+    if copy is False and not shared and not hasattr(obj, "untyped"):
+        raise ValueError("can't alias arbitrary sequence into a tensor.")
+    if copy is False and dtype is not None and shared and to_numpy(dtype) != (getattr(obj, "_a", obj)).dtype:
+        raise ValueError(f"can't alias tensor with dtype '{obj.dtype}' into dtype '{dtype}'.")
+    t = as_tensor(obj, dtype, device)
+    if copy and shared and (t is obj or np.may_share_memory(t._a, getattr(obj, "_a", obj))):
+        t = t.clone()
+    return t.requires_grad_() if requires_grad else t
 
 
-# -- filled ------------------------------------------------------------------------------------------------------------------
 def _checked(size: tuple[int, ...]) -> tuple[int, ...]:
     for s in size:
         if s < 0:
             raise RuntimeError(f"Trying to create tensor with negative dimension {s}: {list(size)}")
     return size
+
+
+def _unset(make: Any) -> Any:
+    """Give a function that makes an array without values; with numbers in it that stand out while ``CONSPICUOUS`` holds anything."""
+
+    def given(*args: Any, **kwargs: Any) -> Any:
+        a = make(*args, **kwargs)
+        if CONSPICUOUS and a.__class__ is not MetaArray:
+            a[...] = 1 if a.dtype.kind == "b" else np.iinfo(a.dtype).max if a.dtype.kind in "iu" else np.nan
+        return a
+
+    return given
+
+
+CONSPICUOUS: set[str] = set()  # why memory that nobody has written is filled, where that is asked for
+unset = _unset(np.empty)
 
 
 def _filler(name: str, doc: str, give: Any) -> Any:
@@ -200,6 +248,8 @@ def _filler(name: str, doc: str, give: Any) -> Any:
         shape = _checked(sizes(size, name))
         if out is not None:
             return write_out(out, wrap(make(shape, out._a.dtype)), name)
+        if math.prod(shape) * (default_dtype() if dtype is None else to_numpy(dtype)).itemsize >= 2**63:
+            raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)}")
         return _finish(make(shape, default_dtype() if dtype is None else to_numpy(dtype)), requires_grad)
 
     fn.__name__ = fn.__qualname__ = name
@@ -209,7 +259,17 @@ def _filler(name: str, doc: str, give: Any) -> Any:
 
 zeros = _filler("zeros", "Make a tensor of zeros of the given sizes.", np.zeros)
 ones = _filler("ones", "Make a tensor of ones of the given sizes.", np.ones)
-empty = _filler("empty", "Make a tensor of the given sizes without setting its values.", np.empty)
+empty = _filler("empty", "Make a tensor of the given sizes without setting its values.", unset)
+
+
+def into(out: Any, a: Any, name: str) -> Any:
+    """Write numbers that are made into ``out``, in its dtype; one line of as many numbers as it has fills it as it lies."""
+    if not isinstance(out, BaseTensor):
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if a.ndim == 1 and a.size == out._a.size:
+        a = a.reshape(out._a.shape)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return write_out(out, wrap(a.astype(out._a.dtype)), name)
 
 
 def _one(value: Any, dtype: Any) -> Any:
@@ -239,7 +299,7 @@ def full(
     a = np.broadcast_to(number, _checked(sizes((size,), "full")))
     a = blank(a.shape, a.dtype) if there else a.copy()
     if out is not None:
-        return write_out(out, wrap(a), "full")
+        return into(out, a, "full")
     return _finish(a, requires_grad)
 
 
@@ -275,7 +335,7 @@ def _like(name: str, doc: str, make: Any) -> Any:
 
 zeros_like = _like("zeros_like", "Make zeros of another tensor's shape and dtype.", np.zeros_like)
 ones_like = _like("ones_like", "Make ones of another tensor's shape and dtype.", np.ones_like)
-empty_like = _like("empty_like", "Make an unset tensor of another's shape and dtype.", np.empty_like)
+empty_like = _like("empty_like", "Make an unset tensor of another's shape and dtype.", _unset(np.empty_like))
 
 
 @function("full_like", method=False, out=False)
@@ -321,7 +381,7 @@ def empty_strided(
         )
     d = default_dtype() if dtype is None else to_numpy(dtype)
     count = 1 + sum(k * (n - 1) for n, k in zip(size, stride, strict=True)) if all(size) else 0
-    root = blank((count,), d) if there else np.empty(count, d)
+    root = blank((count,), d) if there else unset(count, d)
     t = _finish(root, requires_grad=False)
     t._a = np.lib.stride_tricks.as_strided(root, size, tuple(k * d.itemsize for k in stride), subok=True)
     return t.requires_grad_() if requires_grad else t
@@ -350,4 +410,4 @@ def empty_permuted(
     return empty_strided(size, steps, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-__all__ = ["as_array", "as_tensor", "from_dlpack", "from_numpy", "frombuffer", "legacy_tensor", "tensor"]
+__all__ = ["as_array", "as_tensor", "asarray", "from_dlpack", "from_numpy", "frombuffer", "tensor"]

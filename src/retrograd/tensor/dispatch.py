@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,7 +26,7 @@ from ..core import (
 from ..core import dtypes as _d
 from ..core.errors import name_the_call, not_a_tensor
 from ..core.large import LARGE
-from ..core.node import next_seq
+from ..core.node import composition, next_seq
 from ..core.rows import SparseOperand
 from ..core.types import RememberingNumber
 from ..ops.elementwise import cast
@@ -104,11 +104,11 @@ _PLAIN, _, _LINALG = _EXACT.partition("linalg_:")
 EXACT_OUT = frozenset([*_PLAIN.split(), *(f"linalg_{name}" for name in _LINALG.split())])
 
 
-def labelled(result: Any, name: str) -> Any:
-    """Give a result whose ``grad_fn`` prints under torch's name for the function."""
+def labelled(result: Any, name: str, given: Iterable[Any] | None = None) -> Any:
+    """Give a result whose ``grad_fn`` prints under torch's name for the function; with its arguments, it leads to their nodes."""
     node = result._node
     if node is not None and node.op is not None:
-        node.label = name
+        node.label = name if given is None else composition(name, given)
     return result
 
 
@@ -119,7 +119,9 @@ def shown_as(name: str) -> Callable[[F], F]:
         @functools.wraps(fn)
         def call(*args: Any, **kwargs: Any) -> Any:
             r = fn(*args, **kwargs)
-            return labelled(r, name) if isinstance(r, BaseTensor) and not (args and r is args[0]) else r
+            if not isinstance(r, BaseTensor) or (args and r is args[0]):
+                return r
+            return labelled(r, name, (*args, *kwargs.values()))
 
         return call  # type: ignore[return-value]
 
@@ -201,7 +203,7 @@ def write_out(out: Any, result: Any, name: str) -> Any:
             f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of "
             "the arguments requires grad."
         )
-    if not castable(result._a.dtype, out._a.dtype):
+    if not castable(result._a.dtype, out._a.dtype) and name != "bernoulli":  # whose ones and zeros fit anywhere
         kind = TypeError if name in ("cat", "concat", "concatenate") else RuntimeError
         raise kind(
             f"result type {type_name(result._a.dtype)} can't be cast to the desired output type "

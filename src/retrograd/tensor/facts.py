@@ -108,8 +108,8 @@ class Facts(BaseTensor):
         return offset if self._a.size else 0
 
     def data_ptr(self) -> int:
-        """Give the address of the first element."""
-        address: int = 0 if self._a.__class__ is MetaArray else self._a.ctypes.data
+        """Give the address of the first element; 0 if there is none."""
+        address: int = 0 if self._a.__class__ is MetaArray or not self._a.size else self._a.ctypes.data
         return address
 
     def is_contiguous(self, memory_format: Any = None) -> bool:
@@ -182,6 +182,8 @@ class Facts(BaseTensor):
 
 def _element_strides(a: Any) -> tuple[int, ...]:
     item = a.itemsize or 1
+    if a.size == 0 and 0 not in a.strides:
+        return tuple(s // item for s in a.strides)
     if a.size == 0 or a.flags.c_contiguous:
         steps: list[int] = []
         step = 1

@@ -276,6 +276,12 @@ def unpack_dual(tensor: Any, *, level: int | None = None) -> UnpackedDualTensor:
     return UnpackedDualTensor(primal, tangent)
 
 
+def __getattr__(name: str) -> Any:
+    if name == "_current_level":  # torch's variable; there is one level here
+        return -1 if MODE.dual is None else 0
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
     "UnpackedDualTensor",
     "dual_level",

@@ -45,6 +45,7 @@ class FunctionCtx:
         self._entries: list[Any] = []  # what `saved_tensors` gives outside a recorded call
         self._owner: Any = None  # weak reference to the Node, which holds what is saved
         self._count = 1
+        self._read = False  # whether what was saved has been given away, for `clear_saved_tensors_on_access`
 
     def save_for_backward(self, *tensors: Any) -> None:
         """Keep tensors (or None) for ``backward``, which finds them in ``ctx.saved_tensors``."""
@@ -80,9 +81,17 @@ class FunctionCtx:
                 "retain_graph=True if you need to backward through the graph a second time. "
                 f"({node.name()}, called at {describe(node.place)})"
             )
+        if self._read:
+            raise RuntimeError(
+                "saved_tensors can only be accessed once when clear_saved_tensors_on_access=True is set on the autograd.Function. Either "
+                f"access saved_tensors only once, or set clear_saved_tensors_on_access=False.{at(here())}"
+            )
         if not entries and self._kept_forward:
             return self._kept_forward
-        return tuple(self._unpack(e, node) for e in entries)
+        found = tuple(self._unpack(e, node) for e in entries)
+        if node is not None and node.attrs["cls"].clear_saved_tensors_on_access:
+            node.saved, self._read = (), True
+        return found
 
     def _unpack(self, entry: Any, node: Any) -> Any:
         if entry is None:
@@ -298,6 +307,8 @@ class Function:
 
     vjp = backward
 
+    clear_saved_tensors_on_access = False  # True: they belong to who reads them, once
+
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Any:
         """Give the tangent of each result from those of the inputs."""
@@ -401,7 +412,7 @@ def _record(cls: Any, ctx: FunctionCtx, args: Any, flags: Any, before: Any, resu
         k is not None and k.dtype.kind in "fcV" and not any(b is p or r is p for p in ctx._plain)
         for b, r, k in zip(before, results, kinds, strict=True)
     ]
-    node.saved = [_entry(e, before, results, carries) for e in ctx._entries] or ()
+    node.saved = [_entry(e, args, before, results, carries) for e in ctx._entries] or ()
     if MODE.saving is not None and trace is None:
         node.saved = [_handed_over(e, MODE.saving, node) for e in node.saved] or ()
     ctx._entries = []
@@ -425,13 +436,13 @@ def _record(cls: Any, ctx: FunctionCtx, args: Any, flags: Any, before: Any, resu
     ctx._dirty = ctx._plain = ()
 
 
-def _entry(entry: Any, before: Any, results: list[Any], carries: list[bool]) -> Any:
-    """Keep a saved result by its array, not by the tensor that will hold the node that holds it."""
+def _entry(entry: Any, args: Any, before: Any, results: list[Any], carries: list[bool]) -> Any:
+    """Keep a saved result by its array, not by the tensor that will hold the node that holds it; an input returned as it is stays an input."""
     if entry is None:
         return None
     t, version = entry
     for i, (b, r) in enumerate(zip(before, results, strict=True)):
-        if t is b or t is r:
+        if t is r or (t is b and not any(t is x for x in args)):
             return r._a, r._s, version, i, carries[i]
     return entry
 

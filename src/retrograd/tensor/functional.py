@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..autodiff import on_the_way
-from ..core import BaseTensor, show_type, wrap
+from ..core import MODE, BaseTensor, enable_grad, show_type, wrap
 from . import jacobians
 from . import transforms as t
-from .tree import tree_map
+from .backward import grad
+from .tree import flatten, tree_map
 
 Function = Callable[..., Any]
 
@@ -58,9 +61,50 @@ def _check_dependence(outputs: tuple[Any, ...], xs: tuple[Any, ...], name: str) 
             )
         for j, x in enumerate(xs):
             if x._node not in on_the_way([o._node], [x._node]):
+                which = f"Output {i}" if name == "jacobian" else "The output"
                 raise RuntimeError(
-                    f"Output {i} of the user-provided function is independent of input {j}. This is not allowed in strict mode ({name})."
+                    f"{which} of the user-provided function is independent of input {j}. This is not allowed in strict mode ({name})."
                 )
+
+
+def _check_result(found: Any, xs: tuple[Any, ...], name: str) -> Any:
+    """Check, in strict mode with a graph, that a derivative depends on each input that asks for a gradient."""
+    for r in flatten(found)[0]:
+        for j, x in enumerate(xs):
+            if x.requires_grad and (not r.requires_grad or x._node not in on_the_way([r._node], [x._node])):
+                raise RuntimeError(
+                    f"The jacobian of the user-provided function is independent of input {j}. This is not allowed in strict mode "
+                    f"when create_graph=True ({name})."
+                )
+    return found
+
+
+def _check_slopes(func: Function, xs: tuple[Any, ...], name: str) -> None:
+    """Check, in strict mode, that the first derivatives depend on the inputs."""
+    with enable_grad():
+        live = [x.detach().requires_grad_() for x in xs]
+        slopes = grad(func(*live), live, create_graph=True, allow_unused=True)
+    for i, g in enumerate(slopes):
+        for j, x in enumerate(live):
+            if g is None or not g.requires_grad or x._node not in on_the_way([g._node], [x._node]):
+                raise RuntimeError(
+                    f"The jacobian of the user-provided function with respect to input {i} is independent of input {j}. This is not "
+                    f"allowed in strict mode ({name})."
+                )
+
+
+def _recorded(call: Function) -> Function:
+    """Let a call that is asked for the graph of its result record it under ``no_grad`` too."""
+
+    @functools.wraps(call)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if MODE.grad or not signature.bind(*args, **kwargs).arguments.get("create_graph"):
+            return call(*args, **kwargs)
+        with enable_grad():
+            return call(*args, **kwargs)
+
+    signature = inspect.signature(call)
+    return run
 
 
 def _keep(x: Any, create_graph: bool) -> Any:
@@ -80,16 +124,20 @@ def _vectors(v: Any, like: tuple[Any, ...], single: bool, what: str, name: str) 
             )
         return (wrap(np.ones(like[0]._a.shape, like[0]._a.dtype)),)
     vs = _tuple(v, "v", name)
+    if single and len(vs) != 1:
+        raise RuntimeError(f"The given v should contain a single Tensor. ({name})")
     if len(vs) != len(like):
         raise RuntimeError(f"v is a tuple of invalid length: should be {len(like)} but got {len(vs)} ({name}).")
     for i, (a, b) in enumerate(zip(vs, like, strict=True)):
         if a._a.shape != b._a.shape:
+            where = "v" if single else f"Entry {i} in v"
             raise RuntimeError(
-                f"Entry {i} in v has invalid size: should be {list(b._a.shape)} but got {list(a._a.shape)} ({name})."
+                f"{where} has invalid size: should be {list(b._a.shape)} but got {list(a._a.shape)} ({name})."
             )
     return vs
 
 
+@_recorded
 def jacobian(
     func: Function,
     inputs: Any,
@@ -127,11 +175,20 @@ def jacobian(
         raise NotImplementedError(
             "torch.autograd.functional.jacobian: `create_graph=True` and `strategy='forward-mode'` are not supported together: use torch.func.jacfwd"
         )
+    if strict and vectorize:
+        raise RuntimeError(
+            "torch.autograd.functional.jacobian: `strict=True` and `vectorized=True` are not supported together. Please either set "
+            "`strict=False` or `vectorize=False`."
+        )
     xs = _tuple(inputs, "inputs", "jacobian")
     make = jacobians.jacrev if strategy == "reverse-mode" else jacobians.jacfwd
-    return _keep(make(_watched(func, "jacobian", strict), _numbers(inputs, xs))(*xs), create_graph)
+    found = make(_watched(func, "jacobian", strict), _numbers(inputs, xs))(*xs)
+    if strict and create_graph:
+        _check_result(found, xs, "jacobian")
+    return _keep(found, create_graph)
 
 
+@_recorded
 def hessian(
     func: Function,
     inputs: Any,
@@ -149,6 +206,8 @@ def hessian(
     tensor([[6.]])
     """
     xs = _tuple(inputs, "inputs", "hessian")
+    if strict:
+        _check_slopes(_watched(func, "hessian", strict, scalar=True), xs, "hessian")
     numbers = _numbers(inputs, xs)
     outer = jacobians.jacrev if outer_jacobian_strategy == "reverse-mode" else jacobians.jacfwd
     return _keep(
@@ -156,6 +215,7 @@ def hessian(
     )
 
 
+@_recorded
 def vjp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> Any:
     """Give ``func(inputs)`` and the vector-Jacobian product with ``v``.
 
@@ -170,9 +230,12 @@ def vjp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, 
     outputs = _tuple(out, "outputs of the user-provided function", "vjp")
     vs = _vectors(v, outputs, not isinstance(out, tuple), "the user-provided function returns", "vjp")
     found = pull(vs if isinstance(out, tuple) else vs[0])
+    if strict and create_graph:
+        _check_result(found, xs, "vjp")
     return _keep(out, create_graph), _keep(found if isinstance(inputs, (tuple, list)) else found[0], create_graph)
 
 
+@_recorded
 def jvp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> Any:
     """Give ``func(inputs)`` and the Jacobian-vector product with ``v``.
 
@@ -185,9 +248,12 @@ def jvp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, 
     xs = _tuple(inputs, "inputs", "jvp")
     vs = _vectors(v, xs, not isinstance(inputs, (tuple, list)), "the input to the user-provided function", "jvp")
     out, pushed = t.jvp(_watched(func, "jvp", strict), xs, vs)
+    if strict and create_graph:
+        _check_result(pushed, xs, "jvp")
     return _keep(out, create_graph), _keep(pushed, create_graph)
 
 
+@_recorded
 def hvp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> Any:
     """Give ``func(inputs)`` and the product of its Hessian with ``v``.
 
@@ -200,6 +266,7 @@ def hvp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, 
     return _second(func, inputs, v, create_graph, strict, "hvp")
 
 
+@_recorded
 def vhp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> Any:
     """Give ``func(inputs)`` and the product of ``v`` with its Hessian, which is symmetric.
 
@@ -215,6 +282,8 @@ def vhp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, 
 def _second(func: Function, inputs: Any, v: Any, create_graph: bool, strict: bool, name: str) -> Any:
     xs = _tuple(inputs, "inputs", name)
     vs = _vectors(v, xs, not isinstance(inputs, (tuple, list)), "the input to the user-provided function", name)
+    if strict:
+        _check_slopes(_watched(func, name, strict, scalar=True), xs, name)
     value, found = jacobians.hvp(_watched(func, name, strict, scalar=True), xs, vs)
     many = isinstance(inputs, (tuple, list))
     found = found if many or not isinstance(found, tuple) else found[0]

@@ -143,6 +143,12 @@ class Interop(BaseTensor):
             raise TypeError("len() of a 0-d tensor")
         return len(self._a)
 
+    def __delitem__(self, index: Any) -> None:
+        raise TypeError("Tensor does not support deleting items")
+
+    def __reversed__(self) -> Any:
+        return self.flip(0) if self._a.ndim else self
+
     def __iter__(self) -> Iterator[Any]:
         if not self._a.ndim:
             raise TypeError("iteration over a 0-d tensor")
@@ -171,12 +177,19 @@ class Interop(BaseTensor):
             dtype=self.dtype,
             device=self.device,
             name="tensor" if cls.__module__.startswith("retrograd.") else cls.__name__,
+            tangent=self._tangent_text() if MODE.dual is not None else None,
         )
+
+    def _tangent_text(self) -> str | None:
+        from .forward_ad import unpack_dual
+
+        tangent = unpack_dual(self).tangent
+        return None if tangent is None else f"{tangent}"
 
     def __format__(self, spec: str) -> str:
         from .printing import tensor_format
 
-        if self._a.ndim == 0:
+        if self._a.ndim == 0 and self._a.__class__ is not MetaArray:
             return tensor_format(self._a, spec)
         return object.__format__(self, spec)
 

@@ -49,6 +49,10 @@ def as_array(data: Any, dtype: Any = None) -> Any:
         _whole(data, d)
         return stored(np.array(number), d)
     if not isinstance(data, (list, tuple)):
+        if hasattr(data, "untyped"):
+            from .storage import elements_of  # which needs this module's neighbours
+
+            return elements_of(data, dtype).copy()
         if hasattr(data, "__array__"):
             return as_array(np.asarray(data), dtype)
         if not hasattr(data, "__len__") or not hasattr(data, "__getitem__") or isinstance(data, (str, bytes, dict)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core import BaseTensor, apply, with_history
+from ..core.node import Label
 from ..core.rows import SparseOperand
 from ..ops import elementwise as e
 from ..ops.contract import matmul
@@ -17,6 +18,15 @@ from .protocol import met
 _NUMBERS = (float, int)
 # how the number before an operator comes to a tensor of a half precision: as the second operand, which is not rounded
 TURNED: dict[Any, Any] = {e.mul: p.mul, e.div: lambda x, number: p.mul(p.reciprocal(x), number)}
+# what torch makes of a number before an operator: another function, or the same with the tensor first
+LABELS = {
+    e.sub: Label("RsubBackward1"),
+    e.add: Label("AddBackward0"),
+    e.mul: Label("MulBackward0"),
+    e.div: Label("MulBackward0"),
+}
+LABELS[e.sub].operands, LABELS[e.add].operands = (1,), (1, 0)
+LABELS[e.mul].operands, LABELS[e.div].operands = (1, 0), (1, 0)  # torch multiplies the reciprocal
 
 
 def _fast(op: Any, slow: Any, kinds: str) -> Any:
@@ -51,8 +61,9 @@ def _fast_reversed(op: Any, slow: Any) -> Any:
     def method(self: Any, other: Any) -> Any:
         if other.__class__ in _NUMBERS and self._a.dtype.kind == "f" and self._a.dtype.itemsize > 2:
             r = apply(op, other, self)
-            if op is e.sub and r._node is not None:
-                r._node.label = "RsubBackward1"
+            label = LABELS.get(op)
+            if label is not None and r._node is not None:
+                r._node.label = label
             return r
         if other.__class__ in _NUMBERS and op in TURNED and is_narrow(self._a.dtype):
             return TURNED[op](self, other)

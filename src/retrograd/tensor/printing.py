@@ -165,6 +165,7 @@ def tensor_repr(
     dtype: object = None,
     default_dtype: object = None,
     name: str = "tensor",
+    tangent: str | None = None,
 ) -> str:
     """The text of a tensor with the given values, as `repr` shows it.
 
@@ -187,6 +188,8 @@ def tensor_repr(
         `get_default_dtype()`.
     name : str
         The word before the parenthesis: the class's name for subclasses.
+    tangent : str, optional
+        The text of the tangent that the tensor carries.
 
     Returns
     -------
@@ -220,9 +223,11 @@ def tensor_repr(
     if shown_dtype:
         suffixes.append(f"dtype={dtype_text}")
     if grad_fn is not None:
-        suffixes.append(f"grad_fn=<{grad_fn}>")
+        suffixes.append(f"grad_fn=<{grad_fn.rpartition('::')[2]}>")
     elif requires_grad:
         suffixes.append("requires_grad=True")
+    if tangent is not None:
+        suffixes.append(f"tangent={tangent}")
     text = with_suffixes(prefix + body, suffixes, len(prefix))
     return f"Parameter containing:\n{text}" if is_parameter else text
 

@@ -156,7 +156,7 @@ def _convert(r: Any, cls: type) -> Any:
         if isinstance(r, cls) or r._composite:
             return r
         node = r._node
-        if node is not None and node.op is None and node.requires_grad:
+        if node is not None and node.op is None and node.requires_grad and not MODE.grad:
             r = r.view_as(r)  # a leaf stays the one that its gradient is for
         if getattr(MODE.trace, "compiling", False):  # a program gives plain tensors: such a call runs as it is
             MODE.trace.asked(r, f"shape of an instance of {cls.__name__}")

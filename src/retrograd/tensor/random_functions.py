@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import random as streams
-from ..core import MODE, BaseTensor, apply, blank, device, elsewhere, is_meta, show_type, wrap
+from ..core import MODE, BaseTensor, apply, blank, device, elsewhere, here, is_meta, shapes_error, show_type, wrap
 from ..core import dtypes as _d
 from ..ops.shape import view_as_complex
 from .creation import _checked
@@ -123,7 +123,7 @@ def drawn(kind: str, shape: tuple[int, ...], dtype: Any, generator: Any, **param
 
 
 def _floating(dtype: Any, name: str) -> Any:
-    d = _d.get_default_dtype() if dtype is None else dtype
+    d = _d.get_default_dtype() if dtype is None else _d.from_numpy(_d.to_numpy(dtype))
     if not d.is_floating_point and not d.is_complex:
         raise NotImplementedError(
             f"\"{name}\" not implemented for '{d.name.capitalize()}': draw floating-point numbers and convert them"
@@ -301,9 +301,15 @@ def normal(
     """Draw from normal distributions with given means and standard deviations (numbers or tensors)."""
     if isinstance(mean, BaseTensor) or isinstance(std, BaseTensor):
         like = mean if isinstance(mean, BaseTensor) else std
-        shape = np.broadcast_shapes(*(v._a.shape for v in (mean, std) if isinstance(v, BaseTensor)))
+        given = [v for v in (mean, std) if isinstance(v, BaseTensor)]
+        try:
+            shape = np.broadcast_shapes(*(v._a.shape for v in given))
+        except ValueError:
+            raise shapes_error("normal", tuple(given), here()) from None
         if isinstance(std, BaseTensor) and (std._a < 0).any():
             raise RuntimeError("normal expects all elements of std >= 0.0")
+        if not isinstance(std, BaseTensor) and std < 0:
+            raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
         z = drawn("normal", shape, like._a.dtype, generator)
         mean, std = (v if isinstance(v, BaseTensor) else wrap(np.asarray(v, like._a.dtype)) for v in (mean, std))
         return _with(mean, std, z * std.detach() + mean.detach())

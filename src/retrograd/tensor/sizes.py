@@ -65,6 +65,7 @@ strided = Layout("strided")
 sparse_coo = Layout("sparse_coo")
 sparse_csr, sparse_csc = Layout("sparse_csr"), Layout("sparse_csc")
 sparse_bsr, sparse_bsc = Layout("sparse_bsr"), Layout("sparse_bsc")
+jagged = Layout("jagged")  # a name to compare with: no tensor here has several lengths
 LAYOUTS = {str(each): each for each in (strided, sparse_coo, sparse_csr, sparse_csc, sparse_bsr, sparse_bsc)}
 
 

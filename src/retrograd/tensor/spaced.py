@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core import BaseTensor, elsewhere, wrap
+from ..core import BaseTensor, elsewhere
 from ..core import dtypes as _d
 from ..core.dtypes import float64, to_numpy
 from ..core.dtypes import from_numpy as dtype_of
-from .creation import _finish, full
-from .dispatch import function, write_out
+from .creation import _finish, full, into
+from .dispatch import function
 from .literals import default_dtype, literal_dtype
 
 
@@ -56,7 +56,7 @@ def evenly(start: float, end: float, steps: int, dtype: _d.dtype) -> Any:
 def _made(a: Any, out: Any, name: str, requires_grad: bool, device: Any) -> Any:
     if out is None:
         return _finish(a, requires_grad, device)
-    return write_out(out, wrap(a), name)
+    return into(out, a, name)
 
 
 def _ends(name: str, start: Any, end: Any, step: Any) -> tuple[Any, Any, Any]:
@@ -120,7 +120,7 @@ def arange(
         a = np.arange(start, end, step).astype(d, copy=False)
     else:
         a = (start + np.arange(math.ceil((end - start) / step)) * step).astype(d)
-    return _finish(a, requires_grad, device) if out is None else write_out(out, wrap(a), "arange")
+    return _finish(a, requires_grad, device) if out is None else into(out, a, "arange")
 
 
 @function("range", method=False, out=False)
@@ -146,7 +146,7 @@ def range_(
     a = (start + np.arange(math.floor((end - start) / step) + 1) * step).astype(
         default_dtype() if dtype is None else to_numpy(dtype)
     )
-    return _finish(a, requires_grad, device) if out is None else write_out(out, wrap(a), "range")
+    return _finish(a, requires_grad, device) if out is None else into(out, a, "range")
 
 
 @function("linspace", method=False, out=False)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from ..core import CPU, META, BaseTensor, MetaArray, Storage, wrap
+from ..core import CPU, META, BaseTensor, MetaArray, Storage, blank, elsewhere, no_data, wrap
 from ..core import dtypes as _d
-from .dispatch import METHODS, function
+from .copying import deep_storage
+from .dispatch import METHODS, function, type_name
 from .interop import asked
 
 _NAMES = {
@@ -35,6 +38,30 @@ def _flat(root: Any) -> Any:
     return a.ravel(order="K").view(np.uint8)
 
 
+def _copied(buffer: Any, byte_order: str, dtype: Any, *, count: int = -1, offset: int = 0, **named: Any) -> Any:
+    """Give a copy of a buffer's bytes, as elements of a dtype in this machine's order."""
+    kind = dtype.numpy
+    if byte_order not in ("native", "little", "big"):
+        raise ValueError(f"invalid byte_order '{byte_order}' (expected 'big', 'little', or 'native')")
+    found = np.frombuffer(memoryview(buffer).cast("B"), np.uint8)
+    rest = len(found) - offset
+    if offset < 0 or rest < 0:
+        raise ValueError(
+            f"offset must be non-negative and no greater than buffer length ({len(found)}), but got {offset}"
+        )
+    if count < 0 and rest % kind.itemsize:
+        raise ValueError(f"buffer size ({rest}) must be a multiple of element size ({kind.itemsize})")
+    found = found[offset : None if count < 0 else offset + count * kind.itemsize]
+    if count >= 0 and len(found) < count * kind.itemsize:
+        raise ValueError(
+            f"buffer has only {rest // kind.itemsize} elements after offset {offset}, but specified a size of {count}"
+        )
+    other = (">" if sys.byteorder == "little" else "<") if byte_order not in ("native", sys.byteorder) else "="
+    if dtype is _d.bool_:
+        return (found != 0).copy()
+    return found.view(kind.newbyteorder(other) if kind.kind in "iufc" else kind).astype(kind)
+
+
 class UntypedStorage:
     """The bytes that a tensor and its views share.
 
@@ -48,12 +75,14 @@ class UntypedStorage:
     (24, True)
     """
 
-    __slots__ = ("_storage",)
+    __slots__ = ("__dict__", "__weakref__", "_storage")
     is_cuda = is_hpu = is_sparse = False
 
     def __init__(self, size: Any = 0, *, device: Any = None, dtype: Any = None) -> None:
-        held = np.empty(size, np.uint8) if isinstance(size, int) else np.array(list(size), np.uint8)
-        self._storage = Storage(held)
+        there = device is not None and elsewhere(device)
+        make = blank if there else np.empty
+        held = make((size,), np.dtype(np.uint8)) if isinstance(size, int) else np.array(list(size), np.uint8)
+        self._storage = Storage(blank(held.shape, held.dtype) if there else held)
 
     @classmethod
     def _of(cls, storage: Storage) -> Any:
@@ -71,12 +100,25 @@ class UntypedStorage:
         held = np.memmap(filename, np.uint8, "r+" if shared else "c", shape=(int(nbytes),))
         return cls._of(Storage(held.view(np.ndarray)))
 
+    @classmethod
+    def from_buffer(cls, buffer: Any, byte_order: str = "native", **places: Any) -> Any:
+        """Give a copy of the bytes of an object with a buffer."""
+        return cls._of(Storage(_copied(buffer, byte_order, _d.uint8, **places)))
+
+    def byteswap(self, dtype: Any) -> None:
+        """Turn the order of the bytes of each element round, in place; a complex element has two."""
+        step = dtype.itemsize // (2 if dtype.is_complex else 1)
+        self._bytes.reshape(-1, step)[...] = self._bytes.reshape(-1, step)[:, ::-1].copy()
+        self._storage.version += 1
+
     def untyped(self) -> Any:
         """Give itself: bare bytes."""
         return self
 
     @property
     def _bytes(self) -> Any:
+        if self._storage.root.__class__ is MetaArray:
+            raise NotImplementedError("Not available for 'meta' device type: a storage there has a size and no bytes")
         return _flat(self._storage.root)
 
     @property
@@ -149,8 +191,16 @@ class UntypedStorage:
         """Give a copy."""
         return UntypedStorage._of(Storage(self._bytes.copy()))
 
+    def __copy__(self) -> Any:
+        return self.clone()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return UntypedStorage._of(deep_storage(self._storage, memo))
+
     def cpu(self) -> Any:
         """Give itself: the bytes are on the CPU."""
+        if self.device is META:
+            raise no_data()
         return self
 
     def is_shared(self) -> bool:
@@ -159,6 +209,8 @@ class UntypedStorage:
 
     def share_memory_(self) -> Any:
         """Give itself: tensors travel to other processes by copy."""
+        if self.device is META:
+            raise RuntimeError("share_memory_: only available on CPU; a storage of the meta device has no bytes")
         return self
 
     def is_pinned(self, device: Any = None) -> bool:
@@ -190,6 +242,22 @@ class UntypedStorage:
     __str__ = __repr__
 
 
+_CASTS = {
+    "double": _d.float64,
+    "float": _d.float32,
+    "half": _d.float16,
+    "bfloat16": _d.bfloat16,
+    "long": _d.int64,
+    "int": _d.int32,
+    "short": _d.int16,
+    "char": _d.int8,
+    "byte": _d.uint8,
+    "bool": _d.bool_,
+    "complex_float": _d.complex64,
+    "complex_double": _d.complex128,
+}
+
+
 class _TypedMeta(type):
     def __instancecheck__(cls, instance: Any) -> bool:
         own = cls.__dict__.get("dtype")
@@ -212,7 +280,9 @@ class TypedStorage(metaclass=_TypedMeta):
     _held: Any
     is_cuda = is_hpu = is_sparse = False
 
-    def __new__(cls, *args: Any, wrap_storage: Any = None, dtype: Any = None, device: Any = None) -> Any:
+    def __new__(
+        cls, *args: Any, wrap_storage: Any = None, dtype: Any = None, device: Any = None, _internal: bool = False
+    ) -> Any:
         made = object.__new__(TypedStorage)
         made.dtype = cls.dtype or dtype or _d.get_default_dtype()
         if len(args) > 1:
@@ -223,7 +293,8 @@ class TypedStorage(metaclass=_TypedMeta):
             given = args[0] if args else 0
             kind = made.dtype.numpy
             held = np.empty(given, kind) if isinstance(given, int) else np.array(list(given)).astype(kind)
-            made._held = UntypedStorage._of(Storage(held))
+            there = device is not None and elsewhere(device)
+            made._held = UntypedStorage._of(Storage(blank(held.shape, kind) if there else held))
         return made
 
     @property
@@ -235,9 +306,38 @@ class TypedStorage(metaclass=_TypedMeta):
         """Where the bytes are: on the CPU."""
         return self._held.device
 
+    @classmethod
+    def from_buffer(cls, buffer: Any, byte_order: str = "native", dtype: Any = None, **places: Any) -> Any:
+        """Give a copy of the elements of an object with a buffer."""
+        kind = cls.dtype or dtype or _d.get_default_dtype()
+        return TypedStorage(
+            wrap_storage=UntypedStorage._of(Storage(_copied(buffer, byte_order, kind, **places))), dtype=kind
+        )
+
+    @classmethod
+    def from_file(cls, filename: Any, shared: bool = False, size: int = 0) -> Any:
+        """Give the first elements of a file, read when they are looked at; writes reach the file if they are shared."""
+        kind = cls.dtype or _d.get_default_dtype()
+        return TypedStorage(wrap_storage=UntypedStorage.from_file(filename, shared, size * kind.itemsize), dtype=kind)
+
     def untyped(self) -> Any:
         """Give the bare bytes."""
         return self._held
+
+    @property
+    def _untyped_storage(self) -> Any:
+        return self._held
+
+    @property
+    def _cdata(self) -> int:
+        number: int = self._held._cdata
+        return number
+
+    def __getattr__(self, name: str) -> Any:
+        target = _CASTS.get(name)
+        if target is None:
+            raise AttributeError(f"'TypedStorage' object has no attribute {name!r}")
+        return functools.partial(self.type, target)
 
     def data_ptr(self) -> int:
         """Give the address of the first element."""
@@ -301,8 +401,16 @@ class TypedStorage(metaclass=_TypedMeta):
         """Give a copy."""
         return TypedStorage(wrap_storage=self._held.clone(), dtype=self.dtype)
 
+    def __copy__(self) -> Any:
+        return self.clone()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return TypedStorage(wrap_storage=self._held.__deepcopy__(memo), dtype=self.dtype)
+
     def cpu(self) -> Any:
         """Give itself: the bytes are on the CPU."""
+        if self.device is META:
+            raise no_data()
         return self
 
     def is_shared(self) -> bool:
@@ -311,6 +419,8 @@ class TypedStorage(metaclass=_TypedMeta):
 
     def share_memory_(self) -> Any:
         """Give itself: tensors travel to other processes by copy."""
+        if self.device is META:
+            raise RuntimeError("share_memory_: only available on CPU; a storage of the meta device has no bytes")
         return self
 
     def is_pinned(self, device: Any = None) -> bool:
@@ -360,6 +470,23 @@ CLASSES: dict[str, Any] = {
 globals().update(CLASSES)
 
 
+def elements_of(storage: Any, dtype: Any) -> Any:
+    """Give a storage's memory as elements of a dtype: any for bare bytes (int64 if none is asked for), its own for another.
+
+    Raises RuntimeError for another dtype than a typed storage's.
+    """
+    if isinstance(storage, TypedStorage):
+        if dtype is not None and _d.to_numpy(dtype) != storage.dtype.numpy:
+            raise RuntimeError(
+                f"Expected a Storage of type {type_name(_d.to_numpy(dtype))} or an UntypedStorage, but got "
+                f"{type_name(storage.dtype.numpy)}"
+            )
+        return storage._elements
+    held = storage._bytes
+    kind = _d.to_numpy(_d.int64 if dtype is None else dtype)
+    return held[: held.size - held.size % kind.itemsize].view(kind)
+
+
 def untyped_storage(self: Any) -> UntypedStorage:
     """Give the bytes that this tensor and its views share."""
     asked(self, "untyped_storage()")
@@ -393,7 +520,7 @@ METHODS["storage_type"] = storage_type
 def view_of(storage: Any, kind: Any, offset: int, size: Any, stride: Any) -> tuple[Any, Storage]:
     """Give the array that views a storage, and the Storage (library use)."""
     held = storage._held if isinstance(storage, TypedStorage) else storage
-    flat = held._bytes.view(kind)
+    flat = elements_of(storage, _d.from_numpy(kind))
     shape = (len(flat) - offset,) if size is None else tuple(size)
     if stride is None:
         steps = [int(np.prod(shape[i + 1 :], dtype=np.int64)) for i in range(len(shape))]

@@ -15,6 +15,7 @@ from ..core import (
     MetaArray,
     Node,
     Storage,
+    apply,
     check_device,
     leaf_node,
     no_data,
@@ -25,11 +26,12 @@ from ..core import (
 from ..core.dtypes import get_default_dtype, to_numpy
 from ..core.node import shown
 from ..core.rows import SparseArray
+from ..ops.shape import slice_
 from . import backward as _backward
 from . import copying, protocol
 from .facts import Facts
 from .interop import Interop
-from .sizes import Layout, Named, Size, sparse_bsc, sparse_bsr, sparse_coo, sparse_csc, sparse_csr, strided
+from .sizes import Layout, Named, Size, jagged, sparse_bsc, sparse_bsr, sparse_coo, sparse_csc, sparse_csr, strided
 
 _new = object.__new__
 
@@ -61,6 +63,7 @@ class Tensor(Facts, Interop, metaclass=Named):
     is_sparse_csr = False
     _composite = False  # whether it is made of several arrays, as sparse tensors are
     is_quantized = False
+    is_nested = False
     is_cuda = False
     is_mkldnn = False
     is_mps = False
@@ -72,9 +75,9 @@ class Tensor(Facts, Interop, metaclass=Named):
         def __getattr__(self, name: str) -> Any: ...
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        from .creation import legacy_tensor
+        from .legacy import legacy_tensor
 
-        t = legacy_tensor(np.dtype(np.float32), *args, **kwargs)
+        t = legacy_tensor(None, *args, **kwargs)
         if cls is not Tensor:
             t = t.as_subclass(cls)
         return t
@@ -143,6 +146,10 @@ class Tensor(Facts, Interop, metaclass=Named):
     def requires_grad(self, wanted: bool) -> None:
         self.requires_grad_(wanted)
 
+    @requires_grad.deleter
+    def requires_grad(self) -> None:
+        raise RuntimeError("cannot delete requires_grad: set it to False instead")
+
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Say whether a gradient is wanted for this leaf, in place.
 
@@ -155,7 +162,7 @@ class Tensor(Facts, Interop, metaclass=Named):
                 raise RuntimeError(
                     f"only Tensors of floating point dtype can require gradients, not {self.dtype}: cast it first, such as by .float()"
                 )
-            if self._s.inference:
+            if self._s.inference and not MODE.inference:
                 raise RuntimeError(
                     "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
                 )
@@ -336,11 +343,17 @@ class Tensor(Facts, Interop, metaclass=Named):
             if new._s.root is self._s.root and new._a.__array_interface__ == self._a.__array_interface__:
                 return  # `x.data -= y` has written already
             MODE.trace.asked(new, "data")
-        self._a, self._s = new._a, new._s
         node = self._node
+        if node is not None and node.requires_grad and new._a.dtype.kind not in "fcV":
+            raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
+        self._a, self._s = new._a, new._s
         if node is not None and node.op is None:
             node.shape, node.dtype = new._a.shape, new._a.dtype
         self._base = None
+
+    @data.deleter
+    def data(self) -> None:
+        raise RuntimeError("cannot delete data: a tensor always has values")
 
     # -- copying -----------------------------------------------------------------------------------------------------
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
@@ -353,11 +366,12 @@ class Tensor(Facts, Interop, metaclass=Named):
         return copying.rebuild, (type(self), self._a.copy(order="K"), self.requires_grad, dict(self.__dict__))
 
     def as_subclass(self, cls: type) -> Any:
-        """Give the same data as an instance of a subclass."""
+        """Give the same data as an instance of a subclass; where gradients are recorded, a view of it."""
+        x = apply(slice_, self, index=(...,)) if self._node is not None and MODE.grad and not self._composite else self
         t: Any = _new(cls)
-        t._a, t._s, t._node, t._base, t._grad = self._a, self._s, self._node, self._base, None
-        if self._base is not None:
-            t._steps, t._seen = self._steps, self._seen
+        t._a, t._s, t._node, t._base, t._grad = x._a, x._s, x._node, x._base, None
+        if x._base is not None:
+            t._steps, t._seen = x._steps, x._seen
         return t
 
     # -- devices -----------------------------------------------------------------------------------------------------
@@ -437,6 +451,7 @@ __all__ = [
     "Parameter",
     "Size",
     "Tensor",
+    "jagged",
     "sparse_bsc",
     "sparse_bsr",
     "sparse_coo",

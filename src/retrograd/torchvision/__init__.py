@@ -58,6 +58,11 @@ def disable_beta_transforms_warning() -> None:
     """Do nothing: transforms.v2 gives no such warning here."""
 
 
+def _is_tracing() -> bool:
+    """Tell that no TorchScript program is being traced: False."""
+    return False
+
+
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")

@@ -9,7 +9,7 @@ from ...core import apply, dtypes
 from ...ops.elementwise import relu as relu_op
 from ...ops.elementwise import softplus as _softplus
 from ...tensor.composed import composed
-from ...tensor.dispatch import labelled, type_name
+from ...tensor.dispatch import labelled, shown_as, type_name
 from ...tensor.functions.reductions import narrowed, widened
 from .. import _functions as T
 from ._common import in_place, require_floats
@@ -120,6 +120,7 @@ def selu_(input: Any) -> Any:
     return selu(input, inplace=True)
 
 
+@shown_as("CeluBackward0")
 def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """Elu with a continuous slope: y = x where x > 0, else alpha * (exp(x / alpha) - 1).
 
@@ -233,6 +234,7 @@ def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     return T.where(input * beta > threshold, input, smooth)
 
 
+@shown_as("LogSigmoidBackward0")
 def logsigmoid(input: Any) -> Any:
     """Logarithm of the sigmoid: y = -log(1 + exp(-x)), without overflow.
 

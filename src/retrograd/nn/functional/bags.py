@@ -11,6 +11,7 @@ from ...core import dtypes, wrap
 from ...core.mode import mode as current_mode
 from ...ops.index import add_axis, take_axis
 from ...ops.rows import take_rows
+from ...tensor.dispatch import shown_as
 from ...tensor.functions.linear_algebra import depends_on_values
 from .. import _functions as T
 from .linear import _renormalise
@@ -18,6 +19,7 @@ from .linear import _renormalise
 MODES = ("sum", "mean", "max")
 
 
+@shown_as("EmbeddingBagBackward0")
 def embedding_bag(
     input: Any,
     weight: Any,

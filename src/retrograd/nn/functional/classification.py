@@ -125,7 +125,7 @@ def _soft_cross_entropy(
         along[dim] = -1
         terms = terms * weight.detach().reshape(along)
     if reduction == "mean":
-        return -(terms.sum() / (input.numel() / classes))
+        return labelled(-terms.sum() / (input.numel() / classes if classes else 0.0), "DivBackward1", (input, target))
     return reduced(-terms.sum(dim), reduction)
 
 

@@ -7,6 +7,7 @@ from operator import index
 from typing import Any
 
 from ...ops import conv as ops
+from ...tensor.dispatch import labelled
 from .padding import pad
 
 Ints = tuple[int, ...]
@@ -96,11 +97,11 @@ def _conv(dims: int, input: Any, weight: Any, bias: Any, stride: Any, padding: A
     _check_kernel(weight, input, dims, f"conv{dims}d", channels)
     around = _paddings(padding, tuple(weight.shape[2:]), steps, spread)
     single = input.dim() == dims + 1
-    result = ops.conv(
-        input.unsqueeze(0) if single else input, weight, stride=steps, padding=around, dilation=spread, groups=groups
-    )
+    if single:
+        input = input.unsqueeze(0)
+    result = ops.conv(input, weight, stride=steps, padding=around, dilation=spread, groups=groups)
     if bias is not None:
-        result = result + bias.reshape(1, -1, *[1] * dims)
+        result = labelled(result + bias.reshape(1, -1, *[1] * dims), "ConvolutionBackward0", (input, weight, bias))
     return result.squeeze(0) if single else result
 
 
@@ -222,7 +223,7 @@ def _conv_transpose(
     if any(zeros):
         result = pad(result, [side for z in reversed(zeros) for side in (0, z)])
     if bias is not None:
-        result = result + bias.reshape(1, -1, *[1] * dims)
+        result = labelled(result + bias.reshape(1, -1, *[1] * dims), "ConvolutionBackward0", (batch, weight, bias))
     return result.squeeze(0) if single else result
 
 

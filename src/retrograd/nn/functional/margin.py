@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...core.mode import mode
+from ...tensor.dispatch import shown_as
 from .. import _functions as T
 from ._common import reduced, reduction_of
 from .activation import logsigmoid, softplus
@@ -29,6 +30,7 @@ def soft_margin_loss(
     return reduced(softplus(-target * input), reduction)
 
 
+@shown_as("MultiMarginLossBackward0")
 def multi_margin_loss(
     input: Any,
     target: Any,

@@ -94,4 +94,4 @@ def _from_itself(input: Any, pads: tuple[int, ...], mode: str) -> Any:
             numbers = (size - 1) - np.abs((size - 1) - numbers)
         if before or after:
             input = take_axis(input, wrap(numbers), axis=axis)
-    return input
+    return input if any(pads) else input.clone()

@@ -7,7 +7,7 @@ from typing import Any
 from ...core import dtypes
 from ...tensor import Tensor
 from ...tensor.composed import composed
-from ...tensor.dispatch import labelled
+from ...tensor.dispatch import labelled, shown_as
 from ...tensor.functions.reductions import narrowed, widened
 from .. import _functions as T
 from ._common import in_place, require_floats
@@ -114,6 +114,7 @@ def prelu(input: Any, weight: Any) -> Any:
     return labelled(T.where(input > 0, input, weight * input), "PreluKernelBackward0")
 
 
+@shown_as("RreluWithNoiseBackward0")
 def rrelu(
     input: Any, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
 ) -> Any:
@@ -218,6 +219,7 @@ def softshrink(input: Any, lambd: float = 0.5) -> Any:
     return narrowed(wide - T.clamp(wide, -lambd, lambd), input)
 
 
+@shown_as("ThresholdBackward0")
 def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
     """Replace what is not above a threshold: y = x where x > threshold, else value.
 

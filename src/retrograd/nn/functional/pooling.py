@@ -9,6 +9,7 @@ from typing import Any
 from ...core import show_type
 from ...core.errors import name_the_call
 from ...ops import pool as ops
+from ...tensor.dispatch import shown_as
 
 _windows = lru_cache(maxsize=512)(ops.strided_windows)
 _shares = lru_cache(maxsize=512)(ops.adaptive_windows)
@@ -295,6 +296,7 @@ def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = Fal
     return _max_pool(1, input, _sharing("adaptive_max_pool1d", 1, input, output_size), return_indices)
 
 
+@shown_as("AdaptiveMaxPool2DBackward0")
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """Largest element of each window of an ``output_size`` grid that shares (N, C, H, W) out.
 
@@ -307,6 +309,7 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
     return _max_pool(2, input, _sharing("adaptive_max_pool2d", 2, input, output_size), return_indices)
 
 
+@shown_as("AdaptiveMaxPool3DBackward0")
 def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """Largest element of each window of an ``output_size`` grid that shares (N, C, D, H, W) out.
 

@@ -13,6 +13,7 @@ from ...core import no_grad, wrap
 from ...core.mode import mode
 from ...ops.computed import computed
 from ...ops.index import take_axis
+from ...tensor.dispatch import labelled
 from ...tensor.functions.reductions import narrowed, widened
 from ...tensor.spaced import evenly
 from .. import _functions as T
@@ -118,7 +119,8 @@ def grid_sample(
     if align_corners is None:
         warnings.warn(_ALIGNMENT, stacklevel=2)
         align_corners = False
-    return sampled(input, grid, mode, padding_mode, bool(align_corners))
+    found = sampled(input, grid, mode, padding_mode, bool(align_corners))
+    return labelled(found, f"GridSampler{input.dim() - 2}DBackward0", (input, grid))
 
 
 def _check(input: Any, grid: Any, mode: str) -> None:

@@ -14,7 +14,7 @@ def _chosen_dim(name: str, dim: int | None, dims: int, stacklevel: int) -> int:
         return dim
     warnings.warn(
         f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
-        stacklevel=stacklevel + 1,
+        stacklevel=stacklevel,
     )
     return 0 if dims in (0, 1, 3) else 1
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...tensor.dispatch import shown_as
 
+
+@shown_as("PixelShuffleBackward0")
 def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     """Turn channels into space: (..., C r^2, H, W) -> (..., C, H r, W r).
 
@@ -36,6 +39,7 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     return moved.reshape(*lead, channels // (r * r), height * r, width * r)
 
 
+@shown_as("PixelUnshuffleBackward0")
 def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     """Turn space into channels: (..., C, H r, W r) -> (..., C r^2, H, W).
 

@@ -285,7 +285,7 @@ class Softmax(Module):
 
     def forward(self, input: Any) -> Any:
         """Apply it."""
-        return F.softmax(input, self.dim, _stacklevel=4)
+        return F.softmax(input, self.dim, _stacklevel=5)
 
     def extra_repr(self) -> str:
         """Give the dimension."""
@@ -308,7 +308,7 @@ class Softmin(Module):
 
     def forward(self, input: Any) -> Any:
         """Apply it."""
-        return F.softmin(input, self.dim, _stacklevel=4)
+        return F.softmin(input, self.dim, _stacklevel=5)
 
     def extra_repr(self) -> str:
         """Give the dimension."""
@@ -331,7 +331,7 @@ class LogSoftmax(Module):
 
     def forward(self, input: Any) -> Any:
         """Apply it."""
-        return F.log_softmax(input, self.dim, _stacklevel=4)
+        return F.log_softmax(input, self.dim, _stacklevel=5)
 
     def extra_repr(self) -> str:
         """Give the dimension."""
@@ -352,4 +352,4 @@ class Softmax2d(Module):
         """Apply it."""
         if input.dim() not in (3, 4):
             raise ValueError(f"Softmax2d: expected input to be 3D or 4D, got {input.dim()}D instead")
-        return F.softmax(input, -3, _stacklevel=4)
+        return F.softmax(input, -3, _stacklevel=5)

@@ -11,10 +11,12 @@ from ...core.device import check_device
 from ...core.device import device as Device
 from ...core.meta import is_meta, no_data
 from ...core.mode import no_grad
-from ...tensor import Tensor
+from ...tensor import Parameter, Tensor
+from ...tensor.swapping import swap_tensors
 from .. import _functions as T
 
 Self = TypeVar("Self", bound="Convertible")
+EXCHANGE = {"swap": False, "overwrite": False}  # what torch.__future__ sets
 
 _COMPLEX = (
     "Complex modules are a new feature under active development whose design may change, and some modules might not "
@@ -37,6 +39,8 @@ def parse_to(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
             other = given
         elif isinstance(given, dtypes.dtype):
             wanted_dtype = given
+        elif isinstance(given, type) and given in dtypes.PYTHON_TYPES:
+            wanted_dtype = dtypes.PYTHON_TYPES[given]
         elif isinstance(given, (str, Device)) or (type(given) is int and position == 0):
             wanted_device = given
         elif given is not None and not isinstance(given, bool):
@@ -72,13 +76,16 @@ class Convertible:
         if recurse:
             for child in self.children():
                 child._apply(fn)
-        for parameter in self._parameters.values():
+        for name, parameter in self._parameters.items():
             if parameter is None:
                 continue
             gradient = parameter.grad
             with no_grad():
                 converted = fn(parameter)
                 converted_gradient = None if gradient is None else fn(gradient)
+            if EXCHANGE["swap"] or EXCHANGE["overwrite"]:
+                self._exchange(name, parameter, converted, converted_gradient)
+                continue
             parameter.grad = None
             parameter.data = converted
             if gradient is not None:
@@ -88,6 +95,18 @@ class Convertible:
             if buffer is not None:
                 self._buffers[name] = fn(buffer)
         return self
+
+    def _exchange(self, name: str, parameter: Any, converted: Any, gradient: Any) -> None:
+        """Put a converted value in a Parameter's place, as a new one or exchanged for the old one's content."""
+        if converted is parameter:
+            return
+        made = converted if isinstance(converted, Parameter) else Parameter(converted, parameter.requires_grad)
+        if gradient is not None:
+            made.grad = gradient
+        if EXCHANGE["swap"]:
+            swap_tensors(parameter, made)
+        else:
+            self._parameters[name] = made
 
     def apply(self: Self, fn: Callable[[Any], None]) -> Self:
         """Call ``fn`` on every descendant, children first, and then on the module itself.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from types import FunctionType
 from typing import Any, TypeVar
 
 from . import calls, handles
@@ -265,3 +266,9 @@ class Module(Registry, Stateful, Convertible):
             own.setdefault(table, OrderedDict())
         own.setdefault("_non_persistent_buffers_set", set())
         own.setdefault("_is_full_backward_hook", None)
+
+
+for _base in (Registry, Stateful, Convertible):  # a module's reader knows them as Module's own
+    for _method in vars(_base).values():
+        if isinstance(_method, FunctionType):
+            _method.__qualname__ = f"Module.{_method.__name__}"

@@ -2,7 +2,7 @@
 
 The run forward is recorded without a history of its own. The walk back records, block after block, how the inputs come from the
 outputs, with everything that reads the outputs waiting for the gradient (``after``); so no program holds more than one block's
-values, however many there are. Random draws are those of the run forward, whose results are kept.
+values, however many there are. Random draws are those of the run forward, made again behind the gradient.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class TracedCall(reversal.Call):
             self.at, self.values = len(self.blocks) - 1, kept
         while self.at > k:
             block, draws = self.blocks[self.at], self.draws[self.at]
-            with no_grad(), _drawn(self.trace, [*draws[1], *draws[0]]):
+            with no_grad(), _drawn(self.trace, [*draws[1], *draws[0]], None):
                 self.values = list(reversal.undone(block, self.values, self.states[self.at]))
             self.at -= 1
         return self.values
@@ -99,13 +99,14 @@ def _without_history(call: TracedCall, block: Any, values: tuple[Any, ...]) -> t
 
 
 @contextlib.contextmanager
-def _drawn(trace: Any, nodes: list[Node]) -> Iterator[None]:
-    """Let draws that are made again stand for those of the run forward."""
-    before, trace.drawn = trace.drawn, iter(nodes)
+def _drawn(trace: Any, nodes: list[Node], gate: Any) -> Iterator[None]:
+    """Let draws that are made again stand for those of the run forward, behind what has come back by now."""
+    before = trace.drawn, trace.gate
+    trace.drawn, trace.gate = iter(nodes), None if gate is None else trace.node_of(gate)
     try:
         yield
     finally:
-        trace.drawn = before
+        trace.drawn, trace.gate = before
 
 
 class _Gathered(reversal.Gathered):
@@ -162,7 +163,7 @@ def _coupled(
     block, draws, trace = call.blocks[k], call.draws[k], call.trace
     for_f, for_g = call.states[k] or (None, None)
     z1 = found.variable(values[0])
-    with enable_grad(), _again(trace, for_g, draws[1]):
+    with enable_grad(), _again(trace, for_g, draws[1], z1):
         h = block.g(z1)
     with no_grad():
         x2 = found.variable(block.uncouple(values[1], h.detach()))
@@ -172,7 +173,7 @@ def _coupled(
     d1, d2 = _sum(given[0], found.take(z1)), found.take(x2)
     del h, y2
     x2 = found.variable(x2.detach())
-    with enable_grad(), _again(trace, for_f, draws[0]):
+    with enable_grad(), _again(trace, for_f, draws[0], x2):
         h = block.f(x2)
     with no_grad():
         x1 = found.variable(block.uncouple(values[0], h.detach()))
@@ -188,20 +189,20 @@ def _inverted(
 ) -> tuple[list[Any], list[Any]]:
     """Undo a module, run it again on what came back, and walk back."""
     block, draws, trace = call.blocks[k], call.draws[k], call.trace
-    with no_grad(), _drawn(trace, [*draws[1], *draws[0]]):
+    with no_grad(), _drawn(trace, [*draws[1], *draws[0]], values[0]):
         xs = [found.variable(x) for x in reversal.undone(block, values, call.states[k])]
-    with enable_grad(), _again(trace, reversal.first_state(call.states[k]), [*draws[0], *draws[1]]):
+    with enable_grad(), _again(trace, reversal.first_state(call.states[k]), [*draws[0], *draws[1]], xs[0]):
         ys = reversal.tupled(block(*xs))
     found.walk(ys, given)
     return [x.detach() for x in xs], [found.take(x) for x in xs]
 
 
 @contextlib.contextmanager
-def _again(trace: Any, state: Any, nodes: list[Node]) -> Iterator[None]:
+def _again(trace: Any, state: Any, nodes: list[Node], gate: Any) -> Iterator[None]:
     """Set the generator to where it was, and let what is drawn stand for what was drawn then."""
     if state is not None:
         state.go_back()
-    with _drawn(trace, nodes):
+    with _drawn(trace, nodes, gate):
         yield
 
 
@@ -215,7 +216,7 @@ def _with_history(
     """Walk back with history: from inputs that are computed back, the block runs as an ordinary one."""
     k, parameters = node.attrs["k"], node.attrs["parameters"]
     block, trace, draws = call.blocks[k], call.trace, call.draws[k]
-    with no_grad(), _drawn(trace, [*draws[1], *draws[0]]):
+    with no_grad(), _drawn(trace, [*draws[1], *draws[0]], values[0]):
         back = reversal.undone(block, values, call.states[k])
     call.moved(k - 1, list(back))
     stands = []
@@ -226,7 +227,7 @@ def _with_history(
         trace.instead[alias] = value
         stands.append(wrap(a, t._s, alias))
     state = reversal.first_state(call.states[k])
-    with _drawn(trace, [*draws[0], *draws[1]]):
+    with _drawn(trace, [*draws[0], *draws[1]], back[0]):
         return reversal.with_history(block, stands, state, parameters, given, needs)
 
 

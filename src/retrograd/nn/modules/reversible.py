@@ -179,7 +179,7 @@ class ReversibleSequence(_Numbered):
     Notes
     -----
     Halves are made and joined once for the whole sequence. Under ``create_graph`` the blocks run as ordinary ones, from inputs that are
-    computed back. In compiled code the walk back is part of the graph; random numbers that were drawn are kept there.
+    computed back. In compiled code the walk back is part of the graph; random numbers are drawn again there too.
     Under autocast the values between blocks are float32, as sums in a coarser dtype cannot be undone: blocks' functions are cast, their
     sums are not.
 

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 from ...core.mode import no_grad
 from ...tensor import Parameter, Tensor
+from ...tensor.swapping import swap_tensors
 from ..parameter import is_lazy
+from .convert import EXCHANGE
 from .handles import RemovableHandle, Table, add_hook
 
 _EXTRA_STATE_KEY_SUFFIX = "_extra_state"
@@ -28,13 +30,10 @@ class _IncompatibleKeys(NamedTuple):
 
 
 class _Bound:
-    """A hook that is given its module first; it can be pickled, unlike a closure."""
+    """A hook that is given its module first; it can be pickled, unlike a closure, and does not hold the module."""
 
-    def __init__(self, hook: Any, module: Any = None) -> None:
-        self.hook, self.module = hook, module
-
-    def __call__(self, *args: Any) -> Any:
-        return self.hook(*args) if self.module is None else self.hook(self.module, *args)
+    def __init__(self, hook: Any) -> None:
+        self.hook = hook
 
 
 class Stateful:
@@ -131,7 +130,7 @@ class Stateful:
         return add_hook(self._state_dict_pre_hooks, hook)
 
     def _register_load_state_dict_pre_hook(self, hook: Any, with_module: bool = False) -> RemovableHandle:
-        return add_hook(self._load_state_dict_pre_hooks, _Bound(hook, self if with_module else None))
+        return add_hook(self._load_state_dict_pre_hooks, _Bound(hook) if with_module else hook)
 
     def register_load_state_dict_pre_hook(self, hook: Any) -> RemovableHandle:
         """Call ``hook`` before this module's own state is read.
@@ -156,8 +155,9 @@ class Stateful:
         error_msgs: list[str],
     ) -> None:
         """Copy this module's own state, without its children's, out of ``state_dict``."""
+        given = (state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
         for hook in self._load_state_dict_pre_hooks.values():
-            hook(state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
+            hook.hook(self, *given) if isinstance(hook, _Bound) else hook(*given)
         assign = local_metadata.get("assign_to_params_buffers", False)
         local = {
             name: held
@@ -207,7 +207,12 @@ class Stateful:
             )
         try:
             with no_grad():
-                if not assign:
+                if EXCHANGE["swap"] and isinstance(held, Parameter):
+                    made = held.module_load(given, assign=assign)
+                    if not isinstance(made, Parameter):
+                        made = Parameter(made, requires_grad=held.requires_grad)
+                    swap_tensors(held, made)
+                elif not assign:
                     if held.is_meta and not given.is_meta:
                         warnings.warn(
                             f"for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in the current "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .base import EPOCH_IS_DEPRECATED as EPOCH_DEPRECATION_WARNING
 from .base import LRScheduler, _LRScheduler
 from .compose import ChainedScheduler, SequentialLR
 from .cosine import CosineAnnealingLR, CosineAnnealingWarmRestarts
@@ -21,6 +22,7 @@ from .factors import (
 from .plateau import ReduceLROnPlateau
 
 __all__ = [
+    "EPOCH_DEPRECATION_WARNING",
     "ChainedScheduler",
     "ConstantLR",
     "CosineAnnealingLR",

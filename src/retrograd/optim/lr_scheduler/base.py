@@ -19,11 +19,12 @@ EPOCH_IS_DEPRECATED = (
 BEFORE_OPTIMIZER = (
     "Detected call of `lr_scheduler.step()` before `optimizer.step()`. Call them in the opposite order: "
     "`optimizer.step()` before `lr_scheduler.step()`. Failure to do this will result in skipping the first value "
-    "of the learning rate schedule."
+    "of the learning rate schedule. See https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate"
 )
 STEP_REPLACED = (
     "Seems like `optimizer.step()` has been overridden after learning rate scheduler initialization. Please, "
-    "make sure to call `optimizer.step()` before `lr_scheduler.step()`."
+    "make sure to call `optimizer.step()` before `lr_scheduler.step()`. "
+    "See https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate"
 )
 
 

@@ -30,6 +30,7 @@ from ..dispatch import (
     unary,
     with_sparse,
 )
+from ..early import numbers_last
 
 
 def _wide(x: Any) -> Any:
@@ -93,8 +94,11 @@ def _nothing(x: Any) -> Any:
 
 
 @function("add", inplace=True)
-def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
+@numbers_last
+def add(input: Any, other: Any, *early: Any, alpha: Any = 1) -> Any:
     """Add, elementwise with broadcasting: ``input + alpha * other``."""
+    if early:
+        return add.reordered(input, other, *early)  # type: ignore[attr-defined]
     if alpha != 1 or alpha is True:
         try:
             if isinstance(alpha, (int, float)) and _is_narrow(operand(input, "add", "input"), operand(other, "add")):
@@ -123,8 +127,11 @@ def _no_bools(x: Any, y: Any) -> None:
 
 
 @function("sub", "subtract", inplace=True)
-def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
+@numbers_last
+def sub(input: Any, other: Any, *early: Any, alpha: Any = 1) -> Any:
     """Subtract, elementwise with broadcasting: ``input - alpha * other``."""
+    if early:
+        return sub.reordered(input, other, *early)  # type: ignore[attr-defined]
     try:
         _no_bools(input, other)
     except SparseOperand:
@@ -278,7 +285,7 @@ def abs(input: Any) -> Any:
     return unary(e.absolute, input, "abs", floating=False, kinds="fcViu")
 
 
-@function("sign", inplace=True, exact=True)
+@function("sign", inplace=True, exact=True, shown="SignBackward0")
 def sign(input: Any) -> Any:
     """Give -1, 0 or 1."""
     if tensor_operand(input, "sign")._a.dtype.kind == "c":
@@ -326,7 +333,9 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
         raise refused("lerp", input.dtype)
     if _is_narrow(input):
         return as_dtype(lerp(_wide(input), _wide(end), _wide(weight)), input.dtype)
-    return labelled(_between(input, end, weight), f"LerpBackward{int(isinstance(weight, BaseTensor))}")
+    return labelled(
+        _between(input, end, weight), f"LerpBackward{int(isinstance(weight, BaseTensor))}", (input, end, weight)
+    )
 
 
 def _between(input: Any, end: Any, weight: Any) -> Any:
@@ -340,8 +349,11 @@ def _between(input: Any, end: Any, weight: Any) -> Any:
 
 
 @function("addcmul", inplace=True, shown="AddcmulBackward0")
-def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+@numbers_last
+def addcmul(input: Any, tensor1: Any, tensor2: Any, *early: Any, value: Any = 1) -> Any:
     """Give input + value * tensor1 * tensor2."""
+    if early:
+        return addcmul.reordered(input, tensor1, tensor2, *early)  # type: ignore[attr-defined]
     _tensors("addcmul", input, tensor1, tensor2)
     d = result_type(input, tensor1, tensor2)
     if not d.category:
@@ -356,8 +368,11 @@ def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
 
 
 @function("addcdiv", inplace=True, shown="AddcdivBackward0")
-def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+@numbers_last
+def addcdiv(input: Any, tensor1: Any, tensor2: Any, *early: Any, value: Any = 1) -> Any:
     """Give input + value * tensor1 / tensor2."""
+    if early:
+        return addcdiv.reordered(input, tensor1, tensor2, *early)  # type: ignore[attr-defined]
     _tensors("addcdiv", input, tensor1, tensor2)
     if tensor1._a.dtype.kind in "iub" and tensor2._a.dtype.kind in "iub":
         raise RuntimeError(

@@ -19,6 +19,7 @@ from ..dispatch import (
     as_dtype,
     binary,
     function,
+    labelled,
     meet,
     one_tensor,
     operand,
@@ -79,7 +80,7 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
         r = as_dtype(input, d)
         if min is not None:
             r = _bounded(r, as_dtype(min, d), True)
-        return r if max is None else _bounded(r, as_dtype(max, d), False)
+        return labelled(r if max is None else _bounded(r, as_dtype(max, d), False), "ClampBackward0", (input, min, max))
     low, high = scalar(min), scalar(max)
     if kind in "fV" and (isinstance(low, complex) or isinstance(high, complex)):
         raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow: clamp takes real bounds")
@@ -106,13 +107,13 @@ def _bounded(x: Any, bound: Any, low: bool) -> Any:
     return apply(e.where, keep | isnan(x), x, bound)
 
 
-@function("clamp_min", inplace=True)
+@function("clamp_min", inplace=True, shown="ClampMinBackward0")
 def clamp_min(input: Any, min: Any) -> Any:
     """Raise what is below ``min`` to it."""
     return clamp(input, min=min)
 
 
-@function("clamp_max", inplace=True)
+@function("clamp_max", inplace=True, shown="ClampMaxBackward0")
 def clamp_max(input: Any, max: Any) -> Any:
     """Lower what is above ``max`` to it."""
     return clamp(input, max=max)
@@ -143,7 +144,7 @@ def _where_method(self: Any, condition: Any, other: Any) -> Any:
 METHODS["where"] = _where_method
 
 
-@function("nan_to_num", inplace=True, exact=True)
+@function("nan_to_num", inplace=True, exact=True, shown="NanToNumBackward0")
 def nan_to_num(input: Any, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Any:
     """Replace NaN and infinities by numbers."""
     kind = tensor_operand(input, "nan_to_num")._a.dtype.kind

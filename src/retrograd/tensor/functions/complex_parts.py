@@ -102,7 +102,11 @@ def view_as_complex(input: Any) -> Any:
         raise RuntimeError(
             f"view_as_complex is only supported for float and double tensors, but got {show_type(input)}{at(here())}"
         )
-    if not a.ndim or a.shape[-1] != 2:
+    if not a.ndim:
+        raise RuntimeError(
+            f"Input tensor must have one or more dimensions: view_as_complex of {show_type(input)}{at(here())}"
+        )
+    if a.shape[-1] != 2:
         raise RuntimeError(f"Tensor must have a last dimension of size 2, got {show_type(input)}{at(here())}")
     if a.strides[-1] != a.itemsize:
         raise RuntimeError(
@@ -134,7 +138,7 @@ def _checked(name: str, x: Any, y: Any) -> None:
         )
 
 
-@function("complex", method=False)
+@function("complex", method=False, shown="ComplexBackward0")
 def complex(real: Any, imag: Any) -> Any:
     """Make complex numbers of real and imaginary parts.
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from ...core import BaseTensor, MetaArray, apply, assign, blank, check_writable, elsewhere, no_data, show_type, wrap
 from ...core import dtypes as _d
+from ...core.warned import warn
 from ...ops.elementwise import cast, clone
 from ...ops.shape import expand
 from ..dispatch import METHODS, as_dtype, function, scalar, sizes
 from ..interop import asked
+from ..legacy import new
 from ..literals import as_array, stored
+from ..tensor import Tensor
 
 
 @function("to", torch=False)
@@ -34,6 +38,8 @@ def to(
             dtype = _d.from_numpy(a._a.dtype)
         elif isinstance(a, bool):
             copy = copy or (a and len(args) > 2)
+        elif isinstance(a, type) and a in _d.PYTHON_TYPES:
+            dtype = a
         elif a is not None:
             device = a
     if other is not None:
@@ -77,12 +83,18 @@ def type_(input: Any, dtype: Any = None, non_blocking: bool = False) -> Any:
     if dtype is None:
         name = next((k for k, v in _TYPE_NAMES.items() if _d.by_name(v).numpy == input._a.dtype), input.dtype.name)
         return f"torch.{name}Tensor"
+    if isinstance(dtype, type) and dtype in _d.PYTHON_TYPES:
+        raise ValueError(f"invalid type: '{dtype.__name__}' (a dtype, or a name such as 'torch.FloatTensor')")
+    if str(dtype).removeprefix("<class '").startswith("torch.cuda."):
+        raise RuntimeError(
+            f"Cannot initialize CUDA: {dtype} is a type of tensors on a device, and this library has the CPU"
+        )
     if isinstance(dtype, str):
         short = dtype.split(".")[-1].removesuffix("Tensor")
         if short not in _TYPE_NAMES:
             raise ValueError(f"invalid type: '{dtype}'")
         dtype = _d.by_name(_TYPE_NAMES[short])
-    dtype = getattr(dtype, "tensor_dtype", dtype)
+    dtype = _d.get_default_dtype() if dtype is Tensor else getattr(dtype, "tensor_dtype", dtype)
     return as_dtype(input, dtype)
 
 
@@ -226,13 +238,22 @@ def resize_(self: Any, *shape: Any, memory_format: Any = None) -> Any:
     want = sizes(shape, "resize_")
     if self.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
-    n = int(np.prod(want))
-    old = self._a.reshape(-1)
-    new = np.empty(n, self._a.dtype) if n > old.size else old[:n]
-    if n > old.size:
-        new[: old.size] = old
-        self._s.root = new
-    self._a = new.reshape(want)
+    if want == self._a.shape:
+        return self
+    n, offset = math.prod(want), self.storage_offset()
+    if n * self._a.itemsize >= 2**63:
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(want)}")
+    root = self._s.root
+    flat = root.ravel(order="K").view(self._a.dtype) if root.flags.forc else self._a.reshape(-1)
+    flat = flat[offset if root.flags.forc else 0 :]
+    if n > flat.size:
+        from ..creation import unset  # which needs this module's neighbours
+
+        held = unset(offset + n, self._a.dtype)
+        held[offset : offset + flat.size] = flat
+        self._s.root, flat = held, held[offset:]
+    self._a = flat[:n].reshape(want)
+    self._s.version += 1
     self._base = None
     return self
 
@@ -241,6 +262,12 @@ def resize_(self: Any, *shape: Any, memory_format: Any = None) -> Any:
 def resize_as_(self: Any, other: Any, *, memory_format: Any = None) -> Any:
     """Change the shape in place to another tensor's."""
     return resize_(self, *other._a.shape)
+
+
+@function("module_load", torch=False)
+def module_load(self: Any, other: Any, assign: bool = False) -> Any:
+    """Give what a module exchanges this parameter or buffer for when it loads ``other`` by exchange; subclasses may redefine it."""
+    return other.detach() if assign else self.copy_(other).detach()
 
 
 def _new(name: str, doc: str, make: Any) -> None:
@@ -269,6 +296,10 @@ def _new_tensor(self: Any, args: Any, named: Any, d: Any) -> Any:
     data = args[0] if args else named["data"]
     if isinstance(data, BaseTensor):
         asked(data, "detach().clone() by .new_tensor()")
+        warn(
+            "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
+            "sourceTensor.detach().clone().requires_grad_(True), rather than tensor.new_tensor(sourceTensor)."
+        )
     return as_array(args[0] if args else named["data"], _d.from_numpy(d))
 
 
@@ -304,13 +335,6 @@ _new(
     ),
 )
 _new("new_tensor", "Copy data into a tensor of the same dtype.", _new_tensor)
-_new(
-    "new",
-    "Make an unset tensor of the same dtype, or of data.",
-    lambda self, args, named, d: (
-        _new_tensor(self, args, named, d) if args and not isinstance(args[0], int) else np.empty(sizes(args, "new"), d)
-    ),
-)
 
 
 def _new_empty_strided(self: Any, size: Any, stride: Any, *, dtype: Any = None, **named: Any) -> Any:
@@ -320,4 +344,5 @@ def _new_empty_strided(self: Any, size: Any, stride: Any, *, dtype: Any = None, 
     return empty_strided(size, stride, dtype=self.dtype if dtype is None else dtype, **named)
 
 
+METHODS["new"] = new
 METHODS["new_empty_strided"] = _new_empty_strided

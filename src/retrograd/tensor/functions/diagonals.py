@@ -105,6 +105,8 @@ def block_diag(*tensors: Any) -> Any:
                 f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {x._a.ndim} "
                 f"dimensions{at(here())}"
             )
+    if not tensors:
+        return wrap(np.empty((1, 0), _d.get_default_dtype().numpy))
     parts = [atleast_2d(x) for x in tensors]
     rows, columns = sum(p._a.shape[0] for p in parts), sum(p._a.shape[1] for p in parts)
     d = result_type(*parts)

@@ -66,7 +66,7 @@ def _parse(equation: str, ranks: list[int]) -> tuple[list[list[str]], list[str]]
 
 
 def _from_sublists(args: tuple[Any, ...]) -> tuple[str, list[Any]]:
-    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # in the order in which they sort, as numbers do
 
     def text(sub: Any) -> str:
         return "".join("..." if k is Ellipsis else letters[k] for k in sub)

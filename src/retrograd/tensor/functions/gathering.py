@@ -12,7 +12,7 @@ from ...ops import assemble
 from ...ops import elementwise as e
 from ...ops import index as ix
 from ...ops.shape import diagonal, expand, reshape, slice_
-from ..dispatch import as_dtype, function, scalar, type_name, wrap_dim
+from ..dispatch import as_dtype, function, labelled, scalar, type_name, wrap_dim
 from . import arithmetic, comparing
 from .indexing import ALL, filled
 from .reductions import check_input, constant, literal, untraceable, wants_grad
@@ -145,12 +145,14 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = N
     if places is None:
         return apply(e.clone, input)
     index = places
-    if isinstance(src, BaseTensor):
-        src = _source(input, axis, index, src)
-    else:
+    number = not isinstance(src, BaseTensor)
+    if number:
         src = apply(expand, number_like(src, input, "scatter"), shape=index._a.shape)
+    else:
+        src = _source(input, axis, index, src)
     if reduce is None:
-        return apply(ix.scatter, input, src, index, axis=axis)
+        written = apply(ix.scatter, input, src, index, axis=axis)
+        return labelled(written, "ScatterBackward1") if number else written
     return scatter_reduce(input, axis, index, src, "sum" if reduce == "add" else "prod")
 
 
@@ -297,35 +299,52 @@ def _slices(input: Any, dim: int, index: Any, source: Any, name: str) -> tuple[A
             f"{name}_(): self ({type_name(a.dtype)}) and source ({type_name(s.dtype)}) must have the same scalar "
             f"type: {show_type(input)} and {show_type(source)}"
         )
-    count = s.shape[axis] if s.ndim else 1
-    if index._a.size != count:
-        kind = IndexError if name == "index_copy" else RuntimeError
-        raise kind(
-            f"{name}_(): Number of indices ({index._a.size}) should be equal to source.size(dim): ({count}), "
-            f"for dim: {axis}"
-        )
-    if a.ndim and (
-        s.ndim != a.ndim or any(n != m for k, (n, m) in enumerate(zip(s.shape, a.shape, strict=True)) if k != axis)
-    ):
-        raise RuntimeError(
-            "source tensor shape must match self tensor shape, excluding the specified dimension. Got "
-            f"self.shape = {list(a.shape)} source.shape = {list(s.shape)}"
-        )
+    _check_slices(a, s, axis, index._a.size, name)
     if index._a.size:
         _check_range(
             index._a, a.shape[axis] if a.ndim else 1, axis, IndexError if name == "index_copy" else RuntimeError
         )
     if not a.ndim:
         input = apply(reshape, input, shape=(1,))
+    if not s.ndim:
         source = apply(reshape, source, shape=(1,))
     return input, axis, index, source
+
+
+def _check_slices(a: Any, s: Any, axis: int, count: int, name: str) -> None:
+    """Check that a source has a slice for each index, of the shape of the slices it goes to; index_copy takes a number too."""
+    copy = name == "index_copy"
+    kind = IndexError if copy else RuntimeError
+    if copy and not s.ndim and count != 1:
+        raise IndexError(f"{name}_(): When source is scalar, index should have one element (got {count})")
+    if copy and s.ndim != a.ndim and s.ndim and a.ndim:
+        raise IndexError(
+            f"{name}_(): When source and destination are not scalars, their dimensionality must match. Source dimensionality "
+            f"({s.ndim}), destination dimensionality ({a.ndim})"
+        )
+    to, given = [t.shape[:axis] + t.shape[axis + 1 :] if copy or (a.ndim and s.ndim) else t.shape for t in (a, s)]
+    unfit = RuntimeError(
+        "source tensor shape must match self tensor shape, excluding the specified dimension. Got "
+        f"self.shape = {list(a.shape)} source.shape = {list(s.shape)} ({name}_)"
+    )
+    if copy and to != given:
+        raise unfit
+    if not copy and s.ndim == 0 and count != 1:
+        raise IndexError(f"Dimension specified as {axis} but tensor has no dimensions: {name}_ of {count} slices")
+    if count != (s.shape[axis] if s.ndim else 1):
+        raise kind(
+            f"{name}_(): Number of indices ({count}) should be equal to source.size(dim): ({s.shape[axis] if s.ndim else 1}), "
+            f"for dim: {axis}"
+        )
+    if to != given:
+        raise unfit
 
 
 def _same_shape(r: Any, input: Any) -> Any:
     return r if r._a.ndim == input._a.ndim else apply(reshape, r, shape=input._a.shape)
 
 
-@function("index_add", inplace=True)
+@function("index_add", inplace=True, shown="IndexAddBackward0")
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
     """Add slices of ``source``, times ``alpha``, to the slices of ``input`` that the indices name.
 

@@ -204,19 +204,27 @@ def _item(i: Any) -> Any:
                 f"indices (got {name})"
             )
         i = _as_index(i)
-    kind = i._a.dtype
-    if kind.kind == "b" or kind == np.uint8:
-        if kind.kind != "b":
-            warnings.warn(
-                "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
-                UserWarning,
-                stacklevel=5,
-            )
-            i = cast(i, dtype=np.bool_)
+    if not i._a.ndim and i._a.dtype.kind in "iu" and MODE.trace is None and i._a.dtype != np.uint8:
+        return int(i._a)
+    i = mask_or_place(i)
+    if i._a.dtype.kind == "b":
         return i if i._a.ndim else bool(i._a)
-    if kind not in (np.int64, np.int32):
-        raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
     return i if i._a.ndim or MODE.trace is not None else int(i._a)
+
+
+def mask_or_place(i: Any) -> Any:
+    """Give a Tensor that indexes as a mask or as places: bytes are masks, with torch's warning; IndexError for other dtypes."""
+    kind = i._a.dtype
+    if kind == np.uint8:
+        warnings.warn(
+            "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
+            UserWarning,
+            stacklevel=6,
+        )
+        return cast(i, dtype=np.bool_)
+    if kind.kind != "b" and kind not in (np.int64, np.int32):
+        raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+    return i
 
 
 def _as_index(i: Any) -> Any:

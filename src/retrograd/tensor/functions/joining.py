@@ -9,7 +9,7 @@ import numpy as np
 from ...core import BaseTensor, apply, at, here, show_type
 from ...ops import shape as s
 from ...ops.elementwise import clone as clone_op
-from ..dispatch import FUNCTIONS, METHODS, as_dtype, function, result_type, wrap_dim
+from ..dispatch import FUNCTIONS, METHODS, as_dtype, function, result_type, type_name, wrap_dim
 from .shaping import ALL, reshaped, unsqueeze
 from .strides import copied
 
@@ -154,6 +154,16 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> Any:
         raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
     d = wrap_dim(dim, input._a.ndim, "tensor_split")
     n = input._a.shape[d]
+    if isinstance(indices_or_sections, BaseTensor) and indices_or_sections._a.dtype != np.int64:
+        raise RuntimeError(
+            "tensor_split expected tensor_indices_or_sections to have dtype of long, but got "
+            f"{type_name(indices_or_sections._a.dtype)}"
+        )
+    if isinstance(indices_or_sections, BaseTensor) and indices_or_sections._a.ndim > 1:
+        raise RuntimeError(
+            "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but got a tensor "
+            f"with {indices_or_sections._a.ndim} dims"
+        )
     cuts = indices_or_sections.tolist() if isinstance(indices_or_sections, BaseTensor) else indices_or_sections
     if isinstance(cuts, int):
         if cuts <= 0:
@@ -223,6 +233,8 @@ def select(input: Any, dim: int, index: Any) -> Any:
 
 def _stacker(name: str, doc: str, prepare: Any, dim: Any) -> Any:
     def fn(tensors: Any) -> Any:
+        if isinstance(tensors, BaseTensor):
+            raise TypeError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor")
         parts = [prepare(p) for p in tensors]
         if not parts:
             raise RuntimeError(f"{name} expects a non-empty TensorList: give at least one tensor")

@@ -16,7 +16,7 @@ from ..dispatch import function, type_name, wrap_dim
 from ..interop import asked
 from . import arithmetic, comparing
 from .gathering import INDEX_TYPES, check_index, gather, number_like
-from .indexing import ask_masks, chosen, explained, fitted, places_shape
+from .indexing import ask_masks, chosen, explained, fitted, mask_or_place, places_shape
 from .reductions import check_input, untraceable
 from .shaping import reshaped
 
@@ -37,9 +37,7 @@ def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -
     for k, i in enumerate(indices):
         if not isinstance(i, BaseTensor):
             raise TypeError(f"expected Tensor as element {k} in argument 0, but got {type(i).__name__}")
-        if i._a.dtype.kind not in "b" and i._a.dtype not in INDEX_TYPES:
-            raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
-        arrays.append(i)
+        arrays.append(i if i._a.dtype in INDEX_TYPES else mask_or_place(i))
     if values._a.dtype != input._a.dtype:
         raise RuntimeError(
             f"Index put requires the source and destination dtypes match, got {type_name(input._a.dtype)} for "
@@ -131,6 +129,8 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
             "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
             f"{a.ndim} dimensions for input, and {i.ndim} dimensions for indices"
         )
+    if i.dtype != np.int64:
+        raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {type_name(i.dtype)}")
     axis = wrap_dim(dim, a.ndim, "take_along_dim")
     shape = np.broadcast_shapes((*a.shape[:axis], 1, *a.shape[axis + 1 :]), (*i.shape[:axis], 1, *i.shape[axis + 1 :]))
     x = apply(expand, input, shape=(*shape[:axis], a.shape[axis], *shape[axis + 1 :]))
@@ -165,7 +165,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     return r if r._a.flags.c_contiguous else r.contiguous()
 
 
-@function("masked_select")
+@function("masked_select", shown="MaskedSelectBackward0")
 def masked_select(input: Any, mask: Any) -> Any:
     """Give the elements where the mask holds, in one dimension.
 

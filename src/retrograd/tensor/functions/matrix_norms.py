@@ -141,6 +141,8 @@ def lstsq(A: Any, B: Any, rcond: Any = None, *, driver: str | None = None) -> An
         )
     if rcond is None:
         rcond = max(m, n) * float(np.finfo(x._a.dtype).eps)
+    elif driver == "gelsd" and not 0 < rcond < 1:  # as LAPACK's: no part of the largest singular value
+        rcond = float(np.finfo(x._a.dtype).eps)
     solution = apply(c.matmul, apply(q.pinv, x, absolute=0.0, relative=rcond), b)
     spectrum = svdvals(x.detach())
     values = spectrum._a
@@ -196,7 +198,7 @@ def vector_norm(x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False, *,
     if not wide._a.ndim and isinstance(dim, (tuple, list)):
         dim = dim[0] if dim else None
     found = _vector_norm(wide, float(ord), axes_of(dim, wide._a.ndim, "linalg.vector_norm"), keepdim)
-    return labelled(narrowed(found, given), "LinalgVectorNormBackward0")
+    return labelled(narrowed(found, given), "LinalgVectorNormBackward0", (given,))
 
 
 def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None) -> Any:
@@ -319,5 +321,7 @@ def cond(A: Any, p: Any = None) -> Any:
         other = inv(x)
     except l.LinAlgError:
         found = inv_ex(x)
-        other = apply(e.where, (found.info == 0)[..., None, None], found.inverse.detach(), math.inf)
+        regular = found.info == 0
+        other = apply(e.where, regular[..., None, None], found.inverse.detach(), 0.0)
+        return apply(e.where, regular, matrix_norm(x, p) * matrix_norm(other, p), math.inf)
     return matrix_norm(x, p) * matrix_norm(other, p)

@@ -30,7 +30,7 @@ from .reductions import (
 
 
 # -- exponentials summed -----------------------------------------------------------------------------------------------
-@function("logsumexp")
+@function("logsumexp", shown="LogsumexpBackward0")
 def logsumexp(input: Any, dim: Any, keepdim: bool = False, **named: Any) -> Any:
     """Give log sum exp(x) along some dimensions, computed around the largest element.
 
@@ -189,7 +189,9 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dty
     order = 2.0 if p is None or p == "fro" else float(p)
     x = widened(given)
     return labelled(
-        narrowed(vector_norm(x, order, axes_of(dim, x._a.ndim, "norm"), keepdim), given), "LinalgVectorNormBackward0"
+        narrowed(vector_norm(x, order, axes_of(dim, x._a.ndim, "norm"), keepdim), given),
+        "LinalgVectorNormBackward0",
+        (given,),
     )
 
 

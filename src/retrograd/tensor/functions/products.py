@@ -11,7 +11,8 @@ from ...ops import contract as c
 from ...ops import shape as s
 from ...ops.elementwise import add as add_op
 from ...ops.reduce import sum_, sum_integers
-from ..dispatch import function, result_type, tensor_operand, type_name, with_sparse, wrap_dim
+from ..dispatch import function, labelled, result_type, tensor_operand, type_name, with_sparse, wrap_dim
+from ..early import numbers_last
 from . import pointwise as p
 from .joining import stack
 from .shaping import reshaped
@@ -78,14 +79,16 @@ def matmul(input: Any, other: Any) -> Any:
         if x.shape[0] != y.shape[-2]:
             raise _misfit(input, other, "matmul")
         r = apply(c.matmul, apply(s.reshape, input, shape=(1, x.shape[0])), other)
-        return apply(s.reshape, r, shape=(*r._a.shape[:-2], r._a.shape[-1]))
+        r = apply(s.reshape, r, shape=(*r._a.shape[:-2], r._a.shape[-1]))
+        return labelled(r, "SqueezeBackward4" if m == 2 else "UnsafeViewBackward0", (input, other))
     if x.shape[-1] != y.shape[0]:
         raise RuntimeError(
             f"size mismatch, got input ({x.shape[-2]}), mat ({_by(x.shape)}), vec ({y.shape[0]}): matmul of "
             f"{show_type(input)} and {show_type(other)}{at(here())}"
         )
     r = apply(c.matmul, input, apply(s.reshape, other, shape=(y.shape[0], 1)))
-    return apply(s.reshape, r, shape=r._a.shape[:-1])
+    r = apply(s.reshape, r, shape=r._a.shape[:-1])
+    return labelled(r, "MvBackward0" if n == 2 else "UnsafeViewBackward0", (input, other))
 
 
 def _need(x: Any, ndim: int, name: str, which: str) -> None:
@@ -232,20 +235,29 @@ def _weighted(beta: Any, x: Any, product: Any, alpha: Any, d: Any) -> Any:
 
 
 @function("addmm", inplace=True, shown="AddmmBackward0")
-def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+@numbers_last
+def addmm(input: Any, mat1: Any, mat2: Any, *early: Any, beta: Any = 1, alpha: Any = 1) -> Any:
     """Give beta * input + alpha * (mat1 @ mat2)."""
+    if early:
+        return addmm.reordered(input, mat1, mat2, *early)  # type: ignore[attr-defined]
     return _plus("addmm", beta, input, mm(mat1, mat2), alpha)
 
 
 @function("addmv", inplace=True, shown="AddmvBackward0")
-def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+@numbers_last
+def addmv(input: Any, mat: Any, vec: Any, *early: Any, beta: Any = 1, alpha: Any = 1) -> Any:
     """Give beta * input + alpha * (mat @ vec)."""
+    if early:
+        return addmv.reordered(input, mat, vec, *early)  # type: ignore[attr-defined]
     return _plus("addmv", beta, input, mv(mat, vec), alpha)
 
 
 @function("addr", inplace=True)
-def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+@numbers_last
+def addr(input: Any, vec1: Any, vec2: Any, *early: Any, beta: Any = 1, alpha: Any = 1) -> Any:
     """Give beta * input + alpha * outer(vec1, vec2)."""
+    if early:
+        return addr.reordered(input, vec1, vec2, *early)  # type: ignore[attr-defined]
     product = outer(vec1, vec2)
     d = result_type(input, product).numpy
     for factor, name in ((beta, "beta"), (alpha, "alpha")):
@@ -257,14 +269,20 @@ def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> 
 
 
 @function("baddbmm", inplace=True, shown="BaddbmmBackward0")
-def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+@numbers_last
+def baddbmm(input: Any, batch1: Any, batch2: Any, *early: Any, beta: Any = 1, alpha: Any = 1) -> Any:
     """Give beta * input + alpha * bmm(batch1, batch2)."""
+    if early:
+        return baddbmm.reordered(input, batch1, batch2, *early)  # type: ignore[attr-defined]
     return _plus("baddbmm", beta, input, bmm(batch1, batch2), alpha)
 
 
 @function("addbmm", inplace=True)
-def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+@numbers_last
+def addbmm(input: Any, batch1: Any, batch2: Any, *early: Any, beta: Any = 1, alpha: Any = 1) -> Any:
     """Give beta * input + alpha * the sum of bmm(batch1, batch2) over the batch."""
+    if early:
+        return addbmm.reordered(input, batch1, batch2, *early)  # type: ignore[attr-defined]
     product = bmm(batch1, batch2)
     summed: Any = {"dtype": product._a.dtype} if product._a.dtype.kind in "iub" else {}
     product = apply(sum_integers if summed else sum_, product, axis=(0,), keepdims=False, **summed)

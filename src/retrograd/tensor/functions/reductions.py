@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 
 from ...core import MODE, BaseTensor, apply, meta
 from ...core import dtypes as _d
+from ...core.warned import warn
 from ...ops import elementwise as e
 from ...ops import reduce as r
 from ...ops.shape import reshape, slice_
@@ -131,7 +131,8 @@ def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
             x = input if a.dtype.kind not in "fcV" and wanted.kind != "b" else as_dtype(input, _d.from_numpy(wanted))
             return apply(r.sum_integers, x, axis=axes_of(dim, a.ndim, "sum"), keepdims=keepdim, dtype=wanted)
         input = as_dtype(input, _d.from_numpy(wanted))
-    return apply(r.sum_, input, axis=axes_of(dim, a.ndim, "sum"), keepdims=keepdim)
+    total = apply(r.sum_, input, axis=axes_of(dim, a.ndim, "sum"), keepdims=keepdim)
+    return total if dim is None or total.ndim or keepdim else labelled(total, "SumBackward1")
 
 
 @function("nansum")
@@ -181,7 +182,8 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
                 f"complex dtype. Got: {type_name(wanted)}"
             )
         input = as_dtype(input, dtype)
-    return apply(r.mean, input, axis=axes_of(dim, a.ndim, "mean"), keepdims=keepdim)
+    average = apply(r.mean, input, axis=axes_of(dim, a.ndim, "mean"), keepdims=keepdim)
+    return average if dim is None or average.ndim or keepdim else labelled(average, "MeanBackward1")
 
 
 @function("nanmean")
@@ -332,11 +334,9 @@ def _spread(
     axes = axes_of(dim, x._a.ndim, name)
     freedom = math.prod([x._a.shape[i] for i in axes]) - correction
     if freedom <= 0:
-        warnings.warn(
+        warn(
             f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor "
-            "(input numel divided by output numel).",
-            UserWarning,
-            stacklevel=3,
+            "(input numel divided by output numel)."
         )
     centre = apply(r.mean, x, axis=axes, keepdims=True)
     total = apply(r.sum_, square_size(apply(e.sub, x, centre)), axis=axes, keepdims=keepdim)

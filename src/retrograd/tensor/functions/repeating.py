@@ -10,7 +10,7 @@ from ...core import BaseTensor, apply, at, here, show_type, wrap
 from ...ops import shape as s
 from ...ops.elementwise import clone as clone_op
 from ...ops.index import take_axis
-from ..dispatch import as_dtype, function, sizes, tensor_operand, to_default_float, wrap_dim, wrap_dims
+from ..dispatch import function, sizes, tensor_operand, to_default_float, wrap_dim, wrap_dims
 from .joining import cat, stack
 from .reductions import untraceable
 from .shaping import clone, expand, ravel, reshaped, transpose
@@ -19,6 +19,8 @@ from .shaping import clone, expand, ravel, reshaped, transpose
 @function("flip", out=False)
 def flip(input: Any, *axes: Any, dims: Any = None) -> Any:
     """Reverse the order along dimensions (a copy)."""
+    if not axes and dims is None:
+        raise TypeError('flip() missing 1 required positional arguments: "dims"')
     found = sizes(axes if dims is None else (dims,), "flip")
     if not input._a.ndim:
         wrap_dims(found, 0, "flip")
@@ -255,7 +257,7 @@ def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int =
     return tuple(_slope(input, d, h, edge_order) for d, h in zip(axes, steps, strict=True))
 
 
-def _even_slope(x: Any, d: int, n: int, h: float, edge_order: int) -> Any:
+def _even_slope(x: Any, d: int, n: int, h: Any, edge_order: int) -> Any:
     """Give the slope where the places are ``h`` apart; differences are taken in the input's own dtype."""
     inner = (x.narrow(d, 2, n - 2) - x.narrow(d, 0, n - 2)) / (2 * h)
     ends = []
@@ -277,14 +279,15 @@ def _slope(x: Any, d: int, h: Any, edge_order: int) -> Any:
     if x._a.dtype.kind == "b" or x._a.dtype == np.uint8:
         raise RuntimeError(f"torch.gradient does not support {x.dtype} input: convert it by .float(){at(here())}")
     if not isinstance(h, BaseTensor):
-        return _even_slope(x, d, n, float(h), edge_order)
+        return _even_slope(x, d, n, h if isinstance(h, complex) else float(h), edge_order)
     x = to_default_float(x)
     shape = (-1, *(1,) * (x._a.ndim - d - 1))
-    places = h if isinstance(h, BaseTensor) else wrap(np.arange(n) * float(h))
-    steps = as_dtype(places.diff(), x.dtype)
+    steps = h.diff()  # in their own precision, which may be higher than the input's
     before, after = reshaped(steps.narrow(0, 0, n - 2), shape), reshaped(steps.narrow(0, 1, n - 2), shape)
     left, middle, right = (x.narrow(d, i, n - 2) for i in range(3))
-    inner = (before / after * (right - middle) + after / before * (middle - left)) / (before + after)
+    both = before + after
+    inner = (-after / (before * both)) * left + ((after - before) / (before * after)) * middle
+    inner = inner + (before / (after * both)) * right
     first, last = (
         [x.narrow(d, i, 1) for i in range(3 if edge_order == 2 else 2)],
         [x.narrow(d, n - 1 - i, 1) for i in range(min(n, 3))],

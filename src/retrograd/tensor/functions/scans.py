@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...core import apply
+from ...core import apply, show_type
 from ...core import dtypes as _d
 from ...ops import elementwise as e
 from ...ops import reduce as r
@@ -14,6 +14,7 @@ from .. import return_types
 from ..dispatch import as_dtype, function, type_name, wrap_dim
 from . import arithmetic
 from .extremes import chosen
+from .joining import cat as joined
 from .reductions import check_input, narrowed, renamed, wants_grad, widened
 from .reductions import sum as _sum
 
@@ -155,8 +156,20 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     axis = wrap_dim(dim, input._a.ndim, "diff")
     if n == 0:
         return apply(e.clone, input)
+    for x in (prepend, append):
+        if x is not None and x._a.ndim != input._a.ndim:
+            raise RuntimeError(
+                f"diff expects prepend or append to be the same dimension as input: {show_type(x)} beside {show_type(input)}"
+            )
+        if x is not None and any(
+            a != b for k, (a, b) in enumerate(zip(x.shape, input.shape, strict=True)) if k != axis
+        ):
+            raise RuntimeError(
+                "diff expects the shape of tensor to prepend or append to match that of input except along the differencing "
+                f"dimension: {show_type(x)} beside {show_type(input)}, along dimension {axis}"
+            )
     parts = [x for x in (prepend, input, append) if x is not None]
-    x = apply(cat, *parts, axis=axis) if len(parts) > 1 else input
+    x = joined(parts, axis) if len(parts) > 1 else input
     lead = (slice(None),) * axis
     op = e.logical_xor if x._a.dtype.kind == "b" else e.sub
     for _ in range(min(n, x._a.shape[axis])):

@@ -12,7 +12,7 @@ from ...core import dtypes as _d
 from ...ops import shape as s
 from ...ops.computed import computed
 from ...ops.elementwise import clone as clone_op
-from ..dispatch import function, labelled, sizes, tensor_operand, wrap_dim, wrap_dims
+from ..dispatch import function, labelled, sizes, tensor_operand, type_name, wrap_dim, wrap_dims
 
 ALL = slice(None)
 
@@ -79,8 +79,8 @@ def view(input: Any, *shape: Any, **named: Any) -> Any:
         shape = (named.get("size", named.get("dtype")),)
     if not shape:
         raise TypeError("view() needs a shape, such as view(-1), or a dtype")
-    if len(shape) == 1 and isinstance(shape[0], _d.dtype):
-        return _view_dtype(input, shape[0])
+    if len(shape) == 1 and isinstance(shape[0], (_d.dtype, type)):
+        return _view_dtype(input, _d.from_numpy(_d.to_numpy(shape[0])))
     a = input._a
     found = _resolve(sizes(shape, "view"), a.size, "view", input)
     if not _can_view(a, found):
@@ -97,15 +97,28 @@ def _view_dtype(x: Any, dtype: _d.dtype) -> Any:
     a, old, new = x._a, x._a.itemsize, dtype.itemsize
     if old != new:
         if not a.ndim:
-            raise RuntimeError(f"self.dim() cannot be 0 to view {x.dtype} as {dtype} (different element sizes)")
+            raise RuntimeError(
+                f"self.dim() cannot be 0 to view {type_name(a.dtype)} as {type_name(dtype.numpy)} (different element sizes)"
+            )
         if a.strides[-1] != old and a.size:
             raise RuntimeError(
-                f"self.stride(-1) must be 1 to view {x.dtype} as {dtype} (different element sizes), but got "
+                f"self.stride(-1) must be 1 to view {type_name(a.dtype)} as {type_name(dtype.numpy)} (different element sizes), but got "
                 f"{x.stride(-1)}"
             )
+        if new > old and x.storage_offset() % (new // old):
+            raise RuntimeError(
+                f"self.storage_offset() must be divisible by {new // old} to view {type_name(a.dtype)} as {type_name(dtype.numpy)} "
+                f"(different element sizes), but got {x.storage_offset()}"
+            )
+        for d, step in enumerate(x.stride()[:-1]) if new > old else ():
+            if step % (new // old):
+                raise RuntimeError(
+                    f"self.stride({d}) must be divisible by {new // old} to view {type_name(a.dtype)} as {type_name(dtype.numpy)} "
+                    f"(different element sizes), but got {step}"
+                )
         if new > old and (a.shape[-1] * old) % new:
             raise RuntimeError(
-                f"self.size(-1) must be divisible by {new // old} to view {x.dtype} as {dtype} (different "
+                f"self.size(-1) must be divisible by {new // old} to view {type_name(a.dtype)} as {type_name(dtype.numpy)} (different "
                 f"element sizes), but got {a.shape[-1]}"
             )
         if not a.size:
@@ -172,7 +185,11 @@ def t(input: Any) -> Any:
 def reversed_dims(input: Any) -> Any:
     """Reverse the order of the dimensions; a view."""
     n = input._a.ndim
-    return apply(s.transpose, input, a=0, b=1) if n == 2 else apply(s.permute, input, axes=tuple(range(n - 1, -1, -1)))
+    return (
+        labelled(apply(s.transpose, input, a=0, b=1), "PermuteBackward0")
+        if n == 2
+        else apply(s.permute, input, axes=tuple(range(n - 1, -1, -1)))
+    )
 
 
 def matrix_transpose(input: Any) -> Any:

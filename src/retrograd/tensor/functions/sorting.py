@@ -14,7 +14,7 @@ from ...ops import order as od
 from ...ops import reduce as r
 from ...ops.shape import expand, permute, reshape
 from .. import return_types
-from ..dispatch import function, scalar, type_name, wrap_dim
+from ..dispatch import function, labelled, scalar, type_name, wrap_dim
 from . import arithmetic, comparing
 from .extremes import chosen, share_evenly, take_one
 from .reductions import check_input, check_nonempty, constant, literal, renamed, untraceable
@@ -142,7 +142,8 @@ def _median(name: str, result: Any, op: Any, doc: str) -> Any:
             equal = apply(e.eq, flat, value)
             if MODE.trace is not None and a.dtype.kind in "fV":  # NaN is chosen, though it equals nothing
                 equal = apply(e.logical_or, equal, apply(e.logical_and, apply(e.isnan, flat), apply(e.isnan, value)))
-            return share_evenly(flat, equal, value)
+            middle = share_evenly(flat, equal, value)
+            return labelled(middle, f"{name.capitalize()}Backward0", (input,))
         axis = wrap_dim(dim, a.ndim, name)
         check_nonempty(a, axis, name)
         if not a.ndim:

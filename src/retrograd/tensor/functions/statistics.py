@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ...core import MODE, BaseTensor, apply
 from ...core import dtypes as _d
+from ...core.warned import warn
 from ...ops import elementwise as e
 from ...ops import order as od
 from ...ops.index import take_axis
@@ -89,11 +90,7 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
         few = MODE.trace is None and bool((freedom <= 0).item())
         freedom = comparing.clamp(freedom, min=0)
     if few:
-        warnings.warn(
-            "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.",
-            UserWarning,
-            stacklevel=3,
-        )
+        warn("cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.")
     product = matmul(weighted, conj(apply(transpose, centred, a=0, b=1)))
     if weights is None:
         return arithmetic.mul(product, 1 / freedom if freedom else math.inf).squeeze()
@@ -206,9 +203,16 @@ def pdist(input: Any, p: float = 2.0) -> Any:
 @function("unravel_index", method=False, out=False)
 def unravel_index(indices: Any, shape: Any) -> Any:
     """Give, for places in a flattened tensor of this shape, the index along each dimension."""
-    sizes = (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
+    if isinstance(shape, BaseTensor) or not isinstance(shape, (int, Sequence)):
+        raise TypeError(f"expected 'shape' to be int or sequence of ints, but got {type(shape).__name__}")
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    for n in sizes:
+        if not isinstance(n, int):
+            raise TypeError(f"expected 'shape' sequence to only contain ints, but got {type(n).__name__}")
+        if n < 0:
+            raise ValueError(f"'shape' cannot have negative values, but got {tuple(sizes)}")
     if indices._a.dtype.kind not in "iu":
-        raise ValueError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
+        raise TypeError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
     found = []
     indices = as_dtype(indices, _d.int64)
     step = math.prod(sizes)

@@ -10,7 +10,7 @@ from ...core import apply, at, here, show_type, wrap
 from ...ops import shape as s
 from ...ops.elementwise import cast
 from ...ops.elementwise import clone as clone_op
-from ..dispatch import FUNCTIONS, METHODS, function, sizes, wrap_dim
+from ..dispatch import FUNCTIONS, METHODS, function, sizes, wrap_dim, write_out
 from ..numpy_names import taking_both
 from .shaping import expand, permute, reshape, squeeze, t, transpose, unfold, unsqueeze
 
@@ -128,11 +128,13 @@ def slice_copy(input: Any, dim: int = 0, start: int | None = None, end: int | No
 def copied(fn: Any, name: str) -> Any:
     """Give the form of a view function that copies (library use)."""
 
-    def copy(input: Any, *args: Any, **kwargs: Any) -> Any:
+    def copy(input: Any, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         r = fn(input, *args, **kwargs)
-        return (
-            tuple(apply(clone_op, v, order="C") for v in r) if isinstance(r, tuple) else apply(clone_op, r, order="C")
-        )
+        if isinstance(r, tuple) and out is not None:
+            write_out(tuple(out), r, name)
+            return None
+        r = tuple(apply(clone_op, v, order="C") for v in r) if isinstance(r, tuple) else apply(clone_op, r, order="C")
+        return r if out is None else write_out(out, r, name)
 
     copy.__name__ = copy.__qualname__ = name
     copy.__doc__ = f"Give what ``{name.removesuffix('_copy')}`` gives, copied."

@@ -28,7 +28,7 @@ def sparse_repr(t: Sparse) -> str:
     suffixes.append(f"layout={t.layout}")
     node = t.grad_fn
     if node is not None:
-        suffixes.append(f"grad_fn=<{node.name()}>")
+        suffixes.append(f"grad_fn=<{node.name().rpartition('::')[2]}>")
     elif t.requires_grad:
         suffixes.append("requires_grad=True")
     return with_suffixes("tensor(" + body, suffixes, indent, own_line=t.is_sparse)
