@@ -43,11 +43,8 @@ class SobolEngine:
     Examples
     --------
     >>> import retrograd as torch
-    >>> torch.quasirandom.SobolEngine(2).draw(4)
-    tensor([[0.0000, 0.0000],
-            [0.5000, 0.5000],
-            [0.7500, 0.2500],
-            [0.2500, 0.7500]])
+    >>> torch.quasirandom.SobolEngine(1).draw(4).flatten()  # more dimensions take SciPy's table
+    tensor([0.0000, 0.5000, 0.7500, 0.2500])
     """
 
     MAXBIT = BITS
@@ -137,6 +134,8 @@ class SobolEngine:
 
 def _direction_numbers(dimension: int) -> np.ndarray[Any, Any]:
     """Give the direction numbers, a row for each dimension: a recurrence modulo 2 by a primitive polynomial of each."""
+    if dimension == 1:
+        return np.ones((1, BITS), np.int64) << np.arange(BITS)[::-1]
     try:
         with resources.files("scipy.stats").joinpath("_sobol_direction_numbers.npz").open("rb") as file:
             table = np.load(file)

@@ -117,9 +117,9 @@ class Compare:
     ...         1, [time], TaskSpec("f(x)", "", label="f", sub_label="(64,)", description=name)
     ...     )
     >>> print(str(Compare([taken("eager", 2e-6), taken("compiled", 1e-6)])).split("Times")[0].rstrip())
-    [------------- f -------------]
+    [-------------- f ---------------]
                  |  eager  |  compiled
-    1 threads: --------------------
+    1 threads: -----------------------
           (64,)  |   2.0   |    1.0
     """
 
