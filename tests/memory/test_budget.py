@@ -474,6 +474,82 @@ def test_a_recorded_walk_is_a_part_of_the_run():
         assert p.grad is g is None or torch.equal(p.grad, g)
 
 
+def _penalised():
+    net = nn.Sequential(*[m for _ in range(3) for m in (nn.Linear(48, 48), nn.Softplus())], nn.Linear(48, 1))
+    given = torch.randn(128, 48)
+
+    def step():
+        x = given.clone().requires_grad_()
+        (g,) = torch.autograd.grad(net(x).sum(), x, create_graph=True)
+        ((g.norm(dim=1) - 1) ** 2).mean().backward()
+
+    return net, step, 1
+
+
+def _of_changing_shapes():
+    net = nn.Sequential(*[m for _ in range(4) for m in (nn.Linear(64, 64), nn.Tanh())])
+    batches = [torch.randn(rows, 64) for rows in (96, 128, 192)]
+    made = iter(range(1 << 30))
+
+    def step():
+        (net(batches[next(made) % 3]) ** 2).mean().backward()
+
+    return net, step, 3
+
+
+def _attending():
+    net = nn.Sequential(*[nn.TransformerEncoderLayer(32, 4, 64, 0.0, batch_first=True) for _ in range(3)])
+    x = torch.randn(4, 32, 32)
+    return net, lambda: (net(x) ** 2).mean().backward(), 1
+
+
+@pytest.mark.parametrize("made", [_penalised, _of_changing_shapes, _attending])
+def test_the_size_that_a_refusal_names_is_possible(made):
+    torch.manual_seed(0)
+    net, step, kinds = made()
+    for _ in range(6):
+        step()
+    with pytest.raises(BudgetError) as caught:
+        _within(1000, 6 * kinds, net.zero_grad, step)
+    size = caught.value.smallest
+    _within(size, 6 * kinds, net.zero_grad, step)
+    budget, _ = _within("1GB", 6 * kinds, net.zero_grad, step)
+    assert len(budget.library.found) == kinds
+    size = budget.smallest
+    tight = memory_budget(size)
+    tight.library = Library(size)
+    peaks = []
+    for _ in range(9 * kinds):
+        net.zero_grad()
+        before = bytes_there()
+        with Counter() as counter, tight:
+            step()
+        peaks.append(before + counter.peak)
+    assert len(tight.library.found) == kinds
+    assert max(peaks[-kinds:]) <= size * 1.03
+
+
+def test_a_size_that_was_named_is_kept_where_a_step_measures_a_little_more():
+    torch.manual_seed(0)
+    net, x = residual(6, 32), torch.randn(256, 32)
+    whole = measured(lambda: (net(x) ** 2).mean(), net)
+    low = min(p.peak for p in whole.library.found[0][1]) + whole.library.base
+    size = low * 98 // 100
+    with pytest.raises(BudgetError):
+        smaller(whole, size)
+    other = Library(size)
+    with pytest.raises(BudgetError):
+        other.refuse(0, size)
+    assert smaller(whole, size).plan.peak + whole.library.base == low
+
+
+def test_sparse_tensors_are_counted_by_what_they_are_made_of():
+    before = bytes_there()
+    x = torch.sparse_coo_tensor(torch.zeros(1, 1000, dtype=torch.int64), torch.ones(1000), (10,))
+    assert bytes_there() - before == 12_000
+    assert x.shape == (10,)
+
+
 def test_bad_arguments():
     for bad in ("8 apples", "GB", "", "80%", "1.2.3GB", "_", -5, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="is no size"):

@@ -212,8 +212,8 @@ class Round:
 
     def restore(self, cell: Cell) -> Any:
         """Make a value again: by the plan's parts, then from whatever is there."""
-        part = self.root
         owner = cell.memory
+        part = self.root if owner.present() is None else None  # of a held value's memory only the view is made again
         while part is not None:
             part = part.around(owner.index)
             if part is None or part.high > len(self.cells):  # this run walks back from an earlier place than the plan's

@@ -194,7 +194,8 @@ class Recorder(Keeper):
             row = rows[index] if index < len(rows) else None
             if row is None or row.op is not op or row.shape != a.shape or row.dtype != a.dtype:
                 self._leave(index, op, a)
-            elif index in plan.keep:
+                plan = self.plan
+            if plan is not None and index in plan.keep:
                 round_.hold(cell, a)
         if profile is not None:
             self._measured(cell, a, storage)
