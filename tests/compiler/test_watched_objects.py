@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -77,3 +79,77 @@ def test_installed_code_is_not_the_users():
     assert whose(np.__file__) == "other"
     assert any(os.path.dirname(np.__file__) + os.sep == place for place in OUTSIDE)
     assert whose("/home/somebody/train.py") == "user"
+
+
+NOISY = """
+import os, time
+import retrograd as torch
+BEGAN, HOME = time.time(), os.environ.get("HOME")
+FACTOR = torch.randn(3)
+print("loaded")
+def scaled(x): return x * FACTOR
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch, request):
+    name = "loaded_" + "".join(c if c.isalnum() else "_" for c in request.node.name)
+    (tmp_path / f"{name}.py").write_text(NOISY)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield name
+    sys.modules.pop(name, None)
+
+
+def by_function(name, x):
+    return importlib.import_module(name).scaled(x).tanh()
+
+
+def by_statement(name, x):
+    import colorsys  # noqa: F401
+
+    return __import__(name).scaled(x).tanh()
+
+
+def after_one_that_fails(name, x):
+    try:
+        import there_is_no_such_module  # noqa: F401
+    except ImportError:
+        return by_function(name, x)
+    return x
+
+
+@pytest.mark.parametrize("way", [by_function, by_statement, after_one_that_fails])
+def test_what_an_import_does_is_not_done_by_the_call(way, module):
+    compiled = torch.compile(lambda x: way(module, x), fullgraph=True)
+    x = torch.arange(3.0)
+    for _ in range(4):
+        found = compiled(x)
+        assert torch.allclose(found, way(module, x))
+    assert compiled.made == 1
+
+
+def test_a_module_loaded_by_a_later_call_keeps_its_numbers(module):
+    loads = [False]
+
+    def fn(x):
+        return x * importlib.import_module(module).FACTOR if loads[0] else x.tanh()
+
+    compiled = torch.compile(fn, fullgraph=True)
+    x = torch.arange(3.0)
+    compiled(x)
+    loads[0] = True
+    for _ in range(5):
+        found = compiled(x)
+        assert torch.allclose(found, fn(x))
+    assert compiled.made == 1
+
+
+def test_what_a_call_does_beside_an_import_is_noted(module):
+    def fn(x):
+        by_function(module, x)
+        return x * os.stat(os.curdir).st_size
+
+    compiled = torch.compile(fn)
+    compiled(torch.ones(3))
+    with pytest.warns(UserWarning, match=r"stat\(\) was called"):
+        compiled(torch.ones(3))

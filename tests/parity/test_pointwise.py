@@ -523,3 +523,28 @@ def test_equality_with_what_is_no_number() -> None:
                 continue
             same_outcome(ours, theirs)
     same_value([retrograd.ones(1) == None], [torch.ones(1) == None])  # noqa: E711  (the comparison is the subject)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int32", "uint8"])
+@pytest.mark.parametrize("number", [2, 1, 1.0, 3.7, 0.1, -7, 0, 10, True, INF, NAN])
+def test_a_number_over_a_tensor_has_torchs_bits(number: Any, dtype: str) -> None:
+    """Torch multiplies the reciprocal by the number, which rounds twice: eager and compiled, and so do the slopes."""
+    values = (np.random.RandomState(0).randn(1001) * 9 + 40).tolist()
+    found = []
+    compiled = retrograd.compile(lambda x: number / x, fullgraph=True)
+    for library, runs in ((torch, [lambda x: number / x]), (retrograd, [lambda x: number / x] + [compiled] * 4)):
+        for run in runs:
+            x = library.tensor(values).to(getattr(library, dtype)).requires_grad_(dtype.startswith("float"))
+            y = run(x)
+            if x.requires_grad:
+                y.sum().backward()
+                if run is not compiled and number != 1:
+                    assert y.grad_fn.name() == "MulBackward0"
+                    assert [n.name() for n, _ in y.grad_fn.next_functions if n is not None] == ["ReciprocalBackward0"]
+            found.append((y.detach().numpy(), x.grad.numpy() if x.requires_grad else y.detach().numpy()))
+    for y, slope in found[1:]:
+        np.testing.assert_array_equal(y, found[0][0])
+        if number == 1:  # one operation here, whose slope is rounded otherwise
+            np.testing.assert_allclose(slope, found[0][1], rtol=4e-7)
+        else:
+            np.testing.assert_array_equal(slope, found[0][1])

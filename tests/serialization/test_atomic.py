@@ -37,7 +37,9 @@ def test_killed_at_any_moment(tmp_path, suffix):
                 number += 1
                 torch.save({"x": torch.full((size,), number)}, path)
         before, end = os.stat(path).st_ino, time.monotonic() + 10
-        while os.stat(path).st_ino == before and time.monotonic() < end:  # until one is written, however busy the machine
+        while (
+            os.stat(path).st_ino == before and time.monotonic() < end
+        ):  # until one is written, however busy the machine
             time.sleep(0.001)
         time.sleep(clock.uniform(0.0, 0.03))
         os.kill(child, signal.SIGKILL)

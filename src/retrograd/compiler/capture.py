@@ -343,8 +343,8 @@ class Captured:
         draws = [d for d in recorder.draws if d not in used]
         self.graph = Graph(graph.inputs, (*graph.outputs, *draws), graph.constants)
         self.draws = len(draws)
-        if any(self.open):
-            self._separate(recorder)
+        if any(self.open) or any(n.attrs.get("stands") and n.requires_grad for _, n in recorder.inputs):
+            self._separate(recorder)  # a view of what was given is not among the outputs, and has a history too
         self.silent = recorder.silent
         if recorder.reasons:
             self.reason = recorder.reasons[0]

@@ -272,7 +272,7 @@ class Compiled:
         if changed is None and not promotion and contents_of((args, kwargs)) != before:
             changed = "an argument"
         later.run()
-        fresh = set(second.codes) - set(watch.codes)
+        fresh = second.imported or not second.codes.keys() <= watch.codes.keys()
         if related is not None:
             steady = reason is None and not fresh and changed is None and not second.flattened
             if steady and promotion and promotion.succeeds(captured.graph):

@@ -6,6 +6,7 @@ import builtins
 import ctypes
 import functools
 import gc
+import importlib
 import io
 import os
 import random
@@ -81,8 +82,14 @@ IMPURE_CODES = {
 }
 
 
+_machinery: Any = importlib._bootstrap
+IMPORTING, LOADING = _machinery._find_and_load.__code__, _machinery._load_unlocked.__code__
+
+
 class Watch:
     """Sees every call made while it is open.
+
+    What an import does, looking for files and running a module's text, is done once and no part of what was called.
 
     Parameters
     ----------
@@ -97,6 +104,8 @@ class Watch:
         What they were given.
     impure : list of str
         What was done that running a graph would not do again, each with its place.
+    imported : bool
+        Whether a module was loaded that was not there before: the next call does not do that again.
     """
 
     def __init__(self, code: Any = None) -> None:
@@ -106,6 +115,7 @@ class Watch:
         self.objects: dict[int, Any] = {}
         self.impure = Reasons(code)
         self.flattened = False  # a function was called that is alike for many numbers and does not ask for their values
+        self.imported = False
         self._whose: dict[str, str] = {}
 
     def __enter__(self) -> Watch:
@@ -135,11 +145,20 @@ class Watch:
         """Give the profile function, which passes over what it has looked at once."""
         silent: dict[int, Any] = {}  # code and builtins by identity, kept alive: an id stays its own
         kinds: dict[type, bool] = {}  # whose methods do what a graph cannot do again
+        importing: Any = None  # the frame of the import that is running
 
         def event(frame: Any, event: str, arg: Any) -> None:
-            if event == "call":
+            nonlocal importing
+            if importing is not None:
+                if event == "call" and frame.f_code is LOADING and not self._asks_itself(importing):
+                    self.imported = True
+                elif event == "return" and frame is importing:
+                    importing = None
+            elif event == "call":
                 code = frame.f_code
-                if id(code) not in silent and not self._called(frame, code):
+                if code is IMPORTING:
+                    importing = frame
+                elif id(code) not in silent and not self._called(frame, code):
                     silent[id(code)] = code
             elif event == "c_call":
                 if id(arg) in silent:

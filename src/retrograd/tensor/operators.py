@@ -59,13 +59,16 @@ def _fast(op: Any, slow: Any, kinds: str) -> Any:
 
 def _fast_reversed(op: Any, slow: Any) -> Any:
     def method(self: Any, other: Any) -> Any:
-        if other.__class__ in _NUMBERS and self._a.dtype.kind == "f" and self._a.dtype.itemsize > 2:
+        number = other.__class__ in _NUMBERS
+        if number and op is e.div and other != 1 and self._a.dtype.kind in "fiu":
+            return p.mul(p.reciprocal(self), other)  # as torch computes it; of one, the quotient has the same bits
+        if number and self._a.dtype.kind == "f" and self._a.dtype.itemsize > 2:
             r = apply(op, other, self)
             label = LABELS.get(op)
             if label is not None and r._node is not None:
                 r._node.label = label
             return r
-        if other.__class__ in _NUMBERS and op in TURNED and is_narrow(self._a.dtype):
+        if number and op in TURNED and is_narrow(self._a.dtype):
             return TURNED[op](self, other)
         try:
             return slow(other, self)
