@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +26,7 @@ from ..core import (
     wrap,
 )
 from ..core.large import add_into
+from ..core.warned import warn
 from ..core.writes import assign
 from ..ops.elementwise import add
 from .edges import GradientEdge
@@ -208,9 +208,7 @@ def grad(
     (tensor(6.),)
     """
     if not only_inputs:
-        warnings.warn(
-            "only_inputs argument is deprecated and is ignored now (defaults to True)", FutureWarning, stacklevel=2
-        )
+        warn("only_inputs argument is deprecated and is ignored now (defaults to True)", FutureWarning)
     outs, ins = _listed(outputs), _listed(inputs)
     given = [None] * len(outs) if grad_outputs is None else _listed(grad_outputs)
     if len(given) != len(outs):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ..core import BaseTensor, at, here
+from ..core.warned import warn
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,11 +41,10 @@ def numbers_last(fn: F) -> F:
             early, late = [
                 ", ".join([*a, *b]) for a, b in ((names[: len(numbers)], ["Tensor"]), (["Tensor, *"], names))
             ]
-            warnings.warn(
+            warn(
                 f"This overload of {name} is deprecated:\n\t{name}({early})\nConsider using one of the following signatures "
                 f"instead:\n\t{name}({late})",
                 UserWarning,
-                stacklevel=5,
             )
         return fn(*tensors, **dict(zip(names, numbers, strict=False)), **kwargs)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 import weakref
 from typing import Any
 
@@ -29,6 +28,7 @@ from ..core import (
     refresh,
     wrap,
 )
+from ..core.warned import warn
 from ..ops.batching import same
 from ..ops.shape import sum_to
 
@@ -271,11 +271,10 @@ class Function:
     _ctx_class: type[FunctionCtx]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        warnings.warn(
+        warn(
             f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should invoke them on the "
             "class itself. Instantiating an autograd function will raise an error in a future version of PyTorch.",
             DeprecationWarning,
-            stacklevel=2,
         )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ..core import MODE, BaseTensor, MetaArray, no_data, show_type, wrap
+from ..core.warned import warn
 
 VALUES = frozenset(("item()", "bool", "tolist()", "numpy()", "__dlpack__()"))  # questions that a shape does not answer
 
@@ -204,11 +204,10 @@ def _warn_of_history(t: Any) -> None:
     """Say, once a process as torch does, that a number has no gradient although its tensor asks for one."""
     if t.requires_grad and not _told:
         _told.add("scalar")
-        warnings.warn(
+        warn(
             "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
             "Consider using tensor.detach() first.",
             UserWarning,
-            stacklevel=3,
         )
 
 

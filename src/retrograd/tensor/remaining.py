@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..core import assign, check_writable, wrap
+from ..core.warned import warn
 from .dispatch import FUNCTIONS, METHODS, function
 
 
@@ -50,7 +50,7 @@ def _fitted(other: Any, self: Any) -> Any:
 
 
 def _resized(self: Any, sizes: tuple[int, ...], name: str) -> Any:
-    warnings.warn(f"non-inplace {name} is deprecated", stacklevel=3)
+    warn(f"non-inplace {name} is deprecated")
     if self.numel() != int(np.prod(sizes)):
         raise RuntimeError(
             f"requested resize to {'x'.join(map(str, sizes))} ({int(np.prod(sizes))} elements in total), but the given tensor "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from ..core import BaseTensor, elsewhere
 from ..core import dtypes as _d
 from ..core.dtypes import float64, to_numpy
 from ..core.dtypes import from_numpy as dtype_of
+from ..core.warned import warn
 from .creation import _finish, full, into
 from .dispatch import function
 from .literals import default_dtype, literal_dtype
@@ -141,7 +141,7 @@ def range_(
     message = (
         "torch.range is deprecated because its behavior is inconsistent with Python's range builtin: use torch.arange"
     )
-    warnings.warn(message, UserWarning, stacklevel=2)
+    warn(message, UserWarning)
     start, end, step = _ends("range", start, end, step)
     a = (start + np.arange(math.floor((end - start) / step) + 1) * step).astype(
         default_dtype() if dtype is None else to_numpy(dtype)

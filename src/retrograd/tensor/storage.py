@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import sys
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from ..core import CPU, META, BaseTensor, MetaArray, Storage, blank, elsewhere, no_data, wrap
 from ..core import dtypes as _d
+from ..core.warned import warn
 from .copying import deep_storage
 from .dispatch import METHODS, function, type_name
 from .interop import asked
@@ -496,12 +496,11 @@ def untyped_storage(self: Any) -> UntypedStorage:
 
 def typed_storage(self: Any) -> TypedStorage:
     """Give the bytes that this tensor and its views share as elements of its dtype."""
-    warnings.warn(
+    warn(
         "TypedStorage is deprecated. It will be removed in the future and UntypedStorage will be the only storage class. "
         "This should only matter to you if you are using storages directly.  To access UntypedStorage directly, use "
         "tensor.untyped_storage() instead of tensor.storage()",
         UserWarning,
-        stacklevel=2,
     )
     found: TypedStorage = TypedStorage(wrap_storage=untyped_storage(self), dtype=self.dtype)
     return found

@@ -26,6 +26,7 @@ from ..core import (
 from ..core.dtypes import get_default_dtype, to_numpy
 from ..core.node import shown
 from ..core.rows import SparseArray
+from ..core.warned import warn
 from ..ops.shape import slice_
 from . import backward as _backward
 from . import copying, protocol
@@ -212,13 +213,10 @@ class Tensor(Facts, Interop, metaclass=Named):
             and not self.retains_grad
             and not self.is_leaf
         ):
-            import warnings
-
-            warnings.warn(
+            warn(
                 "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be populated during autograd.backward(). "
                 "If you indeed want the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor.",
                 UserWarning,
-                stacklevel=2,
             )
         return g
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 from ...core import dtypes
+from ...core.warned import warn
 
 
 def in_place(function: Callable[[Any], Any], input: Any) -> Any:
@@ -24,9 +24,7 @@ def reduction_of(reduction: str, size_average: bool | None = None, reduce: bool 
             raise ValueError(f"{reduction} is not a valid value for reduction: it is mean, sum or none")
         return reduction
     wanted = "none" if reduce is False else "sum" if size_average is False else "mean"
-    warnings.warn(
-        f"size_average and reduce args will be deprecated, please use reduction='{wanted}' instead.", stacklevel=3
-    )
+    warn(f"size_average and reduce args will be deprecated, please use reduction='{wanted}' instead.")
     return wanted
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 from ...core import dtypes
+from ...core.warned import warn
 from ...tensor.composed import composed
 from .. import _functions as T
 from .dropout import dropout
@@ -135,10 +135,7 @@ def canonical_mask(mask: Any, name: str, target: Any, other: Any = None, other_n
     if mask.dtype is not dtypes.bool_ and not floats:
         raise AssertionError(f"only bool and floating types of {name} are supported, but got {mask.dtype}")
     if other is not None and mask.dtype != other:
-        warnings.warn(
-            f"Support for mismatched {name} and {other_name} is deprecated. Use same type for both instead.",
-            stacklevel=3,
-        )
+        warn(f"Support for mismatched {name} and {other_name} is deprecated. Use same type for both instead.")
     return mask if floats else T.zeros(mask.shape, dtype=target).masked_fill(mask, -math.inf)
 
 

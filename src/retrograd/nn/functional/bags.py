@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from ...core import dtypes, wrap
 from ...core.mode import mode as current_mode
+from ...core.warned import warn
 from ...ops.index import add_axis, take_axis
 from ...ops.rows import take_rows
 from ...tensor.dispatch import shown_as
@@ -51,11 +51,10 @@ def embedding_bag(
             [3., 4.]])
     """
     if weight.dtype is dtypes.int64 and input.is_floating_point():
-        warnings.warn(
+        warn(
             "Argument order of nn.functional.embedding_bag was changed. "
             "Usage `embedding_bag(weight, input, ...)` is deprecated, "
-            "and should now be `embedding_bag(input, weight, ...)`.",
-            stacklevel=2,
+            "and should now be `embedding_bag(input, weight, ...)`."
         )
         weight, input = input, weight
     if per_sample_weights is not None and input.shape != per_sample_weights.shape:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
+from ...core.warned import warn
 from ...tensor.random_methods import dropout_mask
 from .. import _functions as T
 from ._common import in_place
@@ -99,14 +99,13 @@ def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
     """
     _check_probability(p)
     if input.dim() not in (3, 4):
-        warnings.warn(_unexpected("dropout2d", input.dim()), stacklevel=2)
+        warn(_unexpected("dropout2d", input.dim()))
     elif input.dim() == 3:
-        warnings.warn(
+        warn(
             "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is desired "
             "- input is interpreted as shape (N, C, L), where C is the channel dim. This behavior will change in a "
             "future release to interpret the input as one without a batch dimension, i.e. shape (C, H, W). To maintain "
-            "the 1D channel-wise dropout behavior, please switch to using dropout1d instead.",
-            stacklevel=2,
+            "the 1D channel-wise dropout behavior, please switch to using dropout1d instead."
         )
     return _batched(input, p, training, inplace, False)
 
@@ -122,7 +121,7 @@ def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
     """
     _check_probability(p)
     if input.dim() not in (4, 5):
-        warnings.warn(_unexpected("dropout3d", input.dim()), stacklevel=2)
+        warn(_unexpected("dropout3d", input.dim()))
     return _batched(input, p, training, inplace, input.dim() == 4)
 
 

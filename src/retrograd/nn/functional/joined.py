@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from ...core import dtypes
+from ...core.warned import warn
 from ...tensor.functions.linear_algebra import depends_on_values
 from .. import _functions as T
 from .classification import cross_entropy
@@ -98,11 +98,10 @@ def linear_cross_entropy(
     if options is not None and (
         more or reduction not in ("mean", "sum", "none") or label_smoothing or target.dtype is not dtypes.int64
     ):
-        warnings.warn(
+        warn(
             "linear_cross_entropy: ``options`` ignored; chunked path needs reduction in {'mean','sum','none'}, "
             f"label_smoothing == 0, target.dtype == int64, out_features == (). Got reduction={reduction!r}, "
-            f"label_smoothing={label_smoothing}, target.dtype={target.dtype}, out_features={more}.",
-            stacklevel=2,
+            f"label_smoothing={label_smoothing}, target.dtype={target.dtype}, out_features={more}."
         )
     scores = linear(
         input, linear_weight.reshape(-1, features), None if linear_bias is None else linear_bias.reshape(-1)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 
 from ...core import here, shapes_error
 from ...core.mode import mode
+from ...core.warned import warn
 from ...tensor.composed import composed
 from ...tensor.dispatch import labelled
 from .. import _functions as T
@@ -18,10 +18,9 @@ from ._common import reduced, reduction_of
 
 def _warn_of_sizes(name: str, input: Any, target: Any) -> None:
     if target._a.shape != input._a.shape:
-        warnings.warn(
+        warn(
             f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
-            "This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
-            stacklevel=3,
+            "This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size."
         )
         try:
             np.broadcast_shapes(input._a.shape, target._a.shape)

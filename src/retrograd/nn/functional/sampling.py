@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from ...core import no_grad, wrap
 from ...core.mode import mode
+from ...core.warned import warn
 from ...ops.computed import computed
 from ...ops.index import take_axis
 from ...tensor.dispatch import labelled
@@ -45,7 +45,7 @@ def affine_grid(theta: Any, size: Any, align_corners: bool | None = None) -> Any
               [ 0.5000,  0.0000]]]])
     """
     if align_corners is None:
-        warnings.warn(_ALIGNMENT, stacklevel=2)
+        warn(_ALIGNMENT)
         align_corners = False
     if not theta.is_floating_point():
         raise ValueError(f"Expected theta to have floating point type, but got {theta.dtype}")
@@ -61,10 +61,9 @@ def affine_grid(theta: Any, size: Any, align_corners: bool | None = None) -> Any
             f"Expected a batch of {d}D affine matrices of shape Nx{d}x{d + 1} for size {size}. Got {theta.shape}."
         )
     if align_corners and min(size[2:]) == 1:
-        warnings.warn(
+        warn(
             "Since version 1.3.0, affine_grid behavior has changed for unit-size grids when align_corners=True. "
-            "This is not an intended use case of affine_grid. See the documentation of affine_grid for details.",
-            stacklevel=2,
+            "This is not an intended use case of affine_grid. See the documentation of affine_grid for details."
         )
     elif min(size) <= 0:
         raise ValueError(f"Expected non-zero, positive output size. Got {size}")
@@ -117,7 +116,7 @@ def grid_sample(
             f"but got: '{padding_mode}'"
         )
     if align_corners is None:
-        warnings.warn(_ALIGNMENT, stacklevel=2)
+        warn(_ALIGNMENT)
         align_corners = False
     found = sampled(input, grid, mode, padding_mode, bool(align_corners))
     return labelled(found, f"GridSampler{input.dim() - 2}DBackward0", (input, grid))

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
+from ...core.warned import warn
 from .. import _functions as T
 
 
-def _chosen_dim(name: str, dim: int | None, dims: int, stacklevel: int) -> int:
+def _chosen_dim(name: str, dim: int | None, dims: int) -> int:
     """Give the dimension; an absent one is chosen as torch once did, with a warning."""
     if dim is not None:
         return dim
-    warnings.warn(
-        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
-        stacklevel=stacklevel,
-    )
+    warn(f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.")
     return 0 if dims in (0, 1, 3) else 1
 
 
@@ -31,7 +28,7 @@ def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any
     >>> torch.nn.functional.softmax(torch.tensor([1000.0, 1000.0]), dim=0)
     tensor([0.5000, 0.5000])
     """
-    return T.softmax(input, _chosen_dim("softmax", dim, input.dim(), _stacklevel), dtype=dtype)
+    return T.softmax(input, _chosen_dim("softmax", dim, input.dim()), dtype=dtype)
 
 
 def softmin(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
@@ -43,7 +40,7 @@ def softmin(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any
     >>> torch.nn.functional.softmin(torch.tensor([0.0, 1000.0]), dim=0)
     tensor([1., 0.])
     """
-    return T.softmax(-input, _chosen_dim("softmin", dim, input.dim(), _stacklevel), dtype=dtype)
+    return T.softmax(-input, _chosen_dim("softmin", dim, input.dim()), dtype=dtype)
 
 
 def log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
@@ -55,7 +52,7 @@ def log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype:
     >>> torch.nn.functional.log_softmax(torch.tensor([1000.0, 1000.0]), dim=0)
     tensor([-0.6931, -0.6931])
     """
-    return T.log_softmax(input, _chosen_dim("log_softmax", dim, input.dim(), _stacklevel), dtype=dtype)
+    return T.log_softmax(input, _chosen_dim("log_softmax", dim, input.dim()), dtype=dtype)
 
 
 def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Any:
@@ -72,7 +69,7 @@ def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, eps: float =
     tensor(1.)
     """
     if eps != 1e-10:
-        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+        warn("`eps` parameter is deprecated and has no effect.")
     noise = -T.log(T.empty(logits.shape, dtype=logits.dtype).exponential_())  # drawn row by row, however logits lie
     soft = T.softmax((logits + noise) / tau, dim)
     if not hard:

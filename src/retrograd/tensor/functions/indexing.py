@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from ...core import MODE, BaseTensor, apply, assign, at, check_writable, here, quiet_off, quiet_on
 from ...core import dtypes as _d
 from ...core.door import _quiet
+from ...core.warned import warn
 from ...ops.elementwise import cast, where
 from ...ops.index import ARRAY, full_index, indexing
 from ...ops.shape import expand, reshape, slice_
@@ -176,11 +176,10 @@ def _items(index: Any) -> list[Any]:
     ):
         if any(isinstance(i, str) for i in index):
             raise TypeError("new(): invalid data type 'str': indices are integers, slices, masks or None")
-        warnings.warn(
+        warn(
             "Using a non-tuple sequence for multidimensional indexing is deprecated; use x[tuple(seq)] instead "
             "of x[seq].",
             UserWarning,
-            stacklevel=4,
         )
         return [_item(i) for i in index]
     return [_item(index)]
@@ -216,11 +215,7 @@ def mask_or_place(i: Any) -> Any:
     """Give a Tensor that indexes as a mask or as places: bytes are masks, with torch's warning; IndexError for other dtypes."""
     kind = i._a.dtype
     if kind == np.uint8:
-        warnings.warn(
-            "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
-            UserWarning,
-            stacklevel=6,
-        )
+        warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.", UserWarning)
         return cast(i, dtype=np.bool_)
     if kind.kind != "b" and kind not in (np.int64, np.int32):
         raise IndexError("tensors used as indices must be long, int, byte or bool tensors")

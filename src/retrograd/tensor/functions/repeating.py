@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...core import BaseTensor, apply, at, here, show_type, wrap
+from ...core.warned import warn
 from ...ops import shape as s
 from ...ops.elementwise import clone as clone_op
 from ...ops.index import take_axis
@@ -139,13 +140,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> Any:
     """Give the grids of coordinates that vectors span."""
     parts = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else list(tensors)
     if indexing is None:
-        import warnings
-
-        warnings.warn(
-            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.",
-            UserWarning,
-            stacklevel=3,
-        )
+        warn("torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.", UserWarning)
         indexing = "ij"
     if indexing not in ("ij", "xy"):
         raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from ...core import BaseTensor, apply, show_type, wrap
 from ...core import dtypes as _d
+from ...core.warned import warn
 from ...ops import fourier as f
 from ...ops.elementwise import cast
 from ...ops.index import add_axis, take_axis
@@ -98,10 +98,9 @@ def stft(
     if align_to_window is not None and center:
         raise RuntimeError("stft only supports align_to_window for center = False.")
     if window is None:
-        warnings.warn(
+        warn(
             "A window was not provided. A rectangular window will be applied, which is known to cause spectral leakage. "
-            "Other windows such as torch.hann_window or torch.hamming_window are recommended to reduce spectral leakage.",
-            stacklevel=3,
+            "Other windows such as torch.hann_window or torch.hamming_window are recommended to reduce spectral leakage."
         )
     if return_complex is None:
         if not is_complex:
@@ -142,11 +141,10 @@ def stft(
         found = found.squeeze(0)
     if return_complex:
         return found
-    warnings.warn(
+    warn(
         "stft with return_complex=False is deprecated. In a future pytorch release, stft will return complex tensors for "
         "all inputs, and return_complex=False will raise an error.\nNote: you can still call torch.view_as_real on the "
-        "complex output to recover the old return format.",
-        stacklevel=3,
+        "complex output to recover the old return format."
     )
     return view_as_real(found)
 
@@ -228,10 +226,9 @@ def istft(
     signal = signal / envelope
     missing = (end - start) - signal.shape[1]
     if missing > 0:
-        warnings.warn(
+        warn(
             "The length of signal is shorter than the length parameter. Result is being padded with zeros in the tail. "
-            "Please check your center and hop_length settings.",
-            stacklevel=3,
+            "Please check your center and hop_length settings."
         )
         signal = apply(pad, signal, widths=((0, 0), (0, missing)), value=0)
     return signal.squeeze(0) if single else signal
