@@ -33,7 +33,7 @@ import numpy as np
 
 from ..autodiff.trace import Trace
 from ..core import MODE, REGISTRY, Graph, Node, Op, wrap
-from ..core.mode import unheard
+from ..core.mode import heard_by
 from .eager_gate import RAN, Kernel, Unsuitable
 from .program import Program
 
@@ -92,7 +92,7 @@ def compiling(name: str, make: Callable[[], Any]) -> Any:
         try:
             if callable(watcher):  # what is done here is no part of what it watches
                 sys.setprofile(None)
-            with unheard():
+            with heard_by():
                 return make()
         except Unsuitable as reason:
             log.debug("%s runs by NumPy: %s", name, reason)

@@ -60,13 +60,13 @@ MODE = Mode()
 
 
 @contextlib.contextmanager
-def unheard() -> Iterator[None]:
-    """Let nobody hear of what is run inside: what a kernel is made of is no part of a program."""
+def heard_by(observers: tuple[Any, ...] = (), saving: Any = None) -> Iterator[None]:
+    """Let these hear of what is run inside, and no others; nobody by default: what a kernel is made of is no part of a program."""
     before = MODE.observers, MODE.saving
-    if before == ((), None):
+    if before == ((), None) == (observers, saving):
         yield
         return
-    MODE.observers, MODE.saving = (), None
+    MODE.observers, MODE.saving = observers, saving
     MODE.settle()
     try:
         yield

@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from ..core import MODE, VIEW_WRITE, BaseTensor, Keeper, Op, here
+from ..core.mode import heard_by
 from ..core.saving import SavedInputs, SavedResult
 from .cells import FAR, Cell, Entry, Round, cell_table, recorded_walk
 from .counter import Counter
@@ -318,15 +319,9 @@ class Recorder(Keeper):
 
     @contextlib.contextmanager
     def _turned(self, on: bool) -> Iterator[None]:
-        before = MODE.observers, MODE.saving
         self.heard = on
-        MODE.observers, MODE.saving = ((self.observe,), self) if on else ((), None)
-        MODE.settle()
-        try:
+        with heard_by((self.observe,), self) if on else heard_by():
             yield
-        finally:
-            MODE.observers, MODE.saving = before
-            MODE.settle()
 
     def _turn(self) -> None:
         """Hear that the walk begins: where the plan goes on, the run leaves it here."""

@@ -9,7 +9,10 @@ from ..core import quiet_off, quiet_on
 from ..core.door import _quiet
 
 STRIDE = 16  # operations between two marks, at first
-EVERY = 16  # operations between two counts of what is there, where no counter runs
+EVERY, PART = (
+    16,
+    64,
+)  # operations between two counts of what is there, where no counter runs: so many, or that part of all so far
 
 
 class Room:
@@ -48,7 +51,7 @@ class Room:
             self._there = sum(
                 c.nbytes for c in cells if c.owner is None and c.op is not None and c.present() is not None
             )
-            self._wait = EVERY
+            self._wait = max(EVERY, len(cells) // PART)  # each count goes through all
         self._wait -= 1
         return self._there
 
